@@ -1,0 +1,337 @@
+"""From ciphertext that a host hands over to content that may be used (docs/protocol.md sections 3, 7 and 10).
+
+The loader's argument, in this order:
+  (1) header and index are those that the ciphertext digest names, else the host is at fault: fetch again
+  (2) the header says what the manifest says, and the content key is the one committed to, else refuse
+  (3) each segment authenticates; if not, its leaf in the index tells who is at fault: the host when the
+      bytes differ (fetch that segment again), the owner when they do not (refuse)
+  (4) when all are in, the digest of the plaintext is the content digest, else the ciphertext of every segment
+      is compared with the index: the host is at fault where one differs (only somebody who has the key can
+      make such a segment), the owner when none does (refuse)
+The ciphertext is hashed only when something failed: an honest stream costs one hash and one decryption.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+
+from enclave_runtime.sealed import labels
+from enclave_runtime.sealed.buffers import Octets, Progress
+from enclave_runtime.sealed.header import (
+    HEADER_BYTES,
+    TAG_BYTES,
+    CiphertextIndex,
+    CiphertextMismatchError,
+    Header,
+    SealedInfo,
+)
+from enclave_runtime.sealed.sink import Sink
+from enclave_runtime.sealed.stream import Opener
+from enclave_runtime.sealed.tree import LeafList
+from enclave_runtime.wire.errors import RefusedError, WireError
+
+__all__ = ["FileSource", "Source", "Unsealer", "VerifiedContent", "unseal"]
+
+_MISSING: Final = 0
+_CLAIMED: Final = 1
+_OPENED: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedContent:
+    """Only `Unsealer.finish` makes one; holding one is the proof that every digest was compared.
+
+    Attributes:
+        sink: where the plaintext lies.
+    """
+
+    info: SealedInfo
+    sink: Sink
+
+
+class Unsealer:
+    """Opens one sealed stream into a sink, segment by segment, in any order, resumable, from any thread.
+
+    `begin` once with header and index, `feed` each segment (twice does no harm), `finish`. A
+    `CiphertextMismatchError` leaves everything as it was: fetch that part again. A `RefusedError` is final:
+    the sink is emptied, and every later call raises it again.
+    """
+
+    def __init__(self, info: SealedInfo, content_key: Octets, digest_salt: bytes, sink: Sink) -> None:
+        """Take what the manifest says and what the grant brought; nothing is decrypted yet.
+
+        Args:
+            info: from a manifest or report whose own digest was checked.
+            content_key: 32 bytes; used in `begin`, not kept.
+            digest_salt: 32 bytes, `tree.NO_SALT` for engines.
+        """
+        self._info = info
+        self._layout = info.layout
+        self._content_key: Octets | None = content_key
+        self._digest_salt = digest_salt
+        self._sink = sink
+        self._leaves = LeafList(info.algorithm, info.segment_bytes, info.plaintext_bytes)
+        self._state = bytearray(self._layout.segments)
+        self._opened_segments = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self._opened: tuple[CiphertextIndex, Opener] | None = None
+        self._refusal: RefusedError | None = None
+
+    def begin(self, header: Octets, index: Octets) -> None:
+        """Take header and index, in memory that nobody else can write. Checks (1) and (2).
+
+        Raises:
+            CiphertextMismatchError: not those of this stream; the host's fault.
+            RefusedError: steps `sealed.header`, `sealed.key`; the owner's fault.
+        """
+        self._raise_refusal()
+        if self._opened is not None:
+            return
+        content_key = self._content_key
+        if content_key is None:
+            raise RuntimeError("the unsealer was aborted")
+        checked = CiphertextIndex(header, index, self._info)
+        try:
+            parsed = Header.from_bytes(checked.header)
+            opener = Opener(self._same(parsed), content_key, self._info.key_commitment)
+        except WireError as error:
+            raise self._refuse(RefusedError(labels.STEP_HEADER, error, "a version 1 header")) from error
+        except RefusedError as refusal:
+            raise self._refuse(refusal) from None
+        self._content_key = None
+        self._opened = (checked, opener)
+
+    def feed(self, segment: int, ciphertext: Octets) -> None:
+        """Take one segment with its tag, in memory that nobody else can write. Check (3).
+
+        Raises:
+            CiphertextMismatchError: it differs from what the owner sealed; the host's fault.
+            RefusedError: steps `sealed.segment`, `sealed.reordered`, `sealed.truncated`; the owner's fault.
+            RuntimeError: `begin` has not been called.
+        """
+        self._raise_refusal()
+        index, opener = self._begun()
+        if not 0 <= segment < self._layout.segments:
+            index.check(segment, ciphertext)
+        if not self._claim(segment):
+            return
+        opened = False
+        try:
+            self._open(segment, ciphertext, index, opener)
+            opened = True
+        finally:
+            self._release(segment, opened=opened)
+        self._raise_refusal()
+
+    def _open(self, segment: int, ciphertext: Octets, index: CiphertextIndex, opener: Opener) -> None:
+        offset, length = self._layout.plaintext_range(segment)
+        view = self._sink.reserve(offset, length)
+        try:
+            self._leaves[segment] = opener.decrypt(segment, ciphertext, view)
+        except InvalidTag:
+            index.check(segment, ciphertext)
+            raise self._refuse(opener.diagnose(segment, ciphertext)) from None
+        self._sink.commit(offset, view)
+
+    def _claim(self, segment: int) -> bool:
+        """Take a segment for this thread: no second copy may overwrite what the first one proved."""
+        with self._lock:
+            free = self._state[segment] == _MISSING and not self._closed
+            if free:
+                self._state[segment] = _CLAIMED
+            return free
+
+    def _release(self, segment: int, *, opened: bool) -> None:
+        with self._lock:
+            closed = self._closed
+            kept = opened and not closed
+            self._state[segment] = _OPENED if kept else _MISSING
+            self._opened_segments += kept
+        if closed:
+            # Another thread refused or aborted meanwhile and emptied the sink before our bytes came.
+            self._sink.discard()
+
+    def missing(self) -> Iterator[int]:
+        """Give the numbers of the segments that are still to be fed, rising."""
+        position = self._state.find(_MISSING)
+        while position >= 0:
+            yield position
+            position = self._state.find(_MISSING, position + 1)
+
+    @property
+    def info(self) -> SealedInfo:
+        """What the stream is expected to be."""
+        return self._info
+
+    @property
+    def opened_bytes(self) -> int:
+        """Bytes of plaintext that authenticated so far (the last segment counted as a whole one)."""
+        return min(self._opened_segments * self._layout.segment_bytes, self._layout.plaintext_bytes)
+
+    def finish(self) -> VerifiedContent:
+        """Compare the content digest; only then may anybody read the sink. Check (4).
+
+        Raises:
+            CiphertextMismatchError: a segment differs from what the owner sealed although it opens; it is
+                among the `missing` ones again.
+            RefusedError: step `sealed.content`; the owner's fault.
+            RuntimeError: segments are missing.
+        """
+        self._raise_refusal()
+        self._begun()
+        if self._opened_segments < self._layout.segments:
+            raise RuntimeError(
+                f"got {self._opened_segments} segments, expected {self._layout.segments} before the end"
+            )
+        got = self._leaves.digest().content_digest(self._digest_salt)
+        if got != self._info.content_digest:
+            self._find_substitutes()
+            expected = self._info.content_digest.hex()
+            raise self._refuse(RefusedError(labels.STEP_CONTENT, got.hex(), expected))
+        return VerifiedContent(self._info, self._sink)
+
+    def abort(self) -> None:
+        """Drop the key and empty the sink. May be called at any time, twice too."""
+        self._content_key = None
+        self._opened = None
+        self._closed = True
+        self._sink.discard()
+
+    def _same(self, header: Header) -> Header:
+        info = self._info
+        expected = (info.algorithm, info.segment_bytes, info.plaintext_bytes)
+        got = (header.algorithm, header.segment_bytes, header.plaintext_bytes)
+        if got != expected:
+            shown = [
+                f"{algorithm.value}, {segment}, {length}" for algorithm, segment, length in (got, expected)
+            ]
+            raise RefusedError(labels.STEP_HEADER, shown[0], shown[1])
+        return header
+
+    def _find_substitutes(self) -> None:
+        """Repeat every ciphertext and raise for the segments that are not the owner's."""
+        index, opener = self._begun()
+        plain_buffer = memoryview(bytearray(self._layout.segment_bytes))
+        cipher_buffer = memoryview(bytearray(self._layout.segment_bytes + TAG_BYTES))
+        first: CiphertextMismatchError | None = None
+        for segment in range(self._layout.segments):
+            offset, length = self._layout.plaintext_range(segment)
+            plain, cipher = plain_buffer[:length], cipher_buffer[: length + TAG_BYTES]
+            self._sink.read_at(offset, plain)
+            opener.repeat_ciphertext(segment, plain, cipher)
+            try:
+                index.check(segment, cipher)
+            except CiphertextMismatchError as mismatch:
+                self._state[segment] = _MISSING
+                self._opened_segments -= 1
+                first = first or mismatch
+        plain_buffer[:] = bytes(len(plain_buffer))
+        if first is not None:
+            raise first
+
+    def _begun(self) -> tuple[CiphertextIndex, Opener]:
+        if self._opened is None:
+            raise RuntimeError("the header and index of the stream were not fed yet")
+        return self._opened
+
+    def _refuse(self, refusal: RefusedError) -> RefusedError:
+        with self._lock:
+            self._refusal = self._refusal or refusal
+            self.abort()
+            return self._refusal
+
+    def _raise_refusal(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
+
+class Source(Protocol):
+    """A sealed stream that can be read at any place, from several threads."""
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset` on and return how much; less only where the stream ends."""
+
+
+class FileSource:
+    """A stream in an open file, read with `pread`: never mapped, so the bytes checked are the bytes used."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Copy bytes of the file into private memory."""
+        filled = 0
+        while filled < len(buffer):
+            got = os.preadv(self._fd, [buffer[filled:]], offset + filled)
+            if not got:
+                break
+            filled += got
+        return filled
+
+
+def unseal(
+    source: Source, unsealer: Unsealer, *, workers: int = 2, progress: Progress | None = None
+) -> VerifiedContent:
+    """Feed all that is missing from `source` and finish; each worker reads, decrypts and hashes its segment.
+
+    Args:
+        workers: threads; each holds one segment.
+        progress: called after each segment with plaintext bytes done and in all.
+    Raises:
+        CiphertextMismatchError, RefusedError: as `Unsealer`; after the former call again, it resumes.
+    """
+    layout = unsealer.info.layout
+    head = _read(source, 0, HEADER_BYTES)
+    unsealer.begin(head, _read(source, layout.index_offset, layout.index_bytes))
+    todo = unsealer.missing()
+    lock = threading.Lock()
+
+    def work(stopped: threading.Event) -> None:
+        buffer = memoryview(bytearray(min(layout.segment_bytes, layout.plaintext_bytes) + TAG_BYTES))
+        while not stopped.is_set():
+            with lock:
+                segment = next(todo, None)
+            if segment is None:
+                return
+            offset, length = layout.segment_range(segment)
+            got = source.read_at(offset, buffer[:length])
+            unsealer.feed(segment, buffer[:got])
+            if progress is not None:
+                progress(unsealer.opened_bytes, layout.plaintext_bytes)
+
+    _in_threads(work, max(1, min(workers, layout.segments)))
+    return unsealer.finish()
+
+
+def _in_threads(work: Callable[[threading.Event], None], count: int) -> None:
+    """Run `work` in `count` threads, this one included; raise the first error once all have ended."""
+    stopped = threading.Event()
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work(stopped)
+        except BaseException as error:
+            errors.append(error)
+            stopped.set()
+
+    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(count - 1)]
+    for thread in threads:
+        thread.start()
+    guarded()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _read(source: Source, offset: int, length: int) -> memoryview:
+    buffer = memoryview(bytearray(length))
+    return buffer[: source.read_at(offset, buffer)]
