@@ -1,0 +1,211 @@
+"""The certificate chain inside a quote, and Intel's SGX extension in its leaf (PCK certificate).
+
+Extension 1.2.840.113741.1.13.1 as in Intel's "SGX PCK Certificate and CRL Profile". The chain must be what
+Intel's tools write: leaf, intermediate and root in PEM with 64 columns, at most one NUL behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from enclave_runtime.wire.errors import WireError
+
+__all__ = [
+    "PCK_CHAIN_PEM",
+    "SGX_EXTENSION",
+    "PckExtension",
+    "encode_chain",
+    "encode_extension",
+    "parse_chain",
+    "parse_extension",
+]
+
+PCK_CHAIN_PEM = 5
+"""The certification data type whose content is a PEM chain."""
+SGX_EXTENSION = "1.2.840.113741.1.13.1"
+
+_SEQUENCE, _OID, _OCTETS, _INTEGER, _BOOLEAN, _ENUMERATED = 0x30, 0x06, 0x04, 0x02, 0x01, 0x0A
+_MAX_CHAIN_BYTES = 1 << 13
+
+
+@dataclass(frozen=True, slots=True)
+class PckExtension:
+    """Facts about the platform that Intel signed into a PCK certificate.
+
+    Attributes:
+        ppid: platform provisioning id, 16 bytes: names the processor package.
+        cpu_svn: 16 patch levels.
+        pce_svn: patch level of the provisioning certification enclave.
+        pce_id: 2 bytes.
+        fmspc: family, model, stepping, platform type and custom SKU, 6 bytes: selects the TCB info.
+    """
+
+    ppid: bytes
+    cpu_svn: bytes
+    pce_svn: int
+    pce_id: bytes
+    fmspc: bytes
+
+
+def parse_chain(cert_data: bytes) -> tuple[x509.Certificate, x509.Certificate, x509.Certificate]:
+    """Return leaf, intermediate and root of a quote's certification data.
+
+    Raises:
+        WireError: not three certificates, or any byte that belongs to none of them.
+    """
+    if len(cert_data) > _MAX_CHAIN_BYTES:
+        raise WireError(f"pck chain: got {len(cert_data)} bytes, expected at most {_MAX_CHAIN_BYTES}")
+    pem = cert_data.removesuffix(b"\x00")
+    try:
+        certs = x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise WireError("pck chain: got bytes that are not certificates in PEM") from error
+    if len(certs) != 3:
+        raise WireError(f"pck chain: got {len(certs)} certificates, expected leaf, intermediate and root")
+    if b"".join(cert.public_bytes(Encoding.PEM) for cert in certs) != pem:
+        raise WireError("pck chain: got bytes around or inside the certificates, expected plain PEM")
+    return certs[0], certs[1], certs[2]
+
+
+def encode_chain(*certs: x509.Certificate) -> bytes:
+    """Return certification data as Intel's tools write it: PEM, leaf first, and one NUL."""
+    return b"".join(cert.public_bytes(Encoding.PEM) for cert in certs) + b"\x00"
+
+
+def parse_extension(leaf: x509.Certificate) -> PckExtension:
+    """Return the SGX extension of a PCK certificate.
+
+    Raises:
+        WireError: no such extension, or one without its required parts.
+    """
+    try:
+        extension = leaf.extensions.get_extension_for_oid(x509.ObjectIdentifier(SGX_EXTENSION)).value
+    except (x509.ExtensionNotFound, ValueError) as error:
+        raise WireError("pck certificate: got no SGX extension") from error
+    if not isinstance(extension, x509.UnrecognizedExtension):
+        raise WireError("pck certificate: got an SGX extension of an unknown kind")
+    top = _pairs(extension.value)
+    tcb = _pairs(_octets_of(top, ".2", _SEQUENCE, None), wrapped=False)
+    return PckExtension(
+        ppid=_octets_of(top, ".1", _OCTETS, 16),
+        cpu_svn=_octets_of(tcb, ".2.18", _OCTETS, 16),
+        pce_svn=int.from_bytes(_octets_of(tcb, ".2.17", _INTEGER, None), "big"),
+        pce_id=_octets_of(top, ".3", _OCTETS, 2),
+        fmspc=_octets_of(top, ".4", _OCTETS, 6),
+    )
+
+
+def encode_extension(extension: PckExtension, *, platform_instance_id: bytes) -> bytes:
+    """Return the DER of an SGX extension for a single-socket platform without dynamic set-up."""
+    levels = [(f".2.{i + 1}", _integer(svn)) for i, svn in enumerate(extension.cpu_svn)]
+    levels += [(".2.17", _integer(extension.pce_svn)), (".2.18", _value(_OCTETS, extension.cpu_svn))]
+    no = _value(_BOOLEAN, b"\x00")
+    entries = (
+        (".1", _value(_OCTETS, extension.ppid)),
+        (".2", _entries(levels)),
+        (".3", _value(_OCTETS, extension.pce_id)),
+        (".4", _value(_OCTETS, extension.fmspc)),
+        (".5", _value(_ENUMERATED, b"\x01")),
+        (".6", _value(_OCTETS, platform_instance_id)),
+        (".7", _entries(((".7.1", no), (".7.2", no), (".7.3", no)))),
+    )
+    return _entries(entries)
+
+
+def _entries(pairs: Iterable[tuple[str, bytes]]) -> bytes:
+    return _value(
+        _SEQUENCE, b"".join(_value(_SEQUENCE, _oid(SGX_EXTENSION + name) + der) for name, der in pairs)
+    )
+
+
+def _value(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    length = (
+        bytes([size])
+        if size < 0x80
+        else bytes([0x81, size])
+        if size < 0x100
+        else b"\x82" + size.to_bytes(2, "big")
+    )
+    return bytes([tag]) + length + content
+
+
+def _integer(number: int) -> bytes:
+    return _value(_INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+def _oid(dotted: str) -> bytes:
+    first, second, *rest = map(int, dotted.split("."))
+    content = bytes([40 * first + second])
+    for number in rest:
+        groups = [number & 0x7F]
+        while number := number >> 7:
+            groups.append(number & 0x7F | 0x80)
+        content += bytes(reversed(groups))
+    return _value(_OID, content)
+
+
+def _octets_of(pairs: dict[str, tuple[int, bytes]], suffix: str, tag: int, size: int | None) -> bytes:
+    found, value = pairs.get(SGX_EXTENSION + suffix, (-1, b""))
+    if found != tag or (size is not None and len(value) != size):
+        raise WireError(
+            f"pck certificate: got tag {found} of {len(value)} bytes for {suffix}, expected {tag}"
+        )
+    return value
+
+
+def _pairs(der: bytes, *, wrapped: bool = True) -> dict[str, tuple[int, bytes]]:
+    """Return {dotted oid: (tag, content)} of a SEQUENCE OF SEQUENCE {OID, value}."""
+    if wrapped:
+        items = list(_items(der))
+        if len(items) != 1 or items[0][0] != _SEQUENCE:
+            raise WireError("pck certificate: got an SGX extension that is no single sequence")
+        der = items[0][1]
+    pairs: dict[str, tuple[int, bytes]] = {}
+    for tag, content in _items(der):
+        entry = list(_items(content))
+        if tag != _SEQUENCE or len(entry) != 2 or entry[0][0] != _OID:
+            raise WireError("pck certificate: got an SGX extension entry that is no pair")
+        name = _dotted(entry[0][1])
+        if name in pairs:
+            raise WireError(f"pck certificate: got {name} twice in the SGX extension")
+        pairs[name] = entry[1]
+    return pairs
+
+
+def _items(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (tag, content) of consecutive DER values with lengths below 64 KiB."""
+    at = 0
+    while at < len(der):
+        header = der[at : at + 2]
+        at += 2
+        if len(header) < 2:
+            raise WireError("pck certificate: got a cut DER value")
+        size = header[1]
+        if size & 0x80:
+            count = size & 0x7F
+            size = int.from_bytes(der[at : at + count], "big")
+            at += count
+            if count not in (1, 2) or size < 0x80:
+                raise WireError("pck certificate: got a DER length in another than its shortest form")
+        if at + size > len(der):
+            raise WireError("pck certificate: got a cut DER value")
+        yield header[0], der[at : at + size]
+        at += size
+
+
+def _dotted(content: bytes) -> str:
+    if not content:
+        raise WireError("pck certificate: got an empty object identifier")
+    numbers = [content[0] // 40, content[0] % 40]
+    value = 0
+    for byte in content[1:]:
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(value)
+            value = 0
+    return ".".join(map(str, numbers))

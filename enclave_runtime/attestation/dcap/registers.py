@@ -1,0 +1,41 @@
+"""Launch registers of a TD and the one number that stands for them (docs/protocol.md section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from enclave_runtime.attestation.dcap.layout import TdBody
+from enclave_runtime.wire.hashes import tagged
+
+__all__ = ["TdxRegisters"]
+
+
+@dataclass(frozen=True, slots=True)
+class TdxRegisters:
+    """What was started: build-time digest, boot registers 0 to 2, and the configuration given at launch.
+
+    RTMR3 is left out on purpose: the running guest extends it, so that it names no launch.
+    """
+
+    mrtd: bytes
+    rtmr0: bytes
+    rtmr1: bytes
+    rtmr2: bytes
+    mr_config_id: bytes
+    mr_owner: bytes
+    mr_owner_config: bytes
+    td_attributes: bytes
+    xfam: bytes
+
+    @classmethod
+    def of(cls, body: TdBody) -> TdxRegisters:
+        """Return the launch registers in a TD report."""
+        return cls(*(getattr(body, field.name) for field in fields(cls)))
+
+    def measurement(self) -> bytes:
+        """Return the tagged digest over the TEE kind and every launch register, 32 bytes."""
+        return tagged("measurement/v1", b"tdx", *(getattr(self, field.name) for field in fields(self)))
+
+    def to_json(self) -> dict[str, str]:
+        """Return the registers in hex, by name."""
+        return {field.name: getattr(self, field.name).hex() for field in fields(self)}

@@ -1,0 +1,155 @@
+"""What a relying party accepts (docs/protocol.md section 4.3, steps 4, 5 and 7).
+
+A policy is a small value. Two compose with `&` into one that accepts only what both accept. A policy that
+allows nothing refuses everything, and says so, before any evidence is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.wire.errors import WireError
+
+__all__ = ["UP_TO_DATE", "AppraisalPolicy", "UnsafeAcceptSimulated"]
+
+UP_TO_DATE = "UpToDate"
+
+
+@dataclass(frozen=True, slots=True)
+class UnsafeAcceptSimulated:
+    """Accept quotes of one SIMULATED platform: software whose operator can read all that it protects.
+
+    Without this value no `dev:` root is ever accepted, whatever else the policy says.
+
+    Attributes:
+        root_set: id of the one development root that is meant, "dev:<hex>".
+    """
+
+    root_set: str
+
+    def __post_init__(self) -> None:
+        if not RootSet.parse(self.root_set).simulated:
+            raise WireError(f"UnsafeAcceptSimulated: got {self.root_set!r}, expected a 'dev:' root set")
+
+
+@dataclass(frozen=True, slots=True)
+class AppraisalPolicy:
+    """Allow-lists; each must hold. Debug is refused always and has no setting.
+
+    Attributes:
+        root_sets: ids of accepted trust anchors.
+        measurements: accepted launch measurements, 32 bytes each (the reference values).
+        tcb_statuses: accepted words of the vendor about the platform's patches.
+        min_tcb_eval_number: floor for the collateral's evaluation data number: keeps a host from
+            serving collateral of before a TCB recovery.
+        platforms: accepted `platform_id_hash` values, or None for any platform.
+        rejected_advisories: advisories that refuse even an accepted TCB status.
+        extra_td_attributes: bits of TD_ATTRIBUTES accepted beside SEPT_VE_DISABLE (little endian).
+        accept_mixed_eval_numbers: TCB info and QE identity may differ in their evaluation number, as
+            Intel's do for some weeks of a TCB recovery; the floor then holds for the lower one.
+        simulated: the loud acknowledgement without which `dev:` roots are refused.
+    """
+
+    root_sets: frozenset[str]
+    measurements: frozenset[bytes]
+    tcb_statuses: frozenset[str] = frozenset({UP_TO_DATE})
+    min_tcb_eval_number: int = 0
+    platforms: frozenset[bytes] | None = None
+    rejected_advisories: frozenset[str] = frozenset()
+    extra_td_attributes: int = 0
+    accept_mixed_eval_numbers: bool = False
+    simulated: UnsafeAcceptSimulated | None = field(default=None)
+
+    def __and__(self, other: AppraisalPolicy) -> AppraisalPolicy:
+        """Return the policy that accepts what both accept; composing never widens."""
+        return AppraisalPolicy(
+            root_sets=self.root_sets & other.root_sets,
+            measurements=self.measurements & other.measurements,
+            tcb_statuses=self.tcb_statuses & other.tcb_statuses,
+            min_tcb_eval_number=max(self.min_tcb_eval_number, other.min_tcb_eval_number),
+            platforms=_both(self.platforms, other.platforms),
+            rejected_advisories=self.rejected_advisories | other.rejected_advisories,
+            extra_td_attributes=self.extra_td_attributes & other.extra_td_attributes,
+            accept_mixed_eval_numbers=self.accept_mixed_eval_numbers and other.accept_mixed_eval_numbers,
+            simulated=self.simulated if self.simulated == other.simulated else None,
+        )
+
+    def check_roots(self, roots: RootSet) -> None:
+        """Refuse a policy that allows nothing, and a trust anchor that it does not name.
+
+        Raises:
+            AttestationError: step `policy` or (1).
+        """
+        for name in ("root_sets", "measurements", "tcb_statuses", "platforms"):
+            allowed = getattr(self, name)
+            if allowed is not None and not allowed:
+                raise AttestationError(Step.POLICY, f"an empty list of {name}", "at least one accepted value")
+        if roots.id not in self.root_sets:
+            raise AttestationError(Step.CHAIN, f"root set {roots.id}", f"one of {sorted(self.root_sets)}")
+        acknowledged = self.simulated is not None and self.simulated.root_set == roots.id
+        if roots.simulated and not acknowledged:
+            raise AttestationError(
+                Step.CHAIN, f"SIMULATED root set {roots.id}", "UnsafeAcceptSimulated for it in the policy"
+            )
+
+    def check_tcb(self, status: str, advisories: tuple[str, ...], eval_numbers: tuple[int, int]) -> None:
+        """Refuse a platform whose patch level is not accepted.
+
+        Args:
+            status: the vendor's word.
+            advisories: advisories that apply to the platform.
+            eval_numbers: of the TCB info and of the QE identity.
+        Raises:
+            AttestationError: step (4).
+        """
+        lowest = min(eval_numbers)
+        if lowest < self.min_tcb_eval_number:
+            raise AttestationError(
+                Step.TCB, f"TCB evaluation number {lowest}", f"at least {self.min_tcb_eval_number}"
+            )
+        if eval_numbers[0] != eval_numbers[1] and not self.accept_mixed_eval_numbers:
+            raise AttestationError(
+                Step.TCB,
+                f"evaluation number {eval_numbers[0]} of TCB info, {eval_numbers[1]} of QE identity",
+                "one number in both",
+            )
+        if status not in self.tcb_statuses:
+            raise AttestationError(Step.TCB, f"TCB status {status}", f"one of {sorted(self.tcb_statuses)}")
+        rejected = sorted(self.rejected_advisories.intersection(advisories))
+        if rejected:
+            raise AttestationError(Step.TCB, f"advisories {rejected}", "none of the rejected advisories")
+
+    def check_platform(self, platform_id_hash: bytes) -> None:
+        """Refuse hardware outside the platform list, where there is one.
+
+        Raises:
+            AttestationError: step (4).
+        """
+        if self.platforms is not None and platform_id_hash not in self.platforms:
+            raise AttestationError(
+                Step.TCB,
+                f"platform {platform_id_hash.hex()}",
+                f"one of {len(self.platforms)} listed platforms",
+            )
+
+    def check_measurement(self, measurement: bytes) -> None:
+        """Refuse a runtime that is not a reference value.
+
+        Raises:
+            AttestationError: step (7).
+        """
+        if measurement not in self.measurements:
+            expected = sorted(value.hex() for value in self.measurements)
+            raise AttestationError(
+                Step.MEASUREMENT,
+                measurement.hex(),
+                f"one of {len(expected)} reference values: {expected[:4]}",
+            )
+
+
+def _both(first: frozenset[bytes] | None, second: frozenset[bytes] | None) -> frozenset[bytes] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second

@@ -1,0 +1,37 @@
+"""Which verifier judges which TEE: the whole table (docs/protocol.md section 4.3).
+
+Verifiers load when first asked for: they run outside the CVM and may need the vendor's library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.model import TeeKind, Verifier
+
+__all__ = ["VERIFIERS", "verifier_for"]
+
+
+def _tdx() -> Verifier:
+    from enclave_runtime.attestation.tdx.verify import TdxVerifier
+
+    return TdxVerifier()
+
+
+VERIFIERS: dict[TeeKind, Callable[[], Verifier]] = {
+    TeeKind.TDX: _tdx,
+}
+
+
+def verifier_for(tee: TeeKind) -> Verifier:
+    """Return the verifier for `tee`.
+
+    Raises:
+        AttestationError: step (0), no rules for this kind of TEE.
+    """
+    make = VERIFIERS.get(tee)
+    if make is None:
+        names = ", ".join(kind.value for kind in VERIFIERS)
+        raise AttestationError(Step.PARSE, f"evidence of a {tee.value} TEE", f"one of: {names}")
+    return make()
