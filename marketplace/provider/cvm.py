@@ -12,7 +12,7 @@ from pathlib import Path
 
 from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
 from enclave_runtime.wire.errors import WireError
-from marketplace.errors import MarketplaceError
+from marketplace.errors import MarketError
 
 __all__ = ["Answer", "CvmClient", "CvmGoneError", "CvmRefusedError"]
 
@@ -21,11 +21,11 @@ MAX_BODY_BYTES = 4 << 20
 _FRAME = struct.Struct(">II")
 
 
-class CvmGoneError(MarketplaceError):
+class CvmGoneError(MarketError):
     """No process answers on the CVM's socket."""
 
 
-class CvmRefusedError(MarketplaceError):
+class CvmRefusedError(MarketError):
     """The CVM answered with an error.
 
     Attributes:
