@@ -59,7 +59,9 @@ class OrderPacket:
         if len(config) > MAX_CONFIG_BYTES:
             raise WireError(f"order packet: got {len(config)} bytes of configuration, expected <= 64 KiB")
         salt = bytes_from_hex(value["config_salt"], 32)
-        return cls(config, salt, bytes_from_hex(value["result_key"]), from_json(RuntimePolicy, value["policy"]))
+        return cls(
+            config, salt, bytes_from_hex(value["result_key"]), from_json(RuntimePolicy, value["policy"])
+        )
 
     def check(self, terms: OrderTerms) -> None:
         """Compare the packet with the digests in `terms`.

@@ -1,0 +1,249 @@
+"""What an owner demands before a content key leaves (protocol section 5.2), as a TOML file and in words.
+
+A list that is empty accepts nothing, so an empty policy refuses. Where everything may pass, the file
+must say "any" in so many letters.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from enclave_runtime.attestation.model import TeeKind
+from enclave_runtime.attestation.policy import AppraisalPolicy, UnsafeAcceptSimulated
+from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.wire.codec import bytes_from_hex
+from enclave_runtime.wire.cvm import TcbStatus
+from enclave_runtime.wire.errors import WireError
+from marketplace.domain.tcb import TCB_WORDS, tcb_level, words_within
+from marketplace.errors import BadInputError
+
+__all__ = ["MAX_POLICY_BYTES", "POLICY_VERSION", "ReleasePolicy", "explain", "parse_policy"]
+
+MAX_POLICY_BYTES: Final = 256 << 10
+POLICY_VERSION: Final = 1
+_MAX_ENTRIES: Final = 4096
+_DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePolicy:
+    """Conditions that must all hold. `None` stands for "any"; an empty set accepts nothing.
+
+    Attributes:
+        trust_classes: ids of accepted root sets, such as "intel".
+        unsafe_accept_simulated: the loud consent without which no "dev:" class is accepted.
+        tees: accepted kinds of TEE.
+        worst_tcb: the worst accepted TCB level.
+        measurements: accepted measurements of the runtime, 32 bytes each.
+        platforms: accepted platform id hashes.
+        engines: content digests of engines whose source the owner has checked.
+        configs: accepted config digests.
+        clients: addresses of clients that may use the content.
+        other_inputs: manifest digests of inputs that may stand beside this one (the engine apart).
+        orders_before: how many orders a CVM may have admitted before.
+        min_price_due: the least that the order owes this input once it is used, in token units.
+        max_uses: how many orders may get the key.
+        hours_utc: first hour and hour after the last, in UTC; may run over midnight.
+        ttl_s: how long a grant is good for, in seconds from the request.
+    """
+
+    trust_classes: frozenset[str]
+    tees: frozenset[TeeKind]
+    worst_tcb: TcbStatus
+    measurements: frozenset[bytes]
+    engines: frozenset[bytes]
+    clients: frozenset[bytes] | None
+    other_inputs: frozenset[bytes] | None
+    max_uses: int
+    unsafe_accept_simulated: bool = False
+    platforms: frozenset[bytes] | None = None
+    configs: frozenset[bytes] | None = None
+    orders_before: int = 0
+    min_price_due: int = 0
+    hours_utc: tuple[int, int] | None = None
+    ttl_s: int = _DAY_S
+
+    def empty(self) -> str | None:
+        """Return the name of a condition that accepts nothing, or None if each accepts something."""
+        for name in ("trust_classes", "tees", "measurements", "engines", "clients", "other_inputs"):
+            value = getattr(self, name)
+            # An order without other inputs fits an empty list of them.
+            if value is not None and not value and name != "other_inputs":
+                return name
+        for name in ("platforms", "configs"):
+            if getattr(self, name) == frozenset():
+                return name
+        return None if self.max_uses > 0 else "max_uses"
+
+    def appraisal(self, root_set: str) -> AppraisalPolicy:
+        """Return the part of this policy that judges evidence under the trust anchor `root_set`."""
+        loud = self.unsafe_accept_simulated and RootSet.parse(root_set).simulated
+        return AppraisalPolicy(
+            root_sets=self.trust_classes,
+            measurements=self.measurements,
+            tcb_statuses=words_within(self.worst_tcb),
+            platforms=self.platforms,
+            simulated=UnsafeAcceptSimulated(root_set) if loud else None,
+        )
+
+
+def parse_policy(data: bytes) -> ReleasePolicy:
+    """Return the policy in a TOML file.
+
+    Raises:
+        BadInputError: oversize, not TOML, unknown or missing keys, or a value of the wrong form.
+    """
+    if len(data) > MAX_POLICY_BYTES:
+        raise BadInputError("policy", f"{len(data)} bytes", f"at most {MAX_POLICY_BYTES}")
+    try:
+        table = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise BadInputError("policy", f"text that is not TOML ({error})", "a TOML table") from error
+    if table.pop("version", None) != POLICY_VERSION:
+        raise BadInputError("policy version", "another or none", POLICY_VERSION, hint="add: version = 1")
+    unknown = sorted(set(table) - set(_READERS))
+    missing = sorted(_REQUIRED - set(table))
+    if unknown or missing:
+        raise BadInputError(
+            "policy keys", f"unknown {unknown}, missing {missing}", f"only {sorted(_READERS)}"
+        )
+    policy = ReleasePolicy(**{name: _READERS[name](name, value) for name, value in table.items()})
+    simulated = sorted(item for item in policy.trust_classes if RootSet.parse(item).simulated)
+    if simulated and not policy.unsafe_accept_simulated:
+        raise BadInputError(
+            "trust_classes",
+            f"the SIMULATED class {simulated[0]}",
+            "unsafe_accept_simulated = true beside it",
+            hint="a simulated TEE protects nothing from its operator; set it for development only",
+        )
+    return policy
+
+
+def explain(policy: ReleasePolicy) -> list[str]:
+    """Return the policy in sentences, the dangerous ones first."""
+    lines = []
+    nothing = policy.empty()
+    if nothing is not None:
+        lines.append(f"NOTHING is ever released: {nothing} accepts nothing.")
+    if policy.unsafe_accept_simulated:
+        lines.append("DANGER: simulated TEEs are accepted; whoever runs one can read the content.")
+    lines += [
+        f"Evidence must be of {_words(item.value for item in policy.tees)}.",
+        f"Its root must be {_words(policy.trust_classes)}, its TCB {_tcb_word(policy.worst_tcb)} or better.",
+        f"The runtime must be one of {len(policy.measurements)} measurements.",
+        _listed("Hardware", policy.platforms, "platforms"),
+        f"The engine must be one of {len(policy.engines)} digests.",
+        _listed("The configuration", policy.configs, "digests"),
+        _listed("The client", policy.clients, "addresses"),
+        _listed("Each other input", policy.other_inputs, "manifest digests"),
+        f"The CVM may have admitted {policy.orders_before} orders before.",
+        f"The order must owe at least {policy.min_price_due} token units once the content is used.",
+        f"At most {policy.max_uses} orders get the key; a grant is good for {policy.ttl_s} seconds.",
+    ]
+    if policy.hours_utc is not None:
+        lines.append(f"Only from {policy.hours_utc[0]}:00 to {policy.hours_utc[1]}:00 UTC.")
+    return lines
+
+
+def _listed(what: str, values: frozenset[bytes] | None, noun: str) -> str:
+    return f"{what} may be ANY." if values is None else f"{what} must be one of {len(values)} {noun}."
+
+
+def _words(items: Any) -> str:
+    return " or ".join(sorted(items)) or "NOTHING"
+
+
+def _tcb_word(level: TcbStatus) -> str:
+    return next(word for word, known in TCB_WORDS.items() if known is level)
+
+
+def _strings(name: str, value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadInputError(name, "something else", "a list of strings")
+    if len(value) > _MAX_ENTRIES:
+        raise BadInputError(name, f"{len(value)} entries", f"at most {_MAX_ENTRIES}")
+    return value
+
+
+def _hex_set(size: int) -> Callable[[str, object], frozenset[bytes]]:
+    def read(name: str, value: object) -> frozenset[bytes]:
+        try:
+            return frozenset(bytes_from_hex(item.lower(), size) for item in _strings(name, value))
+        except WireError as error:
+            raise BadInputError(name, str(error), f"0x-hex of {size} bytes") from error
+
+    return read
+
+
+def _or_any(read: Callable[[str, object], Any]) -> Callable[[str, object], Any]:
+    return lambda name, value: None if value == "any" else read(name, value)
+
+
+def _classes(name: str, value: object) -> frozenset[str]:
+    try:
+        return frozenset(RootSet.parse(item).id for item in _strings(name, value))
+    except WireError as error:
+        raise BadInputError(name, str(error), "root set ids") from error
+
+
+def _tees(name: str, value: object) -> frozenset[TeeKind]:
+    try:
+        return frozenset(TeeKind(item) for item in _strings(name, value))
+    except ValueError as error:
+        raise BadInputError(name, str(error), [kind.value for kind in TeeKind]) from error
+
+
+def _tcb(name: str, value: object) -> TcbStatus:
+    level = tcb_level(value if isinstance(value, str) else repr(value))
+    if level is TcbStatus.REVOKED:
+        raise BadInputError(name, "Revoked", "a level that a platform may have")
+    return level
+
+
+def _whole(least: int, most: int) -> Callable[[str, object], int]:
+    def read(name: str, value: object) -> int:
+        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+        if type(number) is not int or not least <= number <= most:
+            raise BadInputError(name, repr(value)[:60], f"a whole number from {least} to {most}")
+        return number
+
+    return read
+
+
+def _truth(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise BadInputError(name, repr(value)[:60], "true or false")
+    return value
+
+
+def _hours(name: str, value: object) -> tuple[int, int]:
+    if isinstance(value, list) and len(value) == 2:
+        first, end = (_whole(0, 24)(name, item) for item in value)
+        if first != end:
+            return first, end
+    raise BadInputError(name, repr(value)[:60], "two different hours of UTC, such as [8, 18]")
+
+
+_READERS: Final[dict[str, Callable[[str, object], Any]]] = {
+    "trust_classes": _classes,
+    "unsafe_accept_simulated": _truth,
+    "tees": _tees,
+    "worst_tcb": _tcb,
+    "measurements": _hex_set(32),
+    "platforms": _or_any(_hex_set(32)),
+    "engines": _hex_set(32),
+    "configs": _or_any(_hex_set(32)),
+    "clients": _or_any(_hex_set(20)),
+    "other_inputs": _or_any(_hex_set(32)),
+    "orders_before": _whole(0, 1 << 31),
+    "min_price_due": _whole(0, (1 << 128) - 1),
+    "max_uses": _whole(0, 1 << 31),
+    "hours_utc": _or_any(_hours),
+    "ttl_s": _whole(1, (1 << 32) - 1),
+}
+_REQUIRED: Final = frozenset(
+    {"trust_classes", "tees", "worst_tcb", "measurements", "engines", "clients", "other_inputs", "max_uses"}
+)
