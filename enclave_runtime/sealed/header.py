@@ -27,6 +27,7 @@ from enclave_runtime.sealed.tree import (
 )
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from enclave_runtime.wire.hashes import tagged
+from enclave_runtime.wire.records import Hex32
 
 __all__ = [
     "HEADER_BYTES",
@@ -171,9 +172,9 @@ class SealedInfo:
     algorithm: Algorithm
     segment_bytes: int
     plaintext_bytes: int
-    content_digest: bytes
-    ciphertext_digest: bytes
-    key_commitment: bytes
+    content_digest: Hex32
+    ciphertext_digest: Hex32
+    key_commitment: Hex32
 
     def __post_init__(self) -> None:
         check_geometry(self.segment_bytes, self.plaintext_bytes)

@@ -12,7 +12,6 @@ __all__ = [
     "ALL_TAGS",
     "CIPHERTEXT",
     "CONTENT",
-    "HPKE_PUBLIC",
     "MANIFEST",
     "STEP_CONTENT",
     "STEP_HEADER",
@@ -32,7 +31,6 @@ TREE: Final = "sealed-tree/v1"
 CONTENT: Final = "content/v1"
 CIPHERTEXT: Final = "sealed-ciphertext/v1"
 MANIFEST: Final = "manifest/v1"
-HPKE_PUBLIC: Final = "hpke-public/v1"
 
 # HKDF `info` prefixes; the header follows after one zero byte.
 STREAM_KEY: Final = b"cloister:stream-key/v1"
@@ -40,7 +38,7 @@ STREAM_PREFIX: Final = b"cloister:stream-nonce-prefix/v1"
 STREAM_COMMITMENT: Final = b"cloister:stream-key-commitment/v1"
 
 ALL_TAGS: Final = (
-    *(TREE, CONTENT, CIPHERTEXT, MANIFEST, HPKE_PUBLIC),
+    *(TREE, CONTENT, CIPHERTEXT, MANIFEST),
     *(label.decode() for label in (STREAM_KEY, STREAM_PREFIX, STREAM_COMMITMENT)),
 )
 
