@@ -16,9 +16,10 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get
 
 from enclave_runtime.wire import codec
 from enclave_runtime.wire.canonical import Json, JsonObject
+from enclave_runtime.wire.eip712 import Sol
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["Big", "Hex20", "Hex32", "Items", "Long", "Size", "Text", "dump_record", "load_record"]
+__all__ = ["Big", "Hex20", "Hex32", "Items", "Long", "Size", "Text", "UpTo", "dump_record", "load_record"]
 
 T = TypeVar("T")
 _MAX_DECIMALS = 78
@@ -27,6 +28,13 @@ _MAX_DECIMALS = 78
 @dataclass(frozen=True, slots=True)
 class Size:
     """Marks `bytes` with their length."""
+
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpTo:
+    """Marks `bytes` with their greatest length."""
 
     bytes: int
 
@@ -112,6 +120,8 @@ def _dump(hint: Any, value: Any) -> Json:
         return str(_checked(value, mark.bits))
     if isinstance(mark, Size):
         return codec.hex_of(_sized(value, mark.bytes))
+    if isinstance(mark, UpTo):
+        return codec.hex_of(_at_most(value, mark.bytes))
     if isinstance(mark, Text):
         return _text(value, mark.bytes)
     if base is bool:
@@ -136,6 +146,8 @@ def _load(hint: Any, value: object) -> Any:
         return _decimal(value, mark.bits)
     if isinstance(mark, Size):
         return codec.bytes_from_hex(value, mark.bytes)
+    if isinstance(mark, UpTo):
+        return _at_most(codec.bytes_from_hex(value), mark.bytes)
     if isinstance(mark, Text):
         return _text(value, mark.bytes)
     if base is bool:
@@ -164,8 +176,16 @@ def _split(hint: Any) -> tuple[Any, Any]:
 
 def _is_struct(cls: Any) -> bool:
     """Return whether `cls` is one of the EIP-712 structs, which have their own JSON form."""
-    hints = get_type_hints(cls, include_extras=True).values()
-    return any(type(mark).__name__ == "Sol" for hint in hints for mark in get_args(hint)[1:])
+    hints = get_type_hints(cls, include_extras=True)
+    return bool(hints) and all(map(_is_struct_field, hints.values()))
+
+
+def _is_struct_field(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        return any(isinstance(mark, Sol) for mark in get_args(hint)[1:])
+    if get_origin(hint) is tuple:
+        hint = get_args(hint)[0]
+    return dataclasses.is_dataclass(hint) and _is_struct(hint)
 
 
 def _member(cls: type[Enum], value: object) -> Enum:
@@ -190,6 +210,12 @@ def _decimal(value: object, bits: int) -> int:
 def _sized(value: bytes, size: int) -> bytes:
     if len(value) != size:
         raise WireError(f"got {len(value)} bytes, expected {size}")
+    return value
+
+
+def _at_most(value: bytes, size: int) -> bytes:
+    if len(value) > size:
+        raise WireError(f"got {len(value)} bytes, expected at most {size}")
     return value
 
 
