@@ -1,0 +1,1 @@
+"""The demo: one program that plays every role through the SDK, on a chain and services of its own."""
