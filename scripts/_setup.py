@@ -255,7 +255,7 @@ def offered_cpu_torch(venv: Path) -> bool:
 
 def torch_part(version: str) -> Part:
     """Describe torch: the CPU build where pip is offered it, else PyPI's own with NVIDIA's libraries."""
-    cpu = python_part("torch", MAIN, version, ["torch-cpu"], download_mb=208, disk_mb=850)
+    cpu = python_part("torch", MAIN, version, ["torch-cpu"], download_mb=208, disk_mb=910)
     pypi = python_part("torch", MAIN, version, ["torch-pypi"], download_mb=2740, disk_mb=5400)
     for part in (cpu, pypi):
         if not part.is_due():
@@ -285,14 +285,14 @@ def node_part() -> Part:
             raise SetupError(f"npm installed no {', '.join(absent)}: they exist for Linux on x86-64 alone")
 
     key = digest(ROOT / "package-lock.json", ROOT / ".npmrc")
-    return Part("node", NODE, key, 95, 285, install)
+    return Part("node", NODE, key, 120, 295, install)
 
 
 def parts_for(goal: str) -> list[Part]:
     """List every part of a goal, in the order in which they are installed."""
     version = ensure_venv(MAIN)
     parts = [
-        python_part("base", MAIN, version, ["build", "runtime", "engine"], download_mb=115, disk_mb=480),
+        python_part("base", MAIN, version, ["build", "runtime", "engine"], download_mb=115, disk_mb=540),
         torch_part(version),
         project_part(version),
         node_part(),
@@ -300,7 +300,7 @@ def parts_for(goal: str) -> list[Part]:
     if goal == "test":
         parts.append(python_part("dev", MAIN, version, ["dev"], download_mb=35, disk_mb=120))
         version, locks = ensure_venv(CONTRACTS), ["build", "contracts"]
-        parts.append(python_part("contracts", CONTRACTS, version, locks, download_mb=85, disk_mb=400))
+        parts.append(python_part("contracts", CONTRACTS, version, locks, download_mb=85, disk_mb=410))
     return parts
 
 
