@@ -116,7 +116,9 @@ class Cgroup:
             for folder in self.unique():
                 _write(folder / "cgroup.procs", pid)
         except OSError as error:
-            raise SandboxError(f"control group: got errno {error.errno}, expected to move a process") from error
+            raise SandboxError(
+                f"control group: got errno {error.errno}, expected to move a process"
+            ) from error
 
     def out_of_memory(self) -> bool:
         """Return whether the kernel killed a process here for want of memory."""
@@ -128,7 +130,7 @@ class Cgroup:
         return _keyed(self.folders["pids"] / "pids.events").get("max", 0) > 0
 
     def cpu_s(self) -> float | None:
-        """Return the processor time of all that ever ran here, in seconds, or None where it is not counted."""
+        """Return the seconds of processor time of all that ever ran here, None where not counted."""
         if self.version == 2:
             microseconds = _keyed(self.folders["memory"] / "cpu.stat").get("usage_usec")
             return None if microseconds is None else microseconds / 1e6

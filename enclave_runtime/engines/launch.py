@@ -1,7 +1,7 @@
 """Starting one engine under bubblewrap: held at the gate until every limit is on it.
 
-bubblewrap builds the namespaces, then waits on a descriptor. Only in that pause, with the sandbox complete and
-none of the engine's code running, are resource limits set, the control group entered and /output opened.
+bubblewrap builds the namespaces, then waits on a descriptor. Only in that pause, with the sandbox complete
+and none of the engine's code running, are limits set, the control group entered and /output opened.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The captured log of an engine: bounded memory however much it prints (docs/protocol.md sections 7(8), 10)."""
+"""The captured log of an engine: bounded memory however much it prints (docs/protocol.md section 7(8))."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs an untrusted engine so that its limits, not its manners, bound what it does (docs/protocol.md 7(7), 10).
+"""Runs an untrusted engine so that its limits, not its manners, bound what it does (protocol.md 7(7), 10).
 
 bubblewrap gives new user, mount, PID, network, IPC and UTS namespaces, no capabilities, a read-only root and
 a seccomp filter; control groups or, where there are none, resource limits and sampling bound what it uses.
@@ -36,7 +36,7 @@ Clock = Callable[[], float]
 _CHUNK: Final = 1 << 16
 _PROBE_TIMEOUT_S: Final = 10
 _NOT_FOUND: Final = (
-    "sandbox: bubblewrap (the Debian package `bubblewrap`) is not installed; engines never run without isolation"
+    "sandbox: got no bwrap on PATH, expected the Debian package bubblewrap (engines run isolated)"
 )
 _DETAILS: Final = {
     Reason.OK: "ended by itself",
@@ -83,7 +83,12 @@ class Sandbox:
         return cls(path, mount_proc, Cgroups.find())
 
     def run(
-        self, spec: SandboxSpec, limits: SandboxLimits, *, stop: threading.Event, clock: Clock = time.monotonic
+        self,
+        spec: SandboxSpec,
+        limits: SandboxLimits,
+        *,
+        stop: threading.Event,
+        clock: Clock = time.monotonic,
     ) -> EngineResult:
         """Run `spec` within `limits` until it ends, breaks a limit, or `stop` is set.
 

@@ -1,7 +1,7 @@
 """The system calls an engine may make: an allow list as a hand-made BPF program (docs/adr/0010-sandbox.md).
 
 The filter is a second wall behind the namespaces: it keeps the kernel's rarely used and often broken parts
-(namespaces, mounts, io_uring, bpf, perf, keys, ptrace, System V IPC, network sockets) out of an engine's reach.
+(namespaces, mounts, io_uring, bpf, perf, keys, ptrace, System V IPC, network) out of an engine's reach.
 Emitting sixty lines of classic BPF needs no library inside the trusted base.
 """
 

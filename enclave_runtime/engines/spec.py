@@ -1,4 +1,4 @@
-"""What one run of an engine is made of, and the `bwrap` command line that holds it (docs/adr/0010-sandbox.md).
+"""What one run of an engine is made of, and the `bwrap` command that holds it (docs/adr/0010-sandbox.md).
 
 Pure: this module builds arguments, `sandbox` runs them.
 """
@@ -18,14 +18,22 @@ __all__ = ["CONFIG_NAME", "ROOT_VARIABLE", "SandboxSpec", "bwrap_arguments", "en
 CONFIG_NAME: Final = "config.json"
 ROOT_VARIABLE: Final = "CLOISTER_ROOT"  # where /inputs, /config.json and /output are; "/" in every sandbox
 _UID: Final = "1000"
-_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_THREAD_VARIABLES: Final = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 _LINKS: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _MAX_THREADS: Final = 1024
+_TMP: Final = "/tmp"  # noqa: S108 (the sandbox's own, nobody else writes there)
+_SHM: Final = "/dev/shm"  # noqa: S108
 
 
 def python_roots() -> tuple[Path, ...]:
     """Return the folders that this interpreter and its packages live in, without those under /usr."""
-    roots = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    named = {Path(sys.prefix), Path(sys.base_prefix)}
+    roots = named | {root.resolve() for root in named}  # the one is what links say, the other where they lead
     return tuple(sorted(root for root in roots if not root.is_relative_to("/usr")))
 
 
@@ -74,8 +82,8 @@ def environment(threads: int, *, root: str = "/") -> dict[str, str]:
     """Return the whole environment of an engine; nothing is inherited."""
     fixed = {
         "PATH": os.pathsep.join((f"{sys.prefix}/bin", "/usr/bin", "/bin")),
-        "HOME": "/tmp",
-        "TMPDIR": "/tmp",
+        "HOME": _TMP,
+        "TMPDIR": _TMP,
         "USER": "engine",
         "LANG": "C.UTF-8",
         "TZ": "UTC",
@@ -95,20 +103,20 @@ def bwrap_arguments(spec: SandboxSpec, limits: SandboxLimits, *, mount_proc: boo
         mount_proc: False where the kernel refuses a fresh /proc (nested containers that cover parts of
             theirs); the engine then sees two files of it, since numerical libraries read them.
     """
-    args = "--unshare-user --unshare-net --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try".split()
+    args = [f"--unshare-{name}" for name in ("user", "net", "pid", "ipc", "uts", "cgroup-try")]
     args += ["--uid", _UID, "--gid", _UID, "--hostname", "engine"]
     args += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     for name, value in environment(spec.threads).items():
         args += ["--setenv", name, value]
     args += _system(spec.runtime_roots)
-    args += ["--dev", "/dev", "--size", str(limits.tmp_bytes), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+    args += ["--dev", "/dev", "--size", str(limits.tmp_bytes), "--tmpfs", _SHM, "--remount-ro", "/dev"]
     if mount_proc:
         # Where root started us, /proc/sys belongs to the engine's own user id and would be writable.
         args += ["--proc", "/proc", "--remount-ro", "/proc"]
     else:
         for name in ("cpuinfo", "meminfo"):
             args += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
-    args += ["--size", str(limits.tmp_bytes), "--tmpfs", "/tmp"]
+    args += ["--size", str(limits.tmp_bytes), "--tmpfs", _TMP]
     args += ["--size", str(limits.output_bytes), "--tmpfs", "/output"]
     args += ["--ro-bind", str(spec.engine_dir), "/engine", "--dir", "/inputs"]
     for index, path in enumerate(spec.inputs):
