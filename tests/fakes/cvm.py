@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from enclave_runtime.attestation.bundle import CvmPublicKeys, EvidenceBundle
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
+from enclave_runtime.sealed.wrap import PrivateKey as HpkeKey
+from enclave_runtime.sealed.wrap import generate_keypair
 from enclave_runtime.wire.eip712 import Domain, typed_digest
 from enclave_runtime.wire.grant import KeyRequest, SignedKeyRequest, sign_request
 from enclave_runtime.wire.hashes import sha256, tagged
@@ -41,13 +43,16 @@ class FakeCvm:
     signer: PrivateKey = field(default_factory=PrivateKey)
     statement: ec.EllipticCurvePrivateKey = field(default_factory=_p256)
     tls: ec.EllipticCurvePrivateKey = field(default_factory=_p256)
-    hpke: bytes = field(default_factory=lambda: os.urandom(1216))
+    hpke: HpkeKey = field(default_factory=lambda: generate_keypair(os.urandom))
 
     @property
     def keys(self) -> CvmPublicKeys:
         """Return the public halves."""
         return CvmPublicKeys(
-            address_of(self.signer), self.hpke, spki(self.statement.public_key()), spki(self.tls.public_key())
+            address_of(self.signer),
+            self.hpke.public_bytes,
+            spki(self.statement.public_key()),
+            spki(self.tls.public_key()),
         )
 
     @property

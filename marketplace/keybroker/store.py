@@ -1,0 +1,225 @@
+"""What a broker remembers: uses, grants, and requests that wait for a person (SQLite).
+
+A use is one row per (order, input, CVM), written through to the disk before its grant leaves. One write
+transaction at a time, over threads and processes, counts, decides and records, so that two requests can
+never both be the last use.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
+from enclave_runtime.wire.grant import KeyRequest
+from marketplace.errors import BadInputError, NotFoundError
+
+__all__ = ["PENDING_ID_DIGITS", "Approval", "GrantRow", "PendingRow", "Store"]
+
+PENDING_ID_DIGITS: Final = 16
+_VERSION: Final = 1
+_WAIT_S: Final = 10.0
+_SCHEMA: Final = """
+CREATE TABLE uses (
+  order_id BLOB NOT NULL, input_index INTEGER NOT NULL, cvm_id BLOB NOT NULL,
+  manifest_digest BLOB NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (order_id, input_index, cvm_id)) STRICT;
+CREATE INDEX uses_by_content ON uses (manifest_digest, order_id);
+CREATE TABLE grants (
+  request_digest BLOB PRIMARY KEY, order_id BLOB NOT NULL, input_index INTEGER NOT NULL, cvm_id BLOB NOT NULL,
+  sealed_grant BLOB NOT NULL, facts BLOB NOT NULL, at INTEGER NOT NULL, audited INTEGER NOT NULL DEFAULT 0,
+  FOREIGN KEY (order_id, input_index, cvm_id) REFERENCES uses) STRICT;
+CREATE INDEX grants_by_use ON grants (order_id, input_index, cvm_id);
+CREATE TABLE pending (
+  id TEXT PRIMARY KEY, request_digest BLOB NOT NULL UNIQUE, facts BLOB NOT NULL, state TEXT NOT NULL,
+  at INTEGER NOT NULL) STRICT;
+"""
+
+
+class Approval(StrEnum):
+    """What has become of a request that waits for a person."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A grant as it was issued, byte for byte; `audited` once the audit log has it."""
+
+    grant: bytes
+    facts: JsonObject
+    at: int
+    audited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRow:
+    """A request that the policy would grant and a person has to approve; `facts` is what to look at."""
+
+    id: str
+    facts: JsonObject
+    state: Approval
+    at: int
+
+
+class Store:
+    """The broker's tables in the file at `path`; made when missing, for its owner only.
+
+    Raises:
+        BadInputError: the file is of another version, or no database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            with self.writing():
+                self._prepare(path)
+        except sqlite3.DatabaseError as error:
+            raise BadInputError(
+                f"broker state {path}", "a file that SQLite cannot use", "a broker's state"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the one write transaction; it is on the disk when the block ends without an exception."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def uses(self, manifest_digest: bytes, *, but: bytes) -> int:
+        """Return how many orders other than `but` were given the key of this content."""
+        return int(
+            self._one(
+                "SELECT count(DISTINCT order_id) FROM uses WHERE manifest_digest = ? AND order_id <> ?",
+                (manifest_digest, but),
+            )[0]
+        )
+
+    def is_used(self, request: KeyRequest) -> bool:
+        """Return whether this input was released to this CVM for this order before."""
+        query = "SELECT 1 FROM uses WHERE order_id = ? AND input_index = ? AND cvm_id = ?"
+        return self._maybe(query, _use(request)) is not None
+
+    def grants_of(self, request: KeyRequest) -> int:
+        """Return how many different requests of one use were granted."""
+        query = "SELECT count(*) FROM grants WHERE order_id = ? AND input_index = ? AND cvm_id = ?"
+        return int(self._one(query, _use(request))[0])
+
+    def record(self, request: KeyRequest, digest: bytes, grant: bytes, facts: JsonObject, *, at: int) -> None:
+        """Write the use, unless this (order, input, CVM) has one, and the grant; inside `writing`."""
+        self._db.execute(
+            "INSERT INTO uses VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (*_use(request), request.manifest_digest, at),
+        )
+        self._db.execute(
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+            (digest, *_use(request), grant, dump(facts), at),
+        )
+
+    def grant(self, digest: bytes) -> GrantRow | None:
+        """Return the grant that answered the request with this digest."""
+        row = self._maybe(
+            "SELECT sealed_grant, facts, at, audited FROM grants WHERE request_digest = ?", (digest,)
+        )
+        return None if row is None else GrantRow(row[0], parse_object(row[1]), row[2], bool(row[3]))
+
+    def mark_audited(self, digest: bytes) -> None:
+        """Note that the audit log has the grant for this request."""
+        with self._lock:
+            self._db.execute("UPDATE grants SET audited = 1 WHERE request_digest = ?", (digest,))
+
+    def ask(self, digest: bytes, facts: JsonObject, *, at: int) -> PendingRow:
+        """Queue a request for a person, inside `writing`."""
+        row = PendingRow(digest.hex()[:PENDING_ID_DIGITS], facts, Approval.WAITING, at)
+        self._db.execute(
+            "INSERT INTO pending VALUES (?, ?, ?, ?, ?)", (row.id, digest, dump(facts), row.state.value, at)
+        )
+        return row
+
+    def asked(self, digest: bytes) -> PendingRow | None:
+        """Return what has become of the request with this digest, if it was queued."""
+        row = self._maybe("SELECT id, facts, state, at FROM pending WHERE request_digest = ?", (digest,))
+        return None if row is None else _pending(row)
+
+    def pending(self, *states: Approval) -> list[PendingRow]:
+        """Return the queued requests in any of `states`, oldest first."""
+        marks = ", ".join("?" * len(states))
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT id, facts, state, at FROM pending WHERE state IN ({marks}) ORDER BY at, id",  # noqa: S608 - marks only
+                [state.value for state in states],
+            ).fetchall()
+        return [_pending(row) for row in rows]
+
+    def settle(self, pending_id: str, state: Approval) -> PendingRow:
+        """Approve or deny a waiting request; once, for good.
+
+        Raises:
+            NotFoundError: no such request.
+            BadInputError: it was settled the other way before.
+        """
+        with self.writing():
+            row = self._maybe("SELECT id, facts, state, at FROM pending WHERE id = ?", (pending_id,))
+            if row is None:
+                raise NotFoundError(
+                    f"no request {pending_id[:64]!r} has come in", hint="list them with `pending`"
+                )
+            known = _pending(row)
+            if known.state not in (Approval.WAITING, state):
+                raise BadInputError(
+                    f"request {known.id}", f"one that was {known.state.value}", "a waiting one"
+                )
+            self._db.execute("UPDATE pending SET state = ? WHERE id = ?", (state.value, known.id))
+        return PendingRow(known.id, known.facts, state, known.at)
+
+    def _prepare(self, path: Path) -> None:
+        version = self._one("PRAGMA user_version", ())[0]
+        if version == 0:
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        elif version != _VERSION:
+            raise BadInputError(f"broker state {path}", f"version {version}", _VERSION)
+
+    def _maybe(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+        with self._lock:
+            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
+            return row
+
+    def _one(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...]:
+        row = self._maybe(query, values)
+        assert row is not None  # aggregates and pragmas always answer
+        return row
+
+
+def _use(request: KeyRequest) -> tuple[bytes, int, bytes]:
+    return request.order_id, request.input_index, request.cvm_id
+
+
+def _pending(row: tuple[Any, ...]) -> PendingRow:
+    pending_id, facts, state, at = row
+    return PendingRow(pending_id, parse_object(facts), Approval(state), at)

@@ -1,0 +1,90 @@
+"""The owner's own view of the chain: several nodes, believed only where they agree (docs/protocol.md 5.2).
+
+A lie of one node then costs pay, never secrecy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from enclave_runtime.wire.eip712 import Domain
+from enclave_runtime.wire.errors import RefusedError
+from enclave_runtime.wire.orders import OrderPreimage
+from marketplace.domain.order_state import OrderState
+from marketplace.domain.release import OrderFacts, OrderView, ReleaseStep
+from marketplace.errors import BadInputError
+
+__all__ = ["ChainView", "agreed_facts", "agreed_operator", "latest_time"]
+
+
+class ChainView(Protocol):
+    """What one node says. Every method raises ChainError when the node gives no usable answer."""
+
+    def final(self, order_id: bytes) -> OrderView:
+        """Return the order in the newest finalized block (on a development chain: at the head)."""
+        ...
+
+    def head(self, order_id: bytes) -> OrderView:
+        """Return the order at the newest block."""
+        ...
+
+    def operator(self, cvm_id: bytes) -> bytes | None:
+        """Return the operator that registered this CVM, 20 bytes, or None if nobody did."""
+        ...
+
+    def now(self) -> int:
+        """Return the time of the newest block, Unix seconds."""
+        ...
+
+
+def agreed_facts(
+    views: Sequence[ChainView], domain: Domain, order_id: bytes, preimage: OrderPreimage
+) -> OrderFacts:
+    """Return what all of `views` say of an order.
+
+    Raises:
+        RefusedError: step `release.02.running` or `release.03.cvm`: they differ, and in what.
+        BadInputError: there is no view.
+    """
+    final = _agreed([view.final(order_id) for view in views], "in a finalized block")
+    head = _agreed([view.head(order_id) for view in views], "at the head")
+    return OrderFacts(domain, order_id, preimage, final, head)
+
+
+def agreed_operator(views: Sequence[ChainView], cvm_id: bytes) -> bytes:
+    """Return who registered a CVM, as all of `views` say.
+
+    Raises:
+        RefusedError: step `release.03.cvm`: unknown, or the views differ.
+    """
+    answers = {view.operator(cvm_id) for view in views}
+    (first, *others) = answers
+    if first is None or others:
+        got = "operators that differ between the owner's nodes" if others else f"CVM 0x{cvm_id.hex()}"
+        raise RefusedError(ReleaseStep.CVM.value, got, "a CVM with one operator in CvmRegistry")
+    return first
+
+
+def latest_time(views: Sequence[ChainView]) -> int:
+    """Return the newest block time that any view knows: what has expired there has expired."""
+    return max(view.now() for view in views)
+
+
+def _agreed(views: list[OrderView], where: str) -> OrderView:
+    if not views:
+        raise BadInputError("chain views", "none", "at least one")
+    states = sorted({view.state for view in views})
+    if len(states) > 1:
+        # Lag and lies look alike; a node that lags will agree later, so asking again is right.
+        names = " and ".join(state.name for state in states)
+        raise RefusedError(
+            ReleaseStep.RUNNING.value,
+            f"{names} {where}, as nodes differ",
+            f"{OrderState.RUNNING.name} from all",
+        )
+    if len({view.cvm_id for view in views}) > 1:
+        raise RefusedError(
+            ReleaseStep.CVM.value, f"CVMs that differ between nodes {where}", "one CVM from all"
+        )
+    return views[0]
