@@ -75,6 +75,7 @@ class Observed:
         cvm: the CVM's own status; None when there is no such process.
         cvm_certified: whether the CVM is registered on chain and usable.
         stored: whether the sealed result lies in the blob store.
+        parting: the CVM's last word in the journal: "report", "refusal", or empty. With it the CVM may go.
         ask_after: chain time before which an input's broker is not asked again.
     """
 
@@ -89,6 +90,7 @@ class Observed:
     cvm: CvmSeen | None = None
     cvm_certified: bool = False
     stored: bool = False
+    parting: str = ""
     ask_after: dict[int, int] = field(default_factory=dict)
 
 
@@ -98,6 +100,8 @@ def next_step(seen: Observed) -> Step:
         return _after_the_end(seen)
     if seen.state is OrderState.PLACED:
         return _placed(seen)
+    if seen.state is OrderState.RUNNING and seen.parting:
+        return Step(StepKind.COMPLETE if seen.parting == "report" else StepKind.REFUSE)
     if seen.cvm is None:
         return Step(StepKind.WAIT, why="the CVM is gone; the order's deadline settles it")
     if seen.state is OrderState.ACCEPTED:

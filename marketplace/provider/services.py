@@ -87,7 +87,8 @@ class Services:
             with self._http.stream(method, url, json=body) as response:
                 data = _limited(response.iter_bytes(), url)
         except httpx.HTTPError as error:
-            raise UnreachableError(f"{url}: {type(error).__name__}: {error}", hint="is it running?") from error
+            text = f"{url}: {type(error).__name__}: {error}"
+            raise UnreachableError(text, hint="is it running?") from error
         return _object(url, response.status_code, data)
 
 

@@ -6,17 +6,18 @@ grant for the same request; so a step needs no memory of its own attempts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from enclave_runtime.wire.canonical import JsonObject, dump
+from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
 from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of, to_json
 from enclave_runtime.wire.orders import ReportSummary
 from marketplace.errors import MarketError, UnreachableError
 from marketplace.provider.bundle import publish
-from marketplace.provider.cvm import CvmClient, CvmRefusedError
+from marketplace.provider.cvm import CvmClient, CvmGoneError, CvmRefusedError
 from marketplace.provider.job import Blobs, Job, head_parts, hold_inputs, read_segment
 from marketplace.provider.journal import Journal
 from marketplace.provider.ports import AgentChain, Sent
@@ -194,31 +195,45 @@ class Worker:
 
     def _report(self, _: Step) -> None:
         uri = self._tools.journal.fact(self._order_id, "result") or ""
-        self._keep_report(self._call("report", location=uri, stored=True))
-
-    def _keep_report(self, signed: JsonObject) -> Parting:
-        parting = _parting(signed, "statement")
-        self._fact("report", _as_text(parting))
+        signed = self._call("report", location=uri, stored=True)
         envelope = signed.get("key_envelope")
         if isinstance(envelope, str):
             self._fact("key_envelope", envelope)
-        return parting
+        self._fact("report", _as_text(_parting(signed, "statement")))
+        self._fact("parting", "report")
 
     def _complete(self, _: Step) -> None:
-        uri = self._tools.journal.fact(self._order_id, "result") or ""
-        parting = self._keep_report(self._call("report", location=uri, stored=True))
-        self._fact_once("wiped", lambda: str(self._call("wipe")["statement"]))
-        location = self._publish()
+        parting = self._kept("report")
+        # Its last word is said: the keys go before the money moves. If the CVM is gone already, so are they.
+        self._try_wipe()
         self._tools.chain.complete(
-            self._job.preimage, parting.summary, parting.signature, location, self._sent("complete")
+            self._job.preimage, parting.summary, parting.signature, self._publish(), self._sent("complete")
         )
 
     def _refuse(self, step: Step) -> None:
-        reason = "keys-missing" if step.input_index is not None else "refused"
-        parting = _parting(self._call("refuse", reason=reason), "statement")
-        self._fact("report", _as_text(parting))
+        if self._tools.journal.fact(self._order_id, "parting") is None:
+            reason = "keys-missing" if step.input_index is not None else "refused"
+            self._fact("report", _as_text(_parting(self._call("refuse", reason=reason), "statement")))
+            self._fact("parting", "refusal")
+        parting = self._kept("report")
+        self._try_wipe()
         self._tools.chain.refuse(
             self._job.preimage, parting.summary, parting.signature, self._publish(), self._sent("refuse")
+        )
+
+    def _try_wipe(self) -> None:
+        with contextlib.suppress(CvmGoneError):
+            if self._cvm is not None and self._tools.journal.fact(self._order_id, "wiped") is None:
+                self._wipe(Step(StepKind.WIPE))
+
+    def _kept(self, name: str) -> Parting:
+        text = self._tools.journal.fact(self._order_id, name)
+        if text is None:
+            raise MarketError(f"{name}: nothing in the journal yet")
+        value = parse_object(text.encode())
+        statement = dump(value["statement"]).decode()
+        return Parting(
+            statement, from_json(ReportSummary, value["summary"]), bytes_from_hex(value["signature"])
         )
 
     def _wipe(self, _: Step) -> None:
@@ -287,4 +302,3 @@ def _index(step: Step) -> int:
     if step.input_index is None:
         raise MarketError(f"{step.kind.name}: no input is named")
     return step.input_index
-

@@ -89,3 +89,10 @@ def test_given_terminal_when_the_cvm_lives_then_wipes_it(state: OrderState) -> N
     assert next_step(replace(RUNNING, state=state)).kind is StepKind.WIPE
     assert next_step(replace(RUNNING, state=state, cvm=cvm("WIPED"))).kind is StepKind.FORGET
     assert next_step(replace(RUNNING, state=state, cvm=None)).kind is StepKind.FORGET
+
+
+@pytest.mark.parametrize(("parting", "kind"), [("report", StepKind.COMPLETE), ("refusal", StepKind.REFUSE)])
+def test_given_running_when_the_last_word_is_journalled_then_the_cvm_is_not_needed(
+    parting: str, kind: StepKind
+) -> None:
+    assert next_step(replace(RUNNING, cvm=None, parting=parting)).kind is kind
