@@ -1,0 +1,186 @@
+"""Blobs in a folder, named by the SHA-256 of their bytes: `file:sha256/<64 hex digits>`.
+
+A URI names content, never a place on this machine: the same blob has the same URI under any root.
+A blob appears whole or not at all (written aside, synced, renamed); a run that was killed leaves only a file
+in `incoming/`, which the next one removes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from marketplace.errors import BadInputError
+from marketplace.storage.base import (
+    CHUNK_BYTES,
+    BlobCorruptError,
+    BlobNotFoundError,
+    BlobTooLargeError,
+    Chunk,
+)
+
+__all__ = ["SCHEME", "LocalStore"]
+
+SCHEME: Final = "file"
+_URI: Final = re.compile(r"file:sha256/([0-9a-f]{2})([0-9a-f]{62})")
+_DEFAULT_LIMIT: Final = 1 << 44
+
+
+class LocalStore:
+    """A `BlobStore` in one folder; several processes may share it."""
+
+    def __init__(self, root: str | os.PathLike[str], *, max_blob_bytes: int = _DEFAULT_LIMIT) -> None:
+        """Make the folders where they are missing and remove what killed runs left.
+
+        Args:
+            max_blob_bytes: the longest blob that `put` takes.
+        """
+        self._root = Path(root)
+        self._incoming = self._root / "incoming"
+        self._blobs = self._root / "sha256"
+        self._limit = max_blob_bytes
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._blobs.mkdir(exist_ok=True)
+        self._sweep()
+
+    @property
+    def scheme(self) -> str:
+        """`file`."""
+        return SCHEME
+
+    def put(self, chunks: Iterable[Chunk]) -> str:
+        """Store the concatenation of `chunks`; see `BlobStore.put`.
+
+        Raises:
+            BlobTooLargeError: more than `max_blob_bytes`; nothing is kept.
+        """
+        file = self._aside()
+        aside = Path(file.name)
+        try:
+            with file:
+                name = self._write(file, chunks)
+                final = self._path(name)
+                final.parent.mkdir(exist_ok=True)
+                os.rename(aside, final)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        _sync_folder(final.parent)
+        return f"{SCHEME}:sha256/{name}"
+
+    def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Return the blob or a part of it; see `BlobStore.open`."""
+        name = _name_of(uri)
+        file = self._open(uri)
+        size = os.fstat(file.fileno()).st_size
+        wanted = size - offset if length is None else length
+        if offset < 0 or wanted < 0 or offset + wanted > size:
+            file.close()
+            raise BadInputError("range", f"{offset} + {length} bytes", f"within the {size} bytes of {uri}")
+        whole = wanted == size
+        return _stream(file, uri, offset, wanted, name if whole else None)
+
+    def size(self, uri: str) -> int:
+        """Return the length of a blob in bytes; see `BlobStore.size`."""
+        with self._open(uri) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def exists(self, uri: str) -> bool:
+        """Return whether the blob is here."""
+        return self._path(_name_of(uri)).is_file()
+
+    def delete(self, uri: str) -> None:
+        """Forget a blob; no error if it is not here."""
+        self._path(_name_of(uri)).unlink(missing_ok=True)
+
+    def _aside(self) -> FileIO:
+        """Return a new file in `incoming/`, locked for as long as it is open."""
+        while True:
+            file = FileIO(self._incoming / secrets.token_hex(16), "x")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()  # another process swept it away between its birth and its lock
+
+    def _write(self, file: FileIO, chunks: Iterable[Chunk]) -> str:
+        digest = hashlib.sha256()
+        total = 0
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            total += len(rest)
+            if total > self._limit:
+                raise BlobTooLargeError(
+                    f"blob: got more than {self._limit} bytes, expected at most that many"
+                )
+            digest.update(rest)
+            while rest:
+                rest = rest[file.write(rest) :]
+        os.fchmod(file.fileno(), 0o444)
+        os.fsync(file.fileno())
+        return digest.hexdigest()
+
+    def _open(self, uri: str) -> FileIO:
+        try:
+            return FileIO(self._path(_name_of(uri)), "r")
+        except FileNotFoundError as error:
+            raise BlobNotFoundError(f"{uri}: got nothing under this name, expected a blob") from error
+
+    def _path(self, name: str) -> Path:
+        return self._blobs / name[:2] / name[2:]
+
+    def _sweep(self) -> None:
+        """Remove files aside that no living process holds locked."""
+        for path in self._incoming.iterdir():
+            try:
+                with open(path, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            except (BlockingIOError, FileNotFoundError):
+                continue
+
+
+def _name_of(uri: str) -> str:
+    match = _URI.fullmatch(uri)
+    if not match:
+        raise BadInputError("blob URI", repr(uri[:100]), "file:sha256/<64 lower-case hex digits>")
+    return match[1] + match[2]
+
+
+def _stream(file: FileIO, uri: str, offset: int, wanted: int, name: str | None) -> Iterator[bytes]:
+    """Give `wanted` bytes; where `name` is known, keep the last piece back until the digest was compared."""
+    digest = hashlib.sha256()
+    held = b""
+    with file:
+        file.seek(offset)
+        while wanted:
+            piece = file.read(min(wanted, CHUNK_BYTES))
+            if not piece:
+                raise BlobCorruptError(f"{uri}: got {wanted} bytes less than at first, expected no change")
+            wanted -= len(piece)
+            if name is None:
+                yield piece
+                continue
+            if held:
+                yield held
+            digest.update(piece)
+            held = piece
+    if name is not None:
+        if digest.hexdigest() != name:
+            raise BlobCorruptError(f"{uri}: got bytes with SHA-256 {digest.hexdigest()}, expected {name}")
+        if held:
+            yield held
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
