@@ -43,6 +43,10 @@ class AgentChain(Protocol):
         """Return the address of CvmRegistry, 20 bytes."""
         ...
 
+    def start_penalty_bps(self) -> int:
+        """Return the start penalty in force, basis points of the compute price."""
+        ...
+
     def placed_since(self, compute_offer: int, block: int) -> tuple[list[Placed], int]:
         """Return orders placed on `compute_offer` after `block`, and the head block."""
         ...
