@@ -1,0 +1,112 @@
+"""Sealed streams opened outside: a client's result, an owner's own check (protocol sections 3.5, 7(8)).
+
+The same `Unsealer` as in the CVM. A folder gets its files only after every digest was compared.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from io import BufferedReader, FileIO
+from pathlib import Path
+
+from enclave_runtime.sealed.buffers import Octets, Progress
+from enclave_runtime.sealed.header import SealedInfo
+from enclave_runtime.sealed.sink import FileSink, Sink
+from enclave_runtime.sealed.unpack import Quota, Unpacked, unpack
+from enclave_runtime.sealed.unseal import Unsealer, VerifiedContent, unseal
+from marketplace.sealing.folders import Blobs
+
+__all__ = ["BlobSource", "open_blob", "open_to_folder"]
+
+_READ_BYTES = 1 << 20
+
+
+class BlobSource:
+    """A sealed stream in a blob store, read by ranges."""
+
+    def __init__(self, store: Blobs, uri: str) -> None:
+        """Ask the store for the size.
+
+        Raises:
+            StorageError: the blob is not there.
+        """
+        self._store = store
+        self._uri = uri
+        self._size = store.size(uri)
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset` on; less only where the blob ends."""
+        wanted = max(0, min(len(buffer), self._size - offset))
+        filled = 0
+        if wanted:
+            for piece in self._store.open(self._uri, offset=offset, length=wanted):
+                buffer[filled : filled + len(piece)] = piece
+                filled += len(piece)
+        return filled
+
+
+def open_blob(
+    store: Blobs,
+    uri: str,
+    info: SealedInfo,
+    content_key: Octets,
+    salt: bytes,
+    sink: Sink,
+    *,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> VerifiedContent:
+    """Download, authenticate, decrypt and compare in one pass into `sink`, emptied again if anything fails.
+
+    Args:
+        info: from a manifest or an order report that was verified.
+    Raises:
+        CiphertextMismatchError: the store gave other bytes; try another location.
+        RefusedError: steps `sealed.*`: what was sealed is at fault, or the key or salt is another one.
+        StorageError: the blob is missing or cannot be read.
+    """
+    unsealer = Unsealer(info, content_key, salt, sink)
+    try:
+        return unseal(BlobSource(store, uri), unsealer, workers=workers, progress=progress)
+    except BaseException:
+        unsealer.abort()
+        raise
+
+
+def open_to_folder(
+    store: Blobs,
+    uri: str,
+    info: SealedInfo,
+    content_key: Octets,
+    salt: bytes,
+    folder: str | os.PathLike[str],
+    *,
+    quota: Quota | None = None,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Unpacked:
+    """Open a sealed archive into `folder`, made here or empty; nothing is left in it if anything fails.
+
+    The plaintext archive waits in a nameless file beside the folder, so memory stays bounded.
+
+    Args:
+        quota: what may be written; the size of the plaintext unless said.
+    Raises:
+        CiphertextMismatchError, RefusedError, StorageError: as `open_blob`; steps `archive.*` too.
+        ValueError: the folder is not empty.
+        OSError: the folder cannot be made or written.
+    """
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent) as spool:
+        open_blob(
+            store, uri, info, content_key, salt, FileSink(spool.fileno()), workers=workers, progress=progress
+        )
+        spool.seek(0)
+        archive = BufferedReader(FileIO(spool.fileno(), closefd=False), _READ_BYTES)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return unpack(archive, descriptor, quota or Quota(info.plaintext_bytes))
+        finally:
+            os.close(descriptor)
