@@ -10,7 +10,6 @@ removed or half made is seen and made again.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import hashlib
 import importlib.util
@@ -122,10 +121,6 @@ def missing_debian_packages() -> list[str]:
     wanted = []
     if shutil.which("bwrap") is None:
         wanted.append("bubblewrap")
-    try:
-        ctypes.CDLL("libseccomp.so.2")
-    except OSError:
-        wanted.append("libseccomp2")
     if importlib.util.find_spec("ensurepip") is None:
         wanted.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
     return wanted
