@@ -1,0 +1,121 @@
+"""The order's public bundle as its readers see it: parsed within limits, believed in nothing.
+
+The agent publishes it (`provider/bundle.py`); clients open results with it, auditors verify orders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from enclave_runtime.attestation.bundle import EvidenceBundle
+from enclave_runtime.sealed.manifest import Manifest
+from enclave_runtime.wire.canonical import Json, JsonObject, dump, parse_object
+from enclave_runtime.wire.codec import bytes_from_hex, from_json
+from enclave_runtime.wire.cvm import CvmCertificate
+from enclave_runtime.wire.dsse import Envelope
+from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.orders import OrderPreimage, ReportSummary
+from marketplace.domain.packet import OrderPacket
+
+__all__ = ["MAX_BUNDLE_BYTES", "Certified", "OrderBundle", "Signed"]
+
+MAX_BUNDLE_BYTES = 2 << 20
+_MAX_CERTIFIERS = 16
+_MEMBERS = frozenset(
+    ["version", "order_id", "preimage", "packet", "manifests", "certified", "integrity", "report", "wiped", "start_signature", "result", "key_envelope"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A statement in its envelope, the summary that goes with it, and the signer's signature."""
+
+    envelope: Envelope
+    summary: ReportSummary
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """Evidence that a certifier saw, its certificate, and its signature."""
+
+    bundle: EvidenceBundle
+    certificate: CvmCertificate
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBundle:
+    """Everything public about one order but the chain's own word; parts that came to nothing are None."""
+
+    order_id: bytes
+    preimage: OrderPreimage
+    packet: OrderPacket
+    manifests: tuple[Manifest, ...]
+    certified: tuple[Certified, ...]
+    integrity: Signed | None
+    report: Signed | None
+    wiped: Envelope | None
+    start_signature: bytes | None
+    result: str | None
+    key_envelope: bytes | None
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> OrderBundle:
+        """Return the bundle in `data`.
+
+        Raises:
+            WireError: oversize, not canonical, or members that no bundle has.
+        """
+        value = parse_object(data, limit=MAX_BUNDLE_BYTES)
+        if set(value) != _MEMBERS or value["version"] != 1:
+            raise WireError("order bundle: got other members or another version than 1")
+        return cls(
+            order_id=bytes_from_hex(value["order_id"], 32),
+            preimage=from_json(OrderPreimage, value["preimage"]),
+            packet=OrderPacket.from_bytes(dump(value["packet"])),
+            manifests=tuple(Manifest.from_bytes(dump(one)) for one in _list(value["manifests"], 16)),
+            certified=tuple(_certified(one) for one in _list(value["certified"] or [], _MAX_CERTIFIERS)),
+            integrity=_signed(value["integrity"]),
+            report=_signed(value["report"]),
+            wiped=None if value["wiped"] is None else Envelope.from_bytes(dump(value["wiped"])),
+            start_signature=_maybe_hex(value["start_signature"]),
+            result=None if value["result"] is None else str(value["result"]),
+            key_envelope=_maybe_hex(value["key_envelope"]),
+        )
+
+
+def _list(value: Json, most: int) -> list[Json]:
+    if not isinstance(value, list) or len(value) > most:
+        raise WireError(f"order bundle: got something else than a list of at most {most}")
+    return value
+
+
+def _certified(value: Json) -> Certified:
+    members = _object(value, {"bundle", "certificate", "signature"})
+    return Certified(
+        EvidenceBundle.from_bytes(dump(members["bundle"])),
+        from_json(CvmCertificate, members["certificate"]),
+        bytes_from_hex(members["signature"], 65),
+    )
+
+
+def _signed(value: Json) -> Signed | None:
+    if value is None:
+        return None
+    members = _object(value, {"statement", "summary", "signature"})
+    return Signed(
+        Envelope.from_bytes(dump(members["statement"])),
+        from_json(ReportSummary, members["summary"]),
+        bytes_from_hex(members["signature"], 65),
+    )
+
+
+def _object(value: Json, names: set[str]) -> JsonObject:
+    if not isinstance(value, dict) or set(value) != names:
+        raise WireError(f"order bundle: got something else than an object of {sorted(names)}")
+    return value
+
+
+def _maybe_hex(value: Json) -> bytes | None:
+    return None if value is None else bytes_from_hex(value)
