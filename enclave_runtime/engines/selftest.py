@@ -28,7 +28,6 @@ from enclave_runtime.engines.unisolated import DangerousNoIsolation
 __all__ = ["LimitCheck", "check", "open_runner", "self_test"]
 
 _OUTPUT, _FILE, _TMP, _LOG = 4 * MIB, MIB, 2 * MIB, 16 << 10
-_SLACK: Final = 1 << 16  # one write of a probe
 _LIMITS: Final = SandboxLimits(
     memory_bytes=96 * MIB, cpu_s=10, wall_s=5, processes=16, file_bytes=_FILE, output_bytes=_OUTPUT,
     log_bytes=_LOG, tmp_bytes=_TMP, output_files=64,
@@ -135,24 +134,21 @@ def _contained(probe: _Probe) -> Iterator[LimitCheck]:
         "environment": [*environment(1), "PWD", "LC_CTYPE"],
     }
     result = probe("contained", probes.CONTAINED, config)
-    attempts: dict[str, str] = {}
-    with contextlib.suppress(ValueError):
-        attempts = json.loads(result.log)
+    attempts = _answer(result)
     if not result.ok or not attempts:
         yield LimitCheck("contained", False, f"the probe ended with {result.reason.value} ({result.detail})")
     for name, got in attempts.items():
-        yield LimitCheck(name, not got, got or "refused")
+        yield LimitCheck(name, got == "", str(got) or "refused")
 
 
 def _files(probe: _Probe) -> Iterator[LimitCheck]:
     caps = {"file": _FILE, "tmp": _TMP, "dev/shm": _TMP, "output": _OUTPUT}
     result = probe("files", probes.FILES, dict(caps))
-    wrote: dict[str, int] = {}
-    with contextlib.suppress(ValueError):
-        wrote = json.loads(result.log.splitlines()[0])
+    wrote = _answer(result)
     for name, cap in caps.items():
-        done = wrote.get(name, -1)
-        yield LimitCheck(f"size-{name}", 0 < done <= cap, f"wrote {done} bytes under a limit of {cap}")
+        done = wrote.get(name)
+        works = isinstance(done, int) and 0 < done <= cap
+        yield LimitCheck(f"size-{name}", works, f"wrote {done} bytes under a limit of {cap}")
     kept = len(result.log)
     yield LimitCheck("size-log", result.log_dropped > 0 and kept < 2 * _LOG, f"kept {kept} bytes of a flood")
     yield LimitCheck("output-full", result.reason is Reason.OUTPUT, f"ended with {result.reason.value}")
@@ -189,6 +185,15 @@ def _leftovers(probe: _Probe) -> Iterator[LimitCheck]:
     result = probe("leftovers", probes.LINGER, {})
     left = _mentions(str(probe.folder / "leftovers"))
     yield LimitCheck("leftovers", result.ok and not left, f"{left} processes left")
+
+
+def _answer(result: EngineResult) -> dict[str, object]:
+    """Return the JSON object on the first line of a probe's log, an empty one if there is none."""
+    with contextlib.suppress(ValueError):
+        value = json.loads(result.log.partition(b"\n")[0])
+        if isinstance(value, dict):
+            return value
+    return {}
 
 
 def _mentions(text: str) -> int:
