@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Self, TypeAlias
 
-from enclave_runtime.wire.canonical import JsonObject
+from enclave_runtime.wire.canonical import JsonObject, dump
+from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.offers import OfferKind, Price
 from enclave_runtime.wire.orders import Outcome
@@ -29,6 +30,7 @@ __all__ = [
     "ResultLine",
     "Trust",
     "Wiped",
+    "result_key_info",
 ]
 
 MAX_INPUTS: Final = 16
@@ -95,6 +97,16 @@ class ResultLine:
     ciphertext_digest: Hex32
     size: int
     location: _Words
+
+
+def result_key_info(order_id: bytes, cvm_id: bytes, result_digest: bytes) -> bytes:
+    """Return the HPKE `info` under which a result's key (32 bytes) and salt (32) are sealed to the client.
+
+    Args:
+        result_digest: ciphertext digest of the sealed result, as in the summary and the statement.
+    """
+    names = {"order_id": order_id, "cvm_id": cvm_id, "result_digest": result_digest}
+    return dump({"purpose": "result-key/v1", **{name: hex_of(value) for name, value in names.items()}})
 
 
 class _Predicate:

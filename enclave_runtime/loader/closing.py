@@ -1,0 +1,207 @@
+"""Handlers from the engine's start to the last signature (docs/protocol.md section 7(7) to 7(9))."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from enclave_runtime.loader import effects
+from enclave_runtime.loader.answers import succeeded
+from enclave_runtime.loader.core import Core
+from enclave_runtime.loader.effects import Answer, EngineEnd, Steps
+from enclave_runtime.loader.grants import NANOSECONDS
+from enclave_runtime.loader.keys import Secret
+from enclave_runtime.loader.messages import HostFailure, Refuse, Report, Result, Run, StopMessage
+from enclave_runtime.loader.order import OrderRun
+from enclave_runtime.loader.report import End, Signed
+from enclave_runtime.loader.states import Event, NotNowError, State
+from enclave_runtime.sealed.wrap import seal_to
+from enclave_runtime.wire.codec import hex_of
+from enclave_runtime.wire.eip712 import typed_digest
+from enclave_runtime.wire.errors import RefusedError, WireError
+from enclave_runtime.wire.orders import Outcome, Stop
+from enclave_runtime.wire.report import ResultLine, result_key_info
+from enclave_runtime.wire.signatures import recover_signer
+
+__all__ = ["engine_ended", "host_failure", "refuse", "report", "result", "run_engine", "stop", "tick"]
+
+_ENGINE_KIND: Final = "training"
+"""What a batch order's engine is: a command that leaves files."""
+_HOST_REASONS: Final = frozenset({"sandbox", "seal"})
+"""Ends of a run that are the host's fault: nothing of them is paid."""
+_KEYS_MISSING: Final = "keys-missing"
+
+
+def run_engine(core: Core, message: Run, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """Let the engine go, until the order's last second at most."""
+    run = core.order()
+    deadline_ns, why = run.deadline()
+    if run.stop_reason is not None:
+        raise RefusedError("stopped", "an order that its client stopped", "a running one")
+    if now_ns >= deadline_ns:
+        raise RefusedError(why, f"second {run.seconds(now_ns)} of the order", "a start before that")
+    run.result_key = Secret(core.entropy(32))
+    run.result_salt = core.entropy(32)
+    yield effects.StartEngine(
+        effects.EngineTask(
+            kind=_ENGINE_KIND,
+            entry_point=run.order.engine.manifest.entry_point,
+            config=run.order.config,
+            wall_s=(deadline_ns - now_ns) / NANOSECONDS,
+            content_key=run.result_key.view(),
+            digest_salt=run.result_salt,
+        )
+    )
+    run.engine_started_ns = now_ns
+    core.move(Event.RUN)
+    return succeeded({"state": State.RUNNING.value})
+
+
+def stop(core: Core, message: StopMessage, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """End the engine, or keep it from starting, because the client signed so."""
+    run = core.order()
+    order = run.order
+    try:
+        signer = recover_signer(typed_digest(order.domain, Stop(order.order_id)), message.stop_signature)
+    except WireError as error:
+        raise RefusedError("stop-signer", error, "the client's signature") from None
+    if signer != order.preimage.terms.client:
+        raise RefusedError("stop-signer", hex_of(signer), hex_of(order.preimage.terms.client))
+    if run.stop_reason is None and run.end is None:
+        run.stop_reason = "stopped"
+        if core.state is State.RUNNING:
+            yield effects.StopEngine()
+    return succeeded({"stopped": True})
+
+
+def tick(core: Core, now_ns: int) -> Steps[None]:
+    """Stop an engine whose time is over: maxSeconds, or the earliest grant."""
+    run = core.run
+    if core.state is not State.RUNNING or run is None or run.stop_reason is not None:
+        return
+    deadline_ns, why = run.deadline()
+    if now_ns >= deadline_ns:
+        run.stop_reason = why
+        yield effects.StopEngine()
+
+
+def engine_ended(core: Core, end: EngineEnd, now_ns: int) -> Steps[None]:
+    """Take how the engine ended; its plaintext goes, its sealed result stays for the host to fetch."""
+    run = core.run
+    if core.state is not State.RUNNING or run is None:
+        return
+    run.end = end
+    core.move(Event.SEAL)
+    yield from core.erase_order(keep_result=True)
+
+
+def result(core: Core, message: Result, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """Give a piece of the sealed result."""
+    sealed = _ended(core.order()).sealed
+    if sealed is None:
+        return succeeded({"total": 0, "digest": None})
+    if message.offset > sealed.ciphertext_bytes:
+        raise RefusedError("result-offset", message.offset, f"at most {sealed.ciphertext_bytes}")
+    piece: bytes = yield effects.ReadResult(message.offset)
+    return succeeded(
+        {"total": sealed.ciphertext_bytes, "digest": hex_of(sealed.ciphertext_digest)}, body=piece
+    )
+
+
+def report(core: Core, message: Report, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """Sign the one OrderReport; only now the result's key leaves, sealed to the client."""
+    run = core.order()
+    end = _ended(run)
+    if end.sealed is None or end.reason in _HOST_REASONS:
+        return (yield from _fail(core, f"{end.reason}: {end.detail}", now_ns))
+    if not message.stored:
+        raise NotNowError("report", "a result that is not stored", "stored, or host_failure")
+    if not all(" " <= sign <= "~" for sign in message.location):
+        raise RefusedError("location", "other than printable ASCII", "a URI")
+    sealed = end.sealed
+    line = ResultLine(
+        sealed.content_digest, sealed.ciphertext_digest, sealed.ciphertext_bytes, message.location
+    )
+    outcome = Outcome.COMPLETED if end.reason == "ok" else Outcome.FAILED
+    envelope = _key_envelope(core, run, sealed.ciphertext_digest)
+    why = end.reason if end.reason != "stopped" else run.stop_reason or end.reason
+    last = End(outcome, end.exit_code, why, line, run.seconds(now_ns), now_ns // NANOSECONDS)
+    signed = run.notary.sign_report(last, core.notes.trust())
+    core.move(Event.REPORT)
+    run.erase()
+    return _terminal(signed, outcome, key_envelope=hex_of(envelope))
+
+
+def refuse(core: Core, message: Refuse, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """Give the signed refusal, or sign one because keys did not come in time."""
+    run = core.order()
+    if core.refusal is None:
+        missing = run.missing_keys
+        _check_keys_missing(run, message, now_ns)
+        lost = missing or run.expired_keys(now_ns)
+        words = f"no key in force for inputs {lost}"
+        expected = f"every key within {run.order.preimage.terms.windows.keys_within} s"
+        try:
+            yield from core.refuse_order(RefusedError(_KEYS_MISSING, words, expected), None, now_ns)
+        except RefusedError:
+            if core.refusal is None:
+                raise
+    if run.notary.terminal is None:
+        raise NotNowError("refuse", "no refusal", "one")
+    return _terminal(run.notary.terminal, Outcome.REFUSED)
+
+
+def host_failure(core: Core, message: HostFailure, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """Sign outcome HOST: the agent gives up an order that it cannot finish, and is paid nothing for it."""
+    run = core.order()
+    over = {
+        "storage": True,
+        "device": True,
+        "load-window": run.load_late(now_ns),
+        "max-seconds": now_ns >= run.end_ns,
+        "grant-expired": bool(run.expired_keys(now_ns)),
+    }
+    if message.reason not in over:
+        raise RefusedError("host-reason", message.reason[:32], f"one of {', '.join(over)}")
+    if not over[message.reason]:
+        raise NotNowError("host_failure", f"{message.reason} not over", "a window that is over")
+    return (yield from _fail(core, message.reason, now_ns))
+
+
+def _fail(core: Core, reason: str, now_ns: int) -> Steps[Answer]:
+    run = core.order()
+    last = End(Outcome.HOST, None, reason, None, run.seconds(now_ns), now_ns // NANOSECONDS)
+    signed = run.notary.sign_report(last, core.notes.trust())
+    core.move(Event.FAIL)
+    yield from core.erase_order()
+    return _terminal(signed, Outcome.HOST)
+
+
+def _key_envelope(core: Core, run: OrderRun, digest: bytes) -> bytes:
+    """Seal content key and salt of the result to the client."""
+    assert run.result_key is not None
+    info = result_key_info(run.order.order_id, core.keyring.cvm_id, digest)
+    return seal_to(run.order.result_key, bytes(run.result_key.view()) + run.result_salt, info)
+
+
+def _check_keys_missing(run: OrderRun, message: Refuse, now_ns: int) -> None:
+    """Let keys be called missing only after they were asked for and their time is over."""
+    if message.reason != _KEYS_MISSING:
+        raise RefusedError("refuse-reason", message.reason[:32], _KEYS_MISSING)
+    if not run.missing_keys and not run.expired_keys(now_ns):
+        raise NotNowError("refuse", "every key is here", "a key missing or run out")
+    unasked = [index for index in run.missing_keys if not run.desk.was_asked(index)]
+    if unasked:
+        raise NotNowError("refuse", f"no key request for inputs {unasked}", "a request for each first")
+    if run.missing_keys and not run.keys_late(now_ns):
+        within = run.order.preimage.terms.windows.keys_within
+        raise NotNowError("refuse", f"second {run.seconds(now_ns)}", f"second {within} or later")
+
+
+def _ended(run: OrderRun) -> EngineEnd:
+    if run.end is None:
+        raise NotNowError("result", "an engine that has not ended", "its end")
+    return run.end
+
+
+def _terminal(signed: Signed, outcome: Outcome, key_envelope: str | None = None) -> Answer:
+    return succeeded({**signed.to_json(), "outcome": outcome.name, "key_envelope": key_envelope})

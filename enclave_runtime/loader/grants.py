@@ -1,0 +1,140 @@
+"""Key requests, and whether a grant answers one (docs/protocol.md section 5.1).
+
+Each condition is a check of its own with a step of its own. A refused grant is a refused message: the host
+could have made it up, so the order goes on and the owner may grant again. Time is the CVM's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from enclave_runtime.loader.admission import AdmittedOrder
+from enclave_runtime.loader.keys import CvmKeyring, Secret
+from enclave_runtime.sealed.stream import KEY_BYTES
+from enclave_runtime.sealed.tree import NO_SALT
+from enclave_runtime.wire.codec import hex_of
+from enclave_runtime.wire.errors import RefusedError, WireError
+from enclave_runtime.wire.grant import Grant, KeyRequest, SignedKeyRequest
+
+__all__ = ["MAX_REQUESTS", "NANOSECONDS", "ContentKey", "GrantDesk"]
+
+NANOSECONDS: Final = 1_000_000_000
+MAX_REQUESTS: Final = 64
+"""Requests remembered for one input; the oldest gives way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentKey:
+    """What one good grant brought.
+
+    Attributes:
+        key: opens the input's stream.
+        salt: hides its content digest.
+        expires_ns: end of the grant, on the CVM's clock.
+    """
+
+    key: Secret
+    salt: bytes
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    signed: SignedKeyRequest
+    made_ns: int
+
+
+class GrantDesk:
+    """Asks for the keys of one order and judges what comes back."""
+
+    def __init__(self, order: AdmittedOrder, keyring: CvmKeyring, start_signature: bytes) -> None:
+        """Args:
+        start_signature: goes with each request, so that anybody can submit it again.
+        """
+        self._order = order
+        self._keyring = keyring
+        self._start_signature = start_signature
+        self._asked: dict[int, dict[bytes, _Asked]] = {item.index: {} for item in order.inputs}
+
+    def ask(self, index: int, challenge: bytes, now_ns: int) -> SignedKeyRequest:
+        """Return a new signed request for the key of input `index`; its time to live starts now."""
+        order = self._order
+        request = KeyRequest(
+            order_id=order.order_id,
+            cvm_id=self._keyring.cvm_id,
+            input_index=index,
+            manifest_digest=order.inputs[index].terms.manifest_digest,
+            engine_digest=order.engine.terms.content_digest,
+            config_digest=order.preimage.terms.config_digest,
+            result_key_digest=order.preimage.terms.result_key_digest,
+            challenge=challenge,
+            orders_before=0,  # a CVM serves one order and ends
+        )
+        signed = self._keyring.sign_request(request, self._start_signature)
+        asked = self._asked[index]
+        asked[signed.digest] = _Asked(signed, now_ns)
+        while len(asked) > MAX_REQUESTS:
+            del asked[next(iter(asked))]
+        return signed
+
+    def was_asked(self, index: int) -> bool:
+        """Return whether any request for input `index` was signed."""
+        return bool(self._asked[index])
+
+    def open(self, index: int, data: bytes, now_ns: int) -> ContentKey:
+        """Return the key in the grant `data` for input `index`.
+
+        Raises:
+            RefusedError: names the first condition that does not hold.
+        """
+        order, item = self._order, self._order.inputs[index]
+        try:
+            grant = Grant.from_bytes(data)
+            signer = grant.grant_key()
+        except WireError as error:
+            raise RefusedError("grant-form", error, "a signed grant") from None
+        told = grant.conditions
+        # (1) The owner's grant key, from the terms that the order pins, consented to exactly this.
+        _same("grant-signer", signer, item.terms.grant_key)
+        # (2) For this order, this CVM, this input; this engine, configuration and receiver of the result.
+        _same("grant-order", told.order_id, order.order_id)
+        _same("grant-cvm", told.cvm_id, self._keyring.cvm_id)
+        if told.input_index != index:
+            raise RefusedError("grant-input", f"input {told.input_index}", f"input {index}")
+        _same("grant-input", told.manifest_digest, item.terms.manifest_digest)
+        _same("grant-engine", told.engine_digest, order.engine.terms.content_digest)
+        _same("grant-config", told.config_digest, order.preimage.terms.config_digest)
+        _same("grant-result-key", told.result_key_digest, order.preimage.terms.result_key_digest)
+        # (3) In answer to a request of this CVM, and in time.
+        asked = self._asked[index].get(told.request_digest)
+        if asked is None:
+            expected = f"one of the {len(self._asked[index])} requests for input {index}"
+            raise RefusedError("grant-request", hex_of(told.request_digest), expected)
+        expires_ns = asked.made_ns + told.ttl_s * NANOSECONDS
+        if now_ns >= expires_ns:
+            age_s = (now_ns - asked.made_ns) // NANOSECONDS
+            raise RefusedError("grant-expired", f"{age_s} s after the request", f"less than {told.ttl_s} s")
+        # (4) Sealed to this CVM under exactly these conditions.
+        return self._unwrap(index, grant, expires_ns)
+
+    def _unwrap(self, index: int, grant: Grant, expires_ns: int) -> ContentKey:
+        try:
+            secret = self._keyring.open(grant.sealed_key, grant.conditions.to_bytes())
+        except RefusedError as refusal:
+            raise RefusedError("grant-opens", refusal.got, refusal.expected) from None
+        try:
+            data = secret.view()
+            if len(data) != KEY_BYTES + len(NO_SALT):
+                raise RefusedError("grant-opens", f"{len(data)} bytes", "a content key and a salt, 64 bytes")
+            salt = bytes(data[KEY_BYTES:])
+            if index == 0 and salt != NO_SALT:
+                raise RefusedError("grant-salt", "a salt for the engine", "none: its digest is bare")
+            return ContentKey(Secret(memoryview(data)[:KEY_BYTES]), salt, expires_ns)
+        finally:
+            secret.erase()
+
+
+def _same(step: str, got: bytes, expected: bytes) -> None:
+    if got != expected:
+        raise RefusedError(step, hex_of(got), hex_of(expected))
