@@ -1,0 +1,12 @@
+"""Where the vendor's signed statements come from; believes nothing that it carries (protocol section 4.2)."""
+
+from marketplace.collateral.base import CollateralSource, CollateralUnavailableError
+from marketplace.collateral.sources import FileCollateral, SimulatedPlatformCollateral, open_source
+
+__all__ = [
+    "CollateralSource",
+    "CollateralUnavailableError",
+    "FileCollateral",
+    "SimulatedPlatformCollateral",
+    "open_source",
+]

@@ -1,0 +1,165 @@
+"""Evidence bundles and collateral as bytes from strangers; root sets as settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enclave_runtime.attestation.appraise import appraise
+from enclave_runtime.attestation.bundle import CvmPublicKeys, EvidenceBundle
+from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collateral
+from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
+from enclave_runtime.attestation.policy import UnsafeAcceptSimulated
+from enclave_runtime.attestation.roots import RootSet, root_set_hash
+from enclave_runtime.wire import cvm, report_data
+from enclave_runtime.wire.canonical import dump
+from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.hashes import sha256
+from enclave_runtime.wire.report_data import Purpose
+
+KEYS = CvmPublicKeys(b"\x11" * 20, b"\x22" * 1216, b"\x33" * 91, b"\x44" * 91)
+OPERATOR, CHALLENGE = b"\x55" * 20, b"\x66" * 32
+
+
+def bundle_of(evidence: Evidence) -> EvidenceBundle:
+    return EvidenceBundle(evidence, KEYS, OPERATOR, Purpose.CERTIFY, CHALLENGE)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.binary(min_size=1, max_size=200), st.none() | st.binary(min_size=1, max_size=50))
+def test_bundle_survives_its_encoding(quote, log):
+    bundle = bundle_of(Evidence(TeeKind.TDX, quote, log))
+    assert EvidenceBundle.from_bytes(bundle.to_bytes()) == bundle
+
+
+def spoil(**changes) -> bytes:
+    value = json.loads(bundle_of(Evidence(TeeKind.TDX, b"q")).to_bytes())
+    return dump({name: item for name, item in {**value, **changes}.items() if item != "absent"})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        spoil(extra=1),
+        spoil(gpu="absent"),
+        spoil(type="cloister/evidence/v2"),
+        spoil(tee="tdx2"),
+        spoil(purpose="other"),
+        spoil(quote=""),
+        spoil(quote="AA"),
+        spoil(quote="a a"),
+        spoil(quote=None),
+        spoil(quote="00" * (MAX_QUOTE_BYTES + 1)),
+        spoil(event_log=""),
+        spoil(operator="55" * 19),
+        spoil(challenge="66" * 33),
+        spoil(keys=[]),
+        spoil(keys={"signer": "11" * 20}),
+        spoil(keys={"signer": "11" * 21, "hpke": "22", "statement": "33", "tls": "44"}),
+        spoil(keys={"signer": "11" * 20, "hpke": "", "statement": "33", "tls": "44"}),
+        b" " + spoil(),
+        b"x" * ((1 << 20) + 1),
+    ],
+)
+def test_refuses_what_is_no_bundle(data):
+    with pytest.raises(WireError):
+        EvidenceBundle.from_bytes(data)
+
+
+def test_keys_bind_to_the_id_and_to_the_64_bytes():
+    digests = cvm.CvmKeys(KEYS.signer, sha256(KEYS.hpke), sha256(KEYS.statement), sha256(KEYS.tls))
+    assert KEYS.digests() == digests and KEYS.cvm_id() == cvm.cvm_id(digests)
+    bound = KEYS.report_data(Purpose.RELEASE, operator=OPERATOR, challenge=CHALLENGE)
+    assert bound == report_data.bind(
+        Purpose.RELEASE,
+        signer=KEYS.signer,
+        cvm_id=KEYS.cvm_id(),
+        operator=OPERATOR,
+        challenge=CHALLENGE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("purpose", "operator", "challenge", "hpke"),
+    [
+        (Purpose.RELEASE, OPERATOR, CHALLENGE, KEYS.hpke),
+        (Purpose.CERTIFY, b"\x56" * 20, CHALLENGE, KEYS.hpke),
+        (Purpose.CERTIFY, OPERATOR, b"\x67" * 32, KEYS.hpke),
+        (Purpose.CERTIFY, OPERATOR, CHALLENGE, b"\x23" * 1216),
+    ],
+    ids=["another purpose", "another operator", "another challenge", "another key"],
+)
+def test_appraise_refuses_a_quote_made_for_anything_else(case, purpose, operator, challenge, hpke):
+    made_for = KEYS.report_data(Purpose.CERTIFY, operator=OPERATOR, challenge=CHALLENGE)
+    quote = case.vendor.quote(replace(case.body, report_data=made_for))
+    bundle = bundle_of(Evidence(TeeKind.TDX, quote))
+
+    def judge(expected: bytes):
+        return appraise(
+            bundle,
+            case.collateral,
+            roots=case.roots,
+            policy=case.policy,
+            expected_report_data=expected,
+            now=case.now,
+        )
+
+    assert judge(made_for).report_data == made_for
+    keys = replace(KEYS, hpke=hpke)
+    with pytest.raises(AttestationError) as refused:
+        judge(keys.report_data(purpose, operator=operator, challenge=challenge))
+    assert refused.value.step == Step.REPORT_DATA
+
+
+def test_collateral_survives_its_encoding_and_drops_a_chain_of_its_own(case):
+    data = case.collateral.to_bytes()
+    assert Collateral.from_bytes(data) == case.collateral
+    more = {**json.loads(data), "pck_certificate_chain": "-----BEGIN CERTIFICATE-----"}
+    assert Collateral.from_bytes(json.dumps(more, indent=2).encode()) == case.collateral
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"{",
+        b"[" * 100_000,
+        b'{"pck_crl": 1}',
+        b'{"a": 1, "a": 2}',
+        b" " * (MAX_COLLATERAL_BYTES + 1),
+    ],
+)
+def test_refuses_what_is_no_collateral(data):
+    with pytest.raises(WireError, match="collateral"):
+        Collateral.from_bytes(data)
+
+
+def test_refuses_collateral_with_binary_that_is_not_hex(case):
+    value = {**json.loads(case.collateral.to_bytes()), "pck_crl": "zz"}
+    with pytest.raises(WireError, match="pck_crl"):
+        Collateral.from_bytes(json.dumps(value).encode())
+
+
+def test_root_sets_have_one_spelling():
+    root = RootSet.dev(b"der")
+    assert root.simulated and root.id == "dev:" + sha256(b"der").hex() and RootSet.parse(root.id) == root
+    intel = RootSet.intel()
+    assert not intel.simulated and RootSet.parse("intel") == intel and intel.key_sha256 is not None
+    assert root.chain_id == root_set_hash(root.id) == cvm.root_set_hash(root.id) != intel.chain_id
+    for bad in ("Intel", "dev:", "dev:" + "0" * 63, "dev:" + "A" * 64, "dev:" + "0" * 64 + "\n", ""):
+        with pytest.raises(WireError, match="root set"):
+            RootSet.parse(bad)
+    with pytest.raises(WireError):
+        UnsafeAcceptSimulated("intel")
+
+
+def test_tee_kinds_have_the_numbers_of_the_wire():
+    assert {kind: kind.wire for kind in TeeKind}[TeeKind.SEV_SNP] == cvm.TeeKind.SEV_SNP
+    assert [kind.name for kind in TeeKind] == [kind.name for kind in cvm.TeeKind if kind]
