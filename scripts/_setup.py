@@ -58,6 +58,8 @@ class Part:
     download_mb: int
     disk_mb: int
     install: Callable[[], None]
+    holds: frozenset[str]
+    """The Python packages that it installs, or the commands: those that must stay for it to be in place."""
 
     @property
     def stamp(self) -> Path:
@@ -72,12 +74,20 @@ class Part:
         same = stamp.get("key") == self.key and stamp.get("root") == str(ROOT)
         return not (same and all((self.where / package).exists() for package in stamp.get("packages", [])))
 
-    def done(self, packages: Sequence[str]) -> None:
-        """Write down that the part is there, with the package folders that must stay for it to be so."""
+    def done(self) -> None:
+        """Write down that the part is there, with the files that must stay for it to be so."""
+        found = [*self.where.glob("lib/python3.*/site-packages/*.dist-info"), *self.where.glob(".bin/*")]
+        kept = [str(path.relative_to(self.where)) for path in found if package_of(path) in self.holds]
         self.stamp.parent.mkdir(exist_ok=True)
         partial = self.stamp.with_suffix(".new")
-        partial.write_text(json.dumps({"key": self.key, "root": str(ROOT), "packages": list(packages)}))
+        partial.write_text(json.dumps({"key": self.key, "root": str(ROOT), "packages": sorted(kept)}))
         partial.replace(self.stamp)
+
+
+def package_of(path: Path) -> str:
+    """Return the package, as its index spells it, of a `.dist-info` folder; of any other file its name."""
+    name = path.name.partition("-")[0] if path.suffix == ".dist-info" else path.name
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def digest(*parts: Path | str) -> str:
@@ -215,13 +225,6 @@ def pip(venv: Path, *args: str | Path) -> None:
     run(command, echo=r"Downloading [A-Za-z0-9_]+-[0-9][^-]*\S* \((\d{2,} MB|\d{2,}\.\d MB|[\d.]+ GB)\)")
 
 
-def installed(folder: Path) -> list[str]:
-    """List what has to stay in a folder for its parts to be in place, relative to it."""
-    packages = folder.glob("lib/python3.*/site-packages/*.dist-info")
-    found = [*packages, *(folder / ".bin" / tool for tool in NODE_TOOLS)]
-    return sorted(str(path.relative_to(folder)) for path in found if path.exists())
-
-
 def python_part(
     name: str, venv: Path, version: str, locks: Sequence[str], *, download_mb: int, disk_mb: int
 ) -> Part:
@@ -235,7 +238,10 @@ def python_part(
         for path in paths:
             pip(venv, "install", *CLEAN_PIP, "--require-hashes", *kinds, "-r", path)
 
-    return Part(name, venv, digest(version, *paths), download_mb, disk_mb, install)
+    holds = frozenset(
+        re.findall(r"^([a-z0-9-]+)==", "\n".join(path.read_text() for path in paths), re.MULTILINE)
+    )
+    return Part(name, venv, digest(version, *paths), download_mb, disk_mb, install, holds)
 
 
 def offered_cpu_torch(venv: Path) -> bool:
@@ -266,7 +272,7 @@ def project_part(version: str) -> Part:
         pip(MAIN, "install", *CLEAN_PIP, *editable)
 
     key = digest(version, ROOT / "pyproject.toml", *sorted(LOCKS.glob("*.in")))
-    return Part("project", MAIN, key, 0, 1, install)
+    return Part("project", MAIN, key, 0, 1, install, frozenset({"cloister"}))
 
 
 def node_part() -> Part:
@@ -280,7 +286,7 @@ def node_part() -> Part:
             raise SetupError(f"npm installed no {', '.join(absent)}: they exist for Linux on x86-64 alone")
 
     key = digest(ROOT / "package-lock.json", ROOT / ".npmrc")
-    return Part("node", NODE, key, 120, 295, install)
+    return Part("node", NODE, key, 120, 295, install, frozenset(NODE_TOOLS))
 
 
 def parts_for(goal: str) -> list[Part]:
@@ -305,12 +311,11 @@ def announce(due: Sequence[Part]) -> None:
     Raises:
         SetupError: too little room.
     """
-    say(f"to install under {ROOT}:")
+    say(f"to install under {ROOT} (sizes as from nothing; what is there already is kept):")
     rows = [(f"{part.name:<10} into {part.where.name}", part.download_mb, part.disk_mb) for part in due]
     rows.append(("together", sum(row[1] for row in rows), sum(row[2] for row in rows)))
     for what, download, disk in rows:
         say(f"  {what:<31} download {download:>5} MB, on disk {disk:>5} MB")
-    say("what is there already is kept")
     free = shutil.disk_usage(ROOT).free // 10**6
     if free < disk:
         raise SetupError(f"{disk} MB are needed on this disk and {free} MB are free")
@@ -320,6 +325,10 @@ def set_up(goal: str) -> None:
     """Bring the checkout to `goal`."""
     if absent := missing_debian_packages():
         install_debian(absent)
+        if still := missing_debian_packages():
+            raise SetupError(
+                f"installed {' '.join(absent)}, and still cannot find what {' '.join(still)} brings"
+            )
     check_node()
     due = [part for part in parts_for(goal) if part.is_due()]
     if not due:
@@ -328,7 +337,7 @@ def set_up(goal: str) -> None:
     for part in due:
         start = time.monotonic()
         part.install()
-        part.done(installed(part.where))
+        part.done()
         say(f"{part.name} is in place ({time.monotonic() - start:.0f} s)")
 
 
