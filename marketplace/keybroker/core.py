@@ -39,7 +39,9 @@ __all__ = ["MAX_GRANTS_PER_USE", "MAX_WAITING", "Broker", "BrokerStep", "Granted
 MAX_GRANTS_PER_USE: Final = 64
 """How many requests one CVM may make for one input of one order, each with fresh evidence."""
 MAX_WAITING: Final = 256
-"""How many requests may wait for a person."""
+"""How many uses may wait for a person."""
+WAITING_DAYS: Final = 7
+"""After these nobody waits for an answer any more: no order sets up that long."""
 
 
 class BrokerStep(StrEnum):
@@ -100,13 +102,14 @@ class Broker:
         return self.challenges.issue(b"")
 
     def release(self, asked: ReleaseRequest) -> Granted | PendingRow:
-        """Return the grant that answers `asked`, or the place where it waits for a person.
+        """Return the grant that answers `asked`, or the place where its use waits for a person.
 
-        The same request gets the same grant again, for as long as the order runs.
+        The same request gets the same grant again, for as long as the order runs. What a person approves is
+        one input of one order for one CVM, so a CVM that asks again with a fresh request finds it approved.
 
         Raises:
             RefusedError: names the check that failed; it is in the audit log.
-            BusyError: too many requests wait.
+            BusyError: too many uses wait.
             MarketError: a node or a collateral source does not answer.
         """
         now = latest_time(self.views)
@@ -127,11 +130,8 @@ class Broker:
                 f"chain {got.chain_id}, OrderBook {hex_of(got.verifying_contract)}",
                 f"chain {ours.chain_id}, OrderBook {hex_of(ours.verifying_contract)}",
             )
-        known, queued = self._known(asked)
-        if queued is not None and queued.state is Approval.DENIED:
-            raise RefusedError(
-                BrokerStep.APPROVAL, "a request that the owner denied", "approval by the owner"
-            )
+        _refuse_denied(self.store.asked(asked.asked))
+        known = self._known(asked)
         attested = None if known is not None else self._appraise(asked, now)
         # Asked last, so that the head is as new as can be when the decision falls.
         facts = agreed_facts(self.views, self.domain, asked.asked.order_id, asked.preimage)
@@ -142,19 +142,18 @@ class Broker:
         with self.store.writing():
             return self._decide(asked, attested, facts, now)
 
-    def _known(self, asked: ReleaseRequest) -> tuple[GrantRow | None, PendingRow | None]:
-        """Return what became of this request before; a new one must carry a challenge of ours."""
-        digest = asked.signed.digest
-        known, queued = self.store.grant(digest), self.store.asked(digest)
-        if known is None and queued is None:
+    def _known(self, asked: ReleaseRequest) -> GrantRow | None:
+        """Return the grant that answered this request before; a new one must carry a challenge of ours."""
+        known = self.store.grant(asked.signed.digest)
+        if known is None:
             try:
                 self.challenges.check(asked.asked.challenge, b"")
             except RefusedError:
                 # Another caller may have been faster with the same request, and used the challenge for it.
-                known, queued = self.store.grant(digest), self.store.asked(digest)
-                if known is None and queued is None:
+                known = self.store.grant(asked.signed.digest)
+                if known is None:
                     raise
-        return known, queued
+        return known
 
     def _appraise(self, asked: ReleaseRequest, now: int) -> Attested:
         """Believe evidence for our challenge and the operator that the chain knows, never the bundle's."""
@@ -178,15 +177,13 @@ class Broker:
             raise decision.error()
         self._check_offer(asked)
         shown = _facts(asked, attested, self.policy.ttl_s)
-        queued = self.store.asked(digest)
         if self.by_hand and not self.store.is_used(asked.asked):
-            if queued is None:
-                return self._queue(asked, shown, now)
-            if queued.state is Approval.WAITING:
-                return queued
+            queued = self.store.asked(asked.asked)
+            _refuse_denied(queued)
+            if queued is None or queued.state is not Approval.APPROVED:
+                return queued or self._queue(asked, shown, now)
         grant = self._seal(asked, decision)
-        if queued is None:
-            self.challenges.take(asked.asked.challenge, b"")
+        self.challenges.take(asked.asked.challenge, b"")
         self.store.record(asked.asked, digest, grant, shown, at=now)
         return Granted(grant)
 
@@ -212,10 +209,10 @@ class Broker:
             )
 
     def _queue(self, asked: ReleaseRequest, shown: JsonObject, now: int) -> PendingRow:
+        self.store.forget_waiting(before=now - WAITING_DAYS * 86_400)
         if len(self.store.pending(Approval.WAITING)) >= MAX_WAITING:
-            raise BusyError(f"{MAX_WAITING} requests wait for approval already", retry_after_s=60)
-        self.challenges.take(asked.asked.challenge, b"")
-        return self.store.ask(asked.signed.digest, shown, at=now)
+            raise BusyError(f"{MAX_WAITING} uses wait for approval already", retry_after_s=60)
+        return self.store.ask(asked.asked, shown, at=now)
 
     def _seal(self, asked: ReleaseRequest, conditions: GrantConditions) -> bytes:
         secret = self.keys.content_key(asked.asked.manifest_digest)
@@ -226,9 +223,14 @@ class Broker:
     def _audit_grant(self, digest: bytes) -> None:
         """Put a grant into the audit log once, or twice after a crash in between, before it leaves."""
         row = self.store.grant(digest)
-        if row is not None and not row.audited:
-            self.audit.append("granted", {**row.facts, "grant_sha256": hex_of(sha256(row.grant))}, at=row.at)
-            self.store.mark_audited(digest)
+        if row is None or row.audited:
+            return
+        with self.store.writing():
+            row = self.store.grant(digest)
+            if row is not None and not row.audited:
+                facts: JsonObject = {**row.facts, "grant_sha256": hex_of(sha256(row.grant))}
+                self.audit.append("granted", facts, at=row.at)
+                self.store.mark_audited(digest)
 
     def _audit_refusal(self, asked: ReleaseRequest, refused: RefusedError, now: int) -> None:
         self.audit.append(
@@ -248,6 +250,11 @@ def _refuse_ended(facts: OrderFacts) -> None:
     for view, where in ((facts.final, "in a finalized block"), (facts.head, "at the head")):
         if view.state is not OrderState.RUNNING:
             raise RefusedError(ReleaseStep.RUNNING.value, f"{view.state.name} {where}", "RUNNING")
+
+
+def _refuse_denied(queued: PendingRow | None) -> None:
+    if queued is not None and queued.state is Approval.DENIED:
+        raise RefusedError(BrokerStep.APPROVAL, "a release that the owner denied", "approval by the owner")
 
 
 def _identity(asked: ReleaseRequest) -> JsonObject:

@@ -1,4 +1,4 @@
-"""What a broker remembers: uses, grants, and requests that wait for a person (SQLite).
+"""What a broker remembers: uses, grants, and uses that wait for a person (SQLite).
 
 A use is one row per (order, input, CVM), written through to the disk before its grant leaves. One write
 transaction at a time, over threads and processes, counts, decides and records, so that two requests can
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
 from enclave_runtime.wire.grant import KeyRequest
+from enclave_runtime.wire.hashes import tagged
 from marketplace.errors import BadInputError, NotFoundError
 
 __all__ = ["PENDING_ID_DIGITS", "Approval", "GrantRow", "PendingRow", "Store"]
@@ -37,13 +38,14 @@ CREATE TABLE grants (
   FOREIGN KEY (order_id, input_index, cvm_id) REFERENCES uses) STRICT;
 CREATE INDEX grants_by_use ON grants (order_id, input_index, cvm_id);
 CREATE TABLE pending (
-  id TEXT PRIMARY KEY, request_digest BLOB NOT NULL UNIQUE, facts BLOB NOT NULL, state TEXT NOT NULL,
-  at INTEGER NOT NULL) STRICT;
+  id TEXT PRIMARY KEY, order_id BLOB NOT NULL, input_index INTEGER NOT NULL, cvm_id BLOB NOT NULL,
+  facts BLOB NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL,
+  UNIQUE (order_id, input_index, cvm_id)) STRICT;
 """
 
 
 class Approval(StrEnum):
-    """What has become of a request that waits for a person."""
+    """What has become of a use that waits for a person."""
 
     WAITING = "waiting"
     APPROVED = "approved"
@@ -62,7 +64,7 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class PendingRow:
-    """A request that the policy would grant and a person has to approve; `facts` is what to look at."""
+    """A use that the policy would grant and a person has to approve; `facts` is what to look at."""
 
     id: str
     facts: JsonObject
@@ -148,25 +150,32 @@ class Store:
         return None if row is None else GrantRow(row[0], parse_object(row[1]), row[2], bool(row[3]))
 
     def mark_audited(self, digest: bytes) -> None:
-        """Note that the audit log has the grant for this request."""
-        with self._lock:
-            self._db.execute("UPDATE grants SET audited = 1 WHERE request_digest = ?", (digest,))
+        """Note that the audit log has the grant for this request; inside `writing`."""
+        self._db.execute("UPDATE grants SET audited = 1 WHERE request_digest = ?", (digest,))
 
-    def ask(self, digest: bytes, facts: JsonObject, *, at: int) -> PendingRow:
-        """Queue a request for a person, inside `writing`."""
-        row = PendingRow(digest.hex()[:PENDING_ID_DIGITS], facts, Approval.WAITING, at)
+    def ask(self, request: KeyRequest, facts: JsonObject, *, at: int) -> PendingRow:
+        """Queue a use for a person, inside `writing`."""
+        row = PendingRow(_pending_id(request), facts, Approval.WAITING, at)
         self._db.execute(
-            "INSERT INTO pending VALUES (?, ?, ?, ?, ?)", (row.id, digest, dump(facts), row.state.value, at)
+            "INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row.id, *_use(request), dump(facts), row.state.value, at),
         )
         return row
 
-    def asked(self, digest: bytes) -> PendingRow | None:
-        """Return what has become of the request with this digest, if it was queued."""
-        row = self._maybe("SELECT id, facts, state, at FROM pending WHERE request_digest = ?", (digest,))
+    def forget_waiting(self, *, before: int) -> None:
+        """Drop uses that nobody decided on and that came in before this Unix time; inside `writing`."""
+        self._db.execute("DELETE FROM pending WHERE state = ? AND at < ?", (Approval.WAITING.value, before))
+
+    def asked(self, request: KeyRequest) -> PendingRow | None:
+        """Return what has become of the use that this request is about, if it was queued."""
+        row = self._maybe(
+            "SELECT id, facts, state, at FROM pending WHERE order_id = ? AND input_index = ? AND cvm_id = ?",
+            _use(request),
+        )
         return None if row is None else _pending(row)
 
     def pending(self, *states: Approval) -> list[PendingRow]:
-        """Return the queued requests in any of `states`, oldest first."""
+        """Return the queued uses in any of `states`, oldest first."""
         marks = ", ".join("?" * len(states))
         with self._lock:
             rows = self._db.execute(
@@ -176,7 +185,7 @@ class Store:
         return [_pending(row) for row in rows]
 
     def settle(self, pending_id: str, state: Approval) -> PendingRow:
-        """Approve or deny a waiting request; once, for good.
+        """Approve or deny a waiting use; once, for good.
 
         Raises:
             NotFoundError: no such request.
@@ -218,6 +227,12 @@ class Store:
 
 def _use(request: KeyRequest) -> tuple[bytes, int, bytes]:
     return request.order_id, request.input_index, request.cvm_id
+
+
+def _pending_id(request: KeyRequest) -> str:
+    """Return a short name that a person can type."""
+    order_id, index, cvm_id = _use(request)
+    return tagged("release-approval/v1", order_id, bytes([index]), cvm_id).hex()[:PENDING_ID_DIGITS]
 
 
 def _pending(row: tuple[Any, ...]) -> PendingRow:

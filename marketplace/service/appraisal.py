@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Protocol
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.policy import AppraisalPolicy
 from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.report_data import Purpose
+from marketplace.errors import BadInputError
+from marketplace.service.settings import Table
 
 if TYPE_CHECKING:
     from enclave_runtime.attestation.bundle import EvidenceBundle
-    from enclave_runtime.attestation.collateral import Collateral
-    from enclave_runtime.attestation.model import Evidence, VerifiedEvidence
+    from enclave_runtime.attestation.model import VerifiedEvidence
+    from marketplace.collateral.base import CollateralSource
 
-__all__ = ["Appraiser", "CollateralSource", "PolicyAppraiser"]
+__all__ = ["Appraiser", "PolicyAppraiser", "take_collateral"]
 
 
 class Appraiser(Protocol):
@@ -33,18 +36,6 @@ class Appraiser(Protocol):
         Raises:
             AttestationError: names the first step that failed.
             MarketError: no collateral could be had.
-        """
-        ...
-
-
-class CollateralSource(Protocol):
-    """Fetches the vendor's statements about one platform; believes nothing."""
-
-    def __call__(self, evidence: Evidence, now: int) -> Collateral:
-        """Return collateral for the platform that made `evidence`, good at Unix time `now`, in seconds.
-
-        Raises:
-            MarketError: it cannot be had.
         """
         ...
 
@@ -86,3 +77,23 @@ class PolicyAppraiser:
                 if error.step != Step.CHAIN.value:  # this anchor's evidence, and not acceptable
                     break
         raise refusal
+
+
+def take_collateral(table: Table) -> dict[str, CollateralSource]:
+    """Take [collateral]: root set id = "<scheme>:<path>", paths relative to the file.
+
+    Raises:
+        BadInputError: an id that is no root set, or an unknown source.
+    """
+    from marketplace.collateral.sources import open_source
+
+    section = table.table("collateral")
+    sources = {}
+    for root_set in section.names():
+        try:
+            RootSet.parse(root_set)
+        except WireError as error:
+            raise BadInputError("collateral", str(error), "a root set id") from error
+        scheme, _, path = section.text(root_set).partition(":")
+        sources[root_set] = open_source(f"{scheme}:{(section.base / path).absolute()}")
+    return sources

@@ -41,13 +41,14 @@ def load(path: Path) -> Table:
 class Table:
     """One table of a settings file. Every member is taken by name; `done` refuses what nobody took.
 
-    Every taking method raises BadInputError, with the member's full name, for a missing or wrong value.
+    `base` is the folder that relative paths start from. Every taking method raises BadInputError, with the
+    member's full name, for a missing or wrong value.
     """
 
     def __init__(self, values: dict[str, object], where: str, base: Path) -> None:
         self._values = dict(values)
         self._where = where
-        self._base = base
+        self.base = base
 
     def text(self, name: str, default: str | None = None) -> str:
         """Take a string."""
@@ -79,7 +80,7 @@ class Table:
 
     def path(self, name: str) -> Path:
         """Take a path, relative to the settings file."""
-        return self._base / self.text(name)
+        return self.base / self.text(name)
 
     def maybe_path(self, name: str) -> Path | None:
         """Take a path that may be left out."""
@@ -101,7 +102,11 @@ class Table:
         value = self._take(name, {} if optional else _MISSING)
         if not isinstance(value, dict):
             raise self._bad(name, value, "a table")
-        return Table(value, f"{self._where}: {name}", self._base)
+        return Table(value, f"{self._where}: {name}", self.base)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the members that are left, in the file's order."""
+        return tuple(self._values)
 
     def done(self) -> None:
         """Refuse members that nobody took."""

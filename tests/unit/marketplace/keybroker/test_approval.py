@@ -29,6 +29,22 @@ def waiting(world: World, body: object) -> str:
     return pending
 
 
+def test_a_cvm_that_asks_again_after_hours_finds_its_use_approved(world: World) -> None:
+    cvm, preimage = world.running()
+    pending = waiting(world, world.body(cvm, preimage))
+    assert waiting(world, world.body(cvm, preimage)) == pending  # one use, asked for again and again
+    assert len(world.broker.store.pending(Approval.WAITING)) == 1
+    world.seconds[0] += 10_000  # a person takes longer than a challenge lives
+    world.broker.store.settle(pending, Approval.APPROVED)
+    world.granted(world.body(cvm, preimage))
+
+
+def test_approval_is_for_one_cvm_and_order_only(make: Make) -> None:
+    world = make(by_hand=True)
+    world.broker.store.settle(waiting(world, world.body(*world.running(salt=1))), Approval.APPROVED)
+    waiting(world, world.body(*world.running(salt=2)))
+
+
 def test_waits_until_approved_and_then_answers_the_same_request(world: World) -> None:
     cvm, preimage = world.running()
     body = world.body(cvm, preimage)
@@ -38,7 +54,6 @@ def test_waits_until_approved_and_then_answers_the_same_request(world: World) ->
     assert row.facts["engine_digest"] == "0x" + named("engine content").hex()
     assert row.facts["trust_class"] == "intel"
     assert world.broker.store.uses(A, but=b"") == 0
-    world.seconds[0] += 10_000  # a person takes longer than a challenge lives
     world.broker.store.settle(pending, Approval.APPROVED)
     grant = world.granted(body)
     assert opened(grant, cvm) == CONTENT_KEY
@@ -92,18 +107,19 @@ def test_what_a_person_approved_needs_no_second_approval_for_the_same_cvm_and_or
     world.granted(world.body(cvm, preimage))
 
 
-def test_waiting_uses_up_the_challenge(world: World) -> None:
+def test_denied_for_every_later_request_of_the_same_use(world: World) -> None:
     cvm, preimage = world.running()
-    challenge = world.challenge()
-    waiting(world, world.body(cvm, preimage, challenge))
-    replay = world.body(cvm, preimage, challenge, orders_before=0, config_digest=named("x"))
-    assert world.refused(replay)["step"] == "challenge"
+    world.broker.store.settle(waiting(world, world.body(cvm, preimage)), Approval.DENIED)
+    assert world.refused(world.body(cvm, preimage))["step"] == BrokerStep.APPROVAL
 
 
 def test_the_queue_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "MAX_WAITING", 1)
     waiting(world, world.body(*world.running(salt=1)))
     assert world.release(world.body(*world.running(salt=2))).status_code == 429
+    for chain in world.chains:
+        chain.time += 8 * 86_400  # whoever waited for the first one has long gone
+    waiting(world, world.body(*world.running(salt=2)))
 
 
 def test_a_decision_is_for_good(world: World) -> None:

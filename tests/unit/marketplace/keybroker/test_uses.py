@@ -113,6 +113,7 @@ def test_one_request_many_times_at_once_gets_one_grant(world: World) -> None:
     answers = at_once([lambda: world.release(body)] * 8)
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
+    assert world.events() == ["granted"]
     assert world.broker.store.uses(A, but=NO_ORDER) == 1
 
 

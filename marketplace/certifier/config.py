@@ -1,0 +1,136 @@
+"""A certifier's settings file (TOML), and what it accepts.
+
+```
+name = "certifier-1"
+state_dir = "state"                       # audit.log
+validity_s = 86400                        # of certificates, unless collateral expires earlier
+[key]                                     # signs certificates; both files for their owner's eyes only
+file = "certifier.key"                    # 64 hex digits, or an encrypted Ethereum keystore with
+passphrase_file = "certifier.pass"        # this
+[chain]
+rpc = "http://127.0.0.1:8545"             # chain time is the time of its newest block
+deployment = "deployment.json"
+[accept]
+root_sets = ["intel"]
+measurements = ["0x..."]                  # reference values
+worst_tcb = "UpToDate"                    # default
+unsafe_accept_simulated = "dev:<sha256>"  # only for development: that one SIMULATED root
+platforms = ["0x..."]                     # left out: any
+rejected_advisories = []
+min_tcb_eval_number = 0
+[collateral]
+intel = "file:collateral.json"
+```
+[listen] and [limits]: see `service.sections`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enclave_runtime.attestation.policy import AppraisalPolicy, UnsafeAcceptSimulated
+from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.wire.codec import bytes_from_hex
+from enclave_runtime.wire.errors import WireError
+from marketplace.domain.tcb import tcb_level, words_within
+from marketplace.errors import BadInputError
+from marketplace.service.appraisal import take_collateral
+from marketplace.service.sections import KeyFile, Limits, Listen
+from marketplace.service.settings import Table, load
+
+if TYPE_CHECKING:
+    from marketplace.collateral.base import CollateralSource
+
+__all__ = ["CertifierConfig", "load_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class CertifierConfig:
+    """Everything that one certifier needs, read and checked; secrets still in their files.
+
+    Attributes:
+        policy: what it accepts; `collateral` has a source for each of its root sets.
+    """
+
+    name: str
+    state_dir: Path
+    validity_s: int
+    listen: Listen
+    limits: Limits
+    key: KeyFile
+    rpc: str
+    deployment: Path
+    policy: AppraisalPolicy
+    collateral: dict[str, CollateralSource]
+
+    @property
+    def audit_path(self) -> Path:
+        """Where the audit log is."""
+        return self.state_dir / "audit.log"
+
+
+def load_config(path: Path) -> CertifierConfig:
+    """Return the settings in the file at `path`.
+
+    Raises:
+        NotFoundError: no such file.
+        BadInputError: names the member, what it is and what it must be.
+    """
+    table = load(path)
+    chain = table.table("chain")
+    config = CertifierConfig(
+        name=table.text("name"),
+        state_dir=table.path("state_dir"),
+        validity_s=table.integer("validity_s", 86_400, least=120, most=90 * 86_400),
+        listen=Listen.take(table),
+        limits=Limits.take(table),
+        key=KeyFile.take(table, "key"),
+        rpc=chain.text("rpc"),
+        deployment=chain.path("deployment"),
+        policy=_policy(table.table("accept")),
+        collateral=take_collateral(table),
+    )
+    chain.done()
+    table.done()
+    without = sorted(config.policy.root_sets - set(config.collateral))
+    if without:
+        raise BadInputError("collateral", f"no source for {without[0]}", "one for each accepted root set")
+    return config
+
+
+def _policy(accept: Table) -> AppraisalPolicy:
+    root_sets = frozenset(accept.texts("root_sets"))
+    loud = accept.maybe_text("unsafe_accept_simulated")
+    platforms = _digests(accept, "platforms") if "platforms" in accept.names() else None
+    try:
+        simulated = None if loud is None else UnsafeAcceptSimulated(loud)
+        needing = sorted(item for item in root_sets if RootSet.parse(item).simulated)
+    except WireError as error:
+        raise BadInputError("accept", str(error), "root set ids") from error
+    if needing != ([] if loud is None else [loud]):
+        raise BadInputError(
+            "accept",
+            f"SIMULATED root sets {needing} with unsafe_accept_simulated = {loud!r}",
+            "at most one SIMULATED root set, and its id in both places",
+            hint="a simulated TEE protects nothing from its operator; accept it for development only",
+        )
+    policy = AppraisalPolicy(
+        root_sets=root_sets,
+        measurements=_digests(accept, "measurements"),
+        tcb_statuses=words_within(tcb_level(accept.text("worst_tcb", "UpToDate"))),
+        min_tcb_eval_number=accept.integer("min_tcb_eval_number", 0),
+        platforms=platforms,
+        rejected_advisories=frozenset(accept.texts("rejected_advisories", [])),
+        simulated=simulated,
+    )
+    accept.done()
+    return policy
+
+
+def _digests(accept: Table, name: str) -> frozenset[bytes]:
+    try:
+        return frozenset(bytes_from_hex(text, 32) for text in accept.texts(name))
+    except WireError as error:
+        raise BadInputError(f"accept: {name}", str(error), "0x-hex of 32 bytes each") from error

@@ -1,0 +1,62 @@
+"""From settings to a certifier on real files, a real chain and the real verifier."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from marketplace.certifier.config import CertifierConfig
+from marketplace.certifier.core import Certifier, Validity
+from marketplace.service.appraisal import PolicyAppraiser
+from marketplace.service.audit import AuditLog
+from marketplace.service.challenges import ChallengeBook
+from marketplace.service.limits import RateLimit
+from marketplace.service.logs import ServiceLog
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["build_app", "build_certifier"]
+
+
+def build_certifier(config: CertifierConfig) -> Certifier:
+    """Return the certifier that `config` describes.
+
+    Raises:
+        NotFoundError, BadInputError: a file that is missing or cannot be used.
+    """
+    from marketplace.chain.deployments import Deployment
+    from marketplace.chain.reader import Reader
+
+    deployment = Deployment.load(config.deployment)
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Certifier(
+        name=config.name,
+        key=config.key.load(),
+        domain=deployment.certificate_domain,
+        validity=Validity(config.validity_s),
+        appraiser=PolicyAppraiser(lambda _root_set: config.policy, config.collateral),
+        challenges=ChallengeBook(time.monotonic, os.urandom, config.limits.challenge_lifetime_s),
+        clock=Reader(config.rpc, deployment).now,
+        audit=AuditLog(config.audit_path),
+    )
+
+
+def build_app(config: CertifierConfig, log: ServiceLog) -> FastAPI:
+    """Return the application that `config` describes.
+
+    Raises:
+        NotFoundError, BadInputError: as `build_certifier`.
+    """
+    from marketplace.certifier.app import create_app
+
+    if config.policy.simulated is not None:
+        log.warning("SIMULATED TEEs are accepted", root_set=config.policy.simulated.root_set)
+    limits = config.limits
+    return create_app(
+        build_certifier(config),
+        trust_classes=sorted(config.policy.root_sets),
+        log=log,
+        rate=RateLimit(time.monotonic, limits.requests_per_minute, limits.burst),
+    )
