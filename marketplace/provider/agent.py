@@ -77,7 +77,7 @@ class Agent:
         """Look and work until cancelled; a step that fails is logged and looked at again."""
         while True:
             try:
-                await asyncio.to_thread(self._find_orders)
+                await asyncio.to_thread(self.find_orders)
                 await self._keep_warm()
             except (MarketError, EnclaveError) as error:
                 self._tools.say(b"", f"{error}")
@@ -87,7 +87,8 @@ class Agent:
                     self._busy[row.order_id] = asyncio.create_task(self._serve(row.order_id))
             await asyncio.sleep(self._settings.poll_s)
 
-    def _find_orders(self) -> None:
+    def find_orders(self) -> None:
+        """Read orders placed since the last look into the journal."""
         journal = self._tools.journal
         placed, head = self._tools.chain.placed_since(self._settings.compute_offer, journal.cursor())
         for one in placed:
@@ -114,7 +115,7 @@ class Agent:
             if row is None:
                 return
             try:
-                kind = await asyncio.to_thread(self._step, row)
+                kind = await asyncio.to_thread(self.take_step, row)
                 if kind is StepKind.PREPARE_CVM:
                     await self._prepare()
             except (MarketError, EnclaveError) as error:
@@ -123,7 +124,12 @@ class Agent:
             if kind in (StepKind.WAIT, StepKind.FORGET):
                 return
 
-    def _step(self, row: JobRow) -> StepKind:
+    def take_step(self, row: JobRow) -> StepKind:
+        """Look at one order and take its next step; PREPARE_CVM is left to the caller.
+
+        Raises:
+            MarketError, EnclaveError: the step did not work out.
+        """
         chain = self._tools.chain
         record = chain.order(row.order_id)
         working = self._load(row)

@@ -26,7 +26,7 @@ from marketplace.provider.journal import CvmRow, Journal
 from marketplace.provider.ports import AgentChain
 from marketplace.provider.services import Services
 
-__all__ = ["Fleet", "Launcher", "Launched"]
+__all__ = ["Fleet", "Launched", "Launcher"]
 
 _BOOT_TIMEOUT_S = 20.0
 
