@@ -1,4 +1,4 @@
-"""python -m marketplace.keybroker [run | pending | approve ID | deny ID | explain | verify-log] --config FILE"""
+"""python -m marketplace.keybroker [run|pending|approve ID|deny ID|explain|verify-log] --config FILE"""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def explained(policy: ReleasePolicy, *, by_hand: bool) -> list[str]:
     """Return in sentences who could get a key, and why."""
     lines = explain(policy)
     lines.append(
-        "The order must be RUNNING with this CVM in a finalized block, and at the head, for every node."
+        "For every node the order must be RUNNING with this CVM, in a finalized block and at the head."
     )
     if by_hand:
         lines.append("Then a person must still approve each use by hand.")
