@@ -1,0 +1,99 @@
+"""Writes the settings files of the demo's services, in the format that every operator uses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Accept", "broker_settings", "certifier_settings", "policy_text", "write_secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """What the demo's relying parties accept: one SIMULATED root set, and the measurements of the runtime."""
+
+    root_set: str
+    measurements: tuple[str, ...]
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """Write `text` for this user's eyes only, and return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)
+    return path
+
+
+def certifier_settings(name: str, accept: Accept, *, rpc: str, deployment: Path, collateral: str) -> str:
+    """Return a certifier's settings; its key lies beside them in `key`."""
+    return f"""name = {_text(name)}
+state_dir = "state"
+validity_s = 7200
+[key]
+file = "key"
+[listen]
+port = 0
+[limits]
+requests_per_minute = 0
+[chain]
+rpc = {_text(rpc)}
+deployment = {_text(str(deployment))}
+[accept]
+root_sets = [{_text(accept.root_set)}]
+unsafe_accept_simulated = {_text(accept.root_set)}
+measurements = {json.dumps(list(accept.measurements))}
+[collateral]
+{_text(accept.root_set)} = {_text(collateral)}
+"""
+
+
+def broker_settings(accept: Accept, *, rpc: str, deployment: Path, collateral: str, approve: str) -> str:
+    """Return a key broker's settings; keystore, grant key and policy lie beside them."""
+    return f"""state_dir = "state"
+policy = "policy.toml"
+approve = {_text(approve)}
+[keystore]
+file = "content-keys.json"
+passphrase_file = "passphrase"
+[grant_key]
+file = "grant-key"
+[listen]
+port = 0
+[limits]
+requests_per_minute = 0
+[chain]
+rpcs = [{_text(rpc)}]
+deployment = {_text(str(deployment))}
+confirmed = "head"
+[collateral]
+{_text(accept.root_set)} = {_text(collateral)}
+"""
+
+
+def policy_text(
+    accept: Accept, *, engines: tuple[str, ...], clients: tuple[str, ...], min_price_due: int
+) -> str:
+    """Return a release policy for the simulated platform."""
+    return f"""version = 1
+trust_classes = [{_text(accept.root_set)}]
+unsafe_accept_simulated = true
+tees = ["tdx"]
+worst_tcb = "UpToDate"
+measurements = {json.dumps(list(accept.measurements))}
+platforms = "any"
+engines = {json.dumps(list(engines))}
+configs = "any"
+clients = {json.dumps(list(clients))}
+other_inputs = "any"
+orders_before = 0
+min_price_due = "{min_price_due}"
+max_uses = 1000
+ttl_s = 3600
+hours_utc = "any"
+"""
+
+
+def _text(value: str) -> str:
+    return json.dumps(value)
