@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from enclave_runtime.wire.errors import WireError
 
 __all__ = [
+    "MALFORMED",
     "PCK_CHAIN_PEM",
     "SGX_EXTENSION",
     "PckExtension",
@@ -27,6 +29,16 @@ __all__ = [
 PCK_CHAIN_PEM = 5
 """The certification data type whose content is a PEM chain."""
 SGX_EXTENSION = "1.2.840.113741.1.13.1"
+
+MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for certificates and revocation lists of strangers; not all are ValueErrors."""
 
 _SEQUENCE, _OID, _OCTETS, _INTEGER, _BOOLEAN, _ENUMERATED = 0x30, 0x06, 0x04, 0x02, 0x01, 0x0A
 _MAX_CHAIN_BYTES = 1 << 13
@@ -62,7 +74,7 @@ def parse_chain(cert_data: bytes) -> tuple[x509.Certificate, x509.Certificate, x
     pem = cert_data.removesuffix(b"\x00")
     try:
         certs = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except MALFORMED as error:
         raise WireError("pck chain: got bytes that are not certificates in PEM") from error
     if len(certs) != 3:
         raise WireError(f"pck chain: got {len(certs)} certificates, expected leaf, intermediate and root")
@@ -84,7 +96,7 @@ def parse_extension(leaf: x509.Certificate) -> PckExtension:
     """
     try:
         extension = leaf.extensions.get_extension_for_oid(x509.ObjectIdentifier(SGX_EXTENSION)).value
-    except (x509.ExtensionNotFound, ValueError) as error:
+    except (x509.ExtensionNotFound, *MALFORMED) as error:
         raise WireError("pck certificate: got no SGX extension") from error
     if not isinstance(extension, x509.UnrecognizedExtension):
         raise WireError("pck certificate: got an SGX extension of an unknown kind")

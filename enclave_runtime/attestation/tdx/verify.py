@@ -152,7 +152,7 @@ def _pinned_root(collateral: Collateral, roots: RootSet, quote_root: x509.Certif
     ):
         try:
             root = x509.load_pem_x509_certificates(pem.encode())[-1]
-        except ValueError as error:
+        except pck.MALFORMED as error:
             raise AttestationError(Step.CHAIN, "an issuer chain that is not PEM", "certificates") from error
         if sha256(root.public_bytes(Encoding.DER)) != roots.der_sha256:
             got = sha256(root.public_bytes(Encoding.DER)).hex()
@@ -170,7 +170,7 @@ def _check_crl_dates(collateral: Collateral, now: int) -> None:
     for name, der in (("root", collateral.root_ca_crl), ("PCK", collateral.pck_crl)):
         try:
             issued = int(x509.load_der_x509_crl(der).last_update_utc.timestamp())
-        except ValueError as error:
+        except pck.MALFORMED as error:
             raise AttestationError(
                 Step.REVOCATION, f"a {name} CRL that does not parse", "a DER CRL"
             ) from error

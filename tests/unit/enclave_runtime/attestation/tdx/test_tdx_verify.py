@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 
@@ -154,6 +155,18 @@ def test_revocation_lists_that_do_not_parse_or_are_swapped_are_refused(case):
     refused(case, Step.REVOCATION)
     case.collateral = replace(good, pck_crl=good.root_ca_crl)
     refused(case, Step.REVOCATION)
+
+
+def test_certificates_and_lists_of_an_unknown_version_are_refusals_and_no_crash(case):
+    # cryptography raises InvalidVersion, which is no ValueError: found by fuzzing.
+    good = case.collateral
+    case.collateral = replace(good, pck_crl=good.pck_crl.replace(b"\x02\x01\x01", b"\x02\x01\x05", 1))
+    refused(case, Step.REVOCATION)
+    der = case.vendor.root_der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x12", 1)
+    body = base64.encodebytes(der).decode()
+    pem = f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
+    case.collateral = replace(good, qe_identity_issuer_chain=pem)
+    refused(case, Step.CHAIN)
 
 
 def test_the_window_of_collateral_ends_when_it_says_and_begins_when_it_was_issued(case):
