@@ -48,7 +48,6 @@ class OpenSink:
     """An empty place for one input's plaintext, on memory that goes with the CVM. Gives a `Sink`."""
 
     input_index: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def begin(core: Core, message: Begin, body: memoryview, now_ns: int) -> Steps[An
     if index not in run.intakes:
         item, key = run.order.inputs[index], run.keys[index]
         info = item.manifest.sealed
-        sink = yield effects.OpenSink(index, info.plaintext_bytes)
+        sink = yield effects.OpenSink(index)
         run.intakes[index] = Intake(info, item.terms.content_digest, key.key.view(), key.salt, sink)
     try:
         run.intakes[index].begin(body)
