@@ -76,16 +76,14 @@ class TdxVerifier:
         claims = qvl.run(evidence.quote, collateral, root_der, now)
         _check_agreement(body, claims, chain[0], collateral)
         # (4) TCB level, evaluation numbers, advisories and platform against policy.
-        platform = platform_id_hash(claims.ppid)
         policy.check_tcb(claims.status, claims.advisory_ids, claims.eval_numbers)
-        policy.check_platform(platform)
+        policy.check_platform(platform_id_hash(claims.ppid))
         # (5) Debug off, and no attribute bit that policy does not name.
         _check_attributes(body, quote.service_td, policy)
         # (6) The event log, where there is one, replays to the registers.
         _check_event_log(evidence.event_log, body)
         # (7) The measurement is a reference value.
-        measurement = TdxRegisters.of(body).measurement()
-        policy.check_measurement(measurement)
+        policy.check_measurement(TdxRegisters.of(body).measurement())
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
         _check_report_data(body.report_data, expected_report_data)
         # (9) GPU evidence binds the same: there is none yet, and what cannot be judged is refused.
@@ -93,19 +91,25 @@ class TdxVerifier:
             raise AttestationError(
                 Step.GPU, "GPU evidence, which this version cannot judge", "no GPU evidence"
             )
-        return VerifiedEvidence(
-            tee=TeeKind.TDX,
-            root_set=roots.id,
-            simulated=roots.simulated,
-            measurement=measurement,
-            report_data=body.report_data,
-            tcb_status=claims.status,
-            advisory_ids=claims.advisory_ids,
-            tcb_eval_number=min(claims.eval_numbers),
-            platform_id_hash=platform,
-            canonical_id=layout.canonical_id(quote),
-            collateral_expires_at=claims.expires_at,
-        )
+        return _verdict(quote, body, claims, roots)
+
+
+def _verdict(
+    quote: layout.Quote, body: layout.TdBody, claims: qvl.VendorClaims, roots: RootSet
+) -> VerifiedEvidence:
+    return VerifiedEvidence(
+        tee=TeeKind.TDX,
+        root_set=roots.id,
+        simulated=roots.simulated,
+        measurement=TdxRegisters.of(body).measurement(),
+        report_data=body.report_data,
+        tcb_status=claims.status,
+        advisory_ids=claims.advisory_ids,
+        tcb_eval_number=min(claims.eval_numbers),
+        platform_id_hash=platform_id_hash(claims.ppid),
+        canonical_id=layout.canonical_id(quote),
+        collateral_expires_at=claims.expires_at,
+    )
 
 
 def platform_id_hash(ppid: bytes) -> bytes:
