@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from marketplace.certifier.config import CertifierConfig
 from marketplace.certifier.core import Certifier, Validity
+from marketplace.errors import ChainError
 from marketplace.service.appraisal import PolicyAppraiser
 from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
-from marketplace.service.limits import RateLimit
+from marketplace.service.limits import RPC_TIMEOUT_S, RateLimit
 from marketplace.service.logs import ServiceLog
 
 if TYPE_CHECKING:
@@ -20,16 +21,22 @@ if TYPE_CHECKING:
 __all__ = ["build_app", "build_certifier"]
 
 
-def build_certifier(config: CertifierConfig) -> Certifier:
+def build_certifier(config: CertifierConfig, log: ServiceLog) -> Certifier:
     """Return the certifier that `config` describes.
 
     Raises:
-        NotFoundError, BadInputError: a file that is missing or cannot be used.
+        NotFoundError, BadInputError: a file that is missing or cannot be used, or a node of another chain.
     """
     from marketplace.chain.deployments import Deployment
     from marketplace.chain.reader import Reader
+    from marketplace.chain.rpc import Rpc
 
     deployment = Deployment.load(config.deployment)
+    reader = Reader(Rpc(config.rpc, timeout_s=RPC_TIMEOUT_S, retries=1), deployment)
+    try:
+        reader.node.check_chain()
+    except ChainError:
+        log.warning("the chain node does not answer yet; nothing is certified without its time")
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Certifier(
         name=config.name,
@@ -38,7 +45,7 @@ def build_certifier(config: CertifierConfig) -> Certifier:
         validity=Validity(config.validity_s),
         appraiser=PolicyAppraiser(lambda _root_set: config.policy, config.collateral),
         challenges=ChallengeBook(time.monotonic, os.urandom, config.limits.challenge_lifetime_s),
-        clock=Reader(config.rpc, deployment).now,
+        clock=reader.now,
         audit=AuditLog(config.audit_path),
     )
 
@@ -55,7 +62,7 @@ def build_app(config: CertifierConfig, log: ServiceLog) -> FastAPI:
         log.warning("SIMULATED TEEs are accepted", root_set=config.policy.simulated.root_set)
     limits = config.limits
     return create_app(
-        build_certifier(config),
+        build_certifier(config, log),
         trust_classes=sorted(config.policy.root_sets),
         log=log,
         rate=RateLimit(time.monotonic, limits.requests_per_minute, limits.burst),

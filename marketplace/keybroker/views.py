@@ -30,7 +30,7 @@ class ChainView(Protocol):
         ...
 
     def operator(self, cvm_id: bytes) -> bytes | None:
-        """Return the operator that registered this CVM, 20 bytes, or None if nobody did."""
+        """Return the operator of this CVM, 20 bytes; None if it is not registered, or was revoked."""
         ...
 
     def now(self) -> int:
@@ -62,7 +62,7 @@ def agreed_operator(views: Sequence[ChainView], cvm_id: bytes) -> bytes:
     (first, *others) = answers
     if first is None or others:
         got = "operators that differ between the owner's nodes" if others else f"CVM 0x{cvm_id.hex()}"
-        raise RefusedError(ReleaseStep.CVM.value, got, "a CVM with one operator in CvmRegistry")
+        raise RefusedError(ReleaseStep.CVM.value, got, "a registered CVM, not revoked, with one operator")
     return first
 
 

@@ -40,16 +40,19 @@ def read_secret(path: Path) -> bytes:
     return data
 
 
-def read_passphrase(path: Path) -> bytes:
+def read_passphrase(path: Path) -> str:
     """Return the passphrase in the file at `path`: its first and only line, without the line's end.
 
     Raises:
-        NotFoundError, BadInputError: as `read_secret`, or more than one line.
+        NotFoundError, BadInputError: as `read_secret`, or something else than one line of UTF-8.
     """
     data = read_secret(path).removesuffix(b"\n").removesuffix(b"\r")
-    if not data or b"\n" in data:
-        raise BadInputError(f"passphrase file {path}", "no line or several lines", "one line")
-    return data
+    try:
+        if not data or b"\n" in data:
+            raise ValueError
+        return data.decode()
+    except ValueError:
+        raise BadInputError(f"passphrase file {path}", "no line, or several", "one line of text") from None
 
 
 def load_signing_key(path: Path, passphrase_file: Path | None = None) -> PrivateKey:
@@ -93,7 +96,7 @@ def _decrypt(path: Path, data: bytes, passphrase_file: Path | None) -> bytes:
     from eth_account import Account  # 0.2 s, and only encrypted keys need it
 
     try:
-        return bytes(Account.decrypt(json.loads(data), read_passphrase(passphrase_file).decode()))
+        return bytes(Account.decrypt(json.loads(data), read_passphrase(passphrase_file)))
     except (ValueError, KeyError, TypeError):
         raise BadInputError(
             f"key file {path}", "a passphrase that does not open it", "the right one"

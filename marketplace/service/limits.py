@@ -1,4 +1,4 @@
-"""A token bucket per caller, in bounded memory."""
+"""How much of a service one caller can use: a token bucket per caller, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from marketplace.service.errors import BusyError
 
-__all__ = ["RateLimit"]
+__all__ = ["RPC_TIMEOUT_S", "RateLimit"]
+
+RPC_TIMEOUT_S = 5.0
+"""How long a service waits for its chain node, asked twice, before it answers that it cannot answer."""
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ class ServiceLog:
         """Log that `event` happened."""
         self._write("info", event, facts)
 
-    def warn(self, event: str, **facts: str | int | bool | None) -> None:
+    def warning(self, event: str, **facts: str | int | bool | None) -> None:
         """Log what a person should look at."""
         self._write("warning", event, facts)
 

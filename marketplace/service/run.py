@@ -107,7 +107,7 @@ class _Forward(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.warn("http server", message=str(record.msg)[:120])
+        self._log.warning("http server", message=str(record.msg)[:120])
 
 
 def _forward_server_log(log: ServiceLog) -> None:
