@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -41,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     sys.stderr.write(_WARNING)
     with contextlib.suppress(PermissionError):  # already the leader of a session
         os.setsid()
+    with contextlib.suppress(ValueError, OSError):  # only root may; a CVM says so where it cannot lock memory
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     vendor = _vendor(args.state)
     world = World(
         tcb_status=args.dangerous_tcb_status,
