@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -121,7 +121,7 @@ class EngineRoom:
             limits=limits,
         )
 
-    def _seal(self, task: EngineTask, log: bytes, words: dict[str, object]) -> SealedInfo:
+    def _seal(self, task: EngineTask, log: bytes, words: Mapping[str, object]) -> SealedInfo:
         folder = self._scratch.result_dir
         (folder / "output").mkdir(exist_ok=True)
         (folder / "logs").mkdir(exist_ok=True)

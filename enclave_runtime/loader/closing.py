@@ -119,12 +119,18 @@ def report(core: Core, message: Report, body: memoryview, now_ns: int) -> Steps[
         raise RefusedError("location", "other than printable ASCII", "a URI")
     sealed = end.sealed
     line = ResultLine(
-        sealed.content_digest, sealed.ciphertext_digest, sealed.ciphertext_bytes, message.location
+        content_digest=sealed.content_digest,
+        ciphertext_digest=sealed.ciphertext_digest,
+        key_commitment=sealed.key_commitment,
+        algorithm=sealed.algorithm.value,
+        segment_bytes=sealed.segment_bytes,
+        plaintext_bytes=sealed.plaintext_bytes,
+        size=sealed.ciphertext_bytes,
+        location=message.location,
     )
     outcome = Outcome.COMPLETED if end.reason == "ok" else Outcome.FAILED
     envelope = _key_envelope(core, run, sealed.ciphertext_digest)
-    why = end.reason if end.reason != "stopped" else run.stop_reason or end.reason
-    last = End(outcome, end.exit_code, why, line, run.seconds(now_ns), now_ns // NANOSECONDS)
+    last = End(outcome, end.exit_code, _why(run, end), line, run.seconds(now_ns), now_ns // NANOSECONDS)
     signed = run.notary.sign_report(last, core.notes.trust())
     core.move(Event.REPORT)
     run.erase()
@@ -195,6 +201,13 @@ def _check_keys_missing(run: OrderRun, message: Refuse, now_ns: int) -> None:
     if run.missing_keys and not run.keys_late(now_ns):
         within = run.order.preimage.terms.windows.keys_within
         raise NotNowError("refuse", f"second {run.seconds(now_ns)}", f"second {within} or later")
+
+
+def _why(run: OrderRun, end: EngineEnd) -> str:
+    """Return the reason that a report gives: who stopped the engine says more than that it stopped."""
+    if end.reason == "timeout":  # the sandbox's clock was a moment faster than ours
+        return run.deadline()[1]
+    return run.stop_reason or end.reason if end.reason == "stopped" else end.reason
 
 
 def _ended(run: OrderRun) -> EngineEnd:

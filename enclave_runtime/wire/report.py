@@ -85,16 +85,25 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class ResultLine:
-    """The sealed result. `location` is the host's word, kept for convenience.
+    """The sealed result: with the key from the envelope, all that its receiver needs to open and check it.
 
     Attributes:
         content_digest: salted digest of the result archive.
         ciphertext_digest: digest of the sealed stream; the summary's `result_digest`.
+        key_commitment: only one key opens the stream.
+        algorithm: hash of its segments, by the name that `sealed.tree.Algorithm` gives it.
+        segment_bytes: of plaintext in a segment.
+        plaintext_bytes: length of the archive.
         size: bytes of the sealed stream.
+        location: where it lies; the host's word, kept for convenience.
     """
 
     content_digest: Hex32
     ciphertext_digest: Hex32
+    key_commitment: Hex32
+    algorithm: _Name
+    segment_bytes: int
+    plaintext_bytes: int
     size: int
     location: _Words
 
