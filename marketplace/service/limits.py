@@ -27,8 +27,8 @@ class RateLimit:
     """
 
     monotonic: Callable[[], float]
-    per_minute: int = 120
-    burst: int = 60
+    per_minute: int = 600
+    burst: int = 120
     callers: int = 4_096
     _buckets: OrderedDict[str, tuple[float, float]] = field(init=False, default_factory=OrderedDict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)

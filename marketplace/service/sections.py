@@ -50,8 +50,8 @@ class Limits:
         """
         section = table.table("limits", optional=True)
         made = cls(
-            section.integer("requests_per_minute", 120, most=1_000_000),
-            section.integer("burst", 60, least=1, most=1_000_000),
+            section.integer("requests_per_minute", 600, most=1_000_000),
+            section.integer("burst", 120, least=1, most=1_000_000),
             section.integer("challenge_lifetime_s", 300, least=5, most=3_600),
         )
         section.done()

@@ -1,0 +1,125 @@
+"""A chain node that knows only what a test tells it, over real JSON-RPC: it may lie, lag or be warped."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from enclave_runtime.wire.codec import hex_of
+from enclave_runtime.wire.scalars import ZERO32, ZERO_ADDRESS
+from marketplace.chain.abicodec import encode
+from marketplace.chain.artifacts import contract
+from marketplace.chain.deployments import Deployment
+from marketplace.domain.order_state import OrderState
+from tests.fakes.order_world import DOMAIN, NOW
+
+__all__ = ["DEPLOYMENT", "RpcNode"]
+
+
+def _at(number: int) -> bytes:
+    return bytes([number]) * 20
+
+
+DEPLOYMENT = Deployment(
+    chain_id=DOMAIN.chain_id,
+    block=0,
+    authority=_at(1),
+    offer_registry=_at(2),
+    provider_registry=_at(3),
+    cvm_registry=_at(4),
+    reference_values=_at(5),
+    certifier_quorum=_at(6),
+    order_book=DOMAIN.verifying_contract,
+    token=_at(7),
+)
+
+
+@dataclass
+class RpcNode:
+    """Serves orders and CVMs at the head and in the finalized block.
+
+    Attributes:
+        orders: order id -> (CVM id, state), at the head.
+        final: the same in the finalized block; None: as at the head.
+        operators: CVM id -> operator.
+        time: chain time, Unix seconds.
+    """
+
+    orders: dict[bytes, tuple[bytes, OrderState]] = field(default_factory=dict)
+    final: dict[bytes, tuple[bytes, OrderState]] | None = None
+    operators: dict[bytes, bytes] = field(default_factory=dict)
+    revoked: set[bytes] = field(default_factory=set)
+    time: int = NOW
+    chain_id: int = DEPLOYMENT.chain_id
+
+    def __post_init__(self) -> None:
+        node = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                answer: Any = (
+                    [node.answer(one) for one in asked] if isinstance(asked, list) else node.answer(asked)
+                )
+                body = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Return where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def run(self, order_id: bytes, cvm_id: bytes, operator: bytes) -> None:
+        """Make the order RUNNING with this CVM."""
+        self.orders[order_id] = (cvm_id, OrderState.RUNNING)
+        self.operators[cvm_id] = operator
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON-RPC response to one request."""
+        method, params = asked["method"], asked["params"]
+        results: dict[str, Any] = {
+            "eth_chainId": hex(self.chain_id),
+            "eth_getCode": "0x60",
+            "eth_blockNumber": "0x10",
+            "eth_getBlockByNumber": {"number": "0x10", "timestamp": hex(self.time)},
+        }
+        result = results[method] if method in results else self._call(params)
+        return {"jsonrpc": "2.0", "id": asked["id"], "result": result}
+
+    def _call(self, params: list[Any]) -> str:
+        data = bytes.fromhex(params[0]["data"][2:])
+        selector, key = data[:4], data[4:36]
+        order = contract("OrderBook").functions["getOrder"]
+        if selector == order.selector:
+            table = self.final if params[1] == "finalized" and self.final is not None else self.orders
+            cvm_id, state = table.get(key, (ZERO32, OrderState.NONE))
+            values = (cvm_id, int(state), 1, self.time, self.time, 0, 0, 0, 1)
+            return hex_of(encode(order.outputs, (values,)))
+        facts = contract("CvmRegistry").functions["factsOf"]
+        assert selector == facts.selector
+        operator = self.operators.get(key, ZERO_ADDRESS)
+        known = operator != ZERO_ADDRESS
+        signer = b"\x51" * 20 if known else ZERO_ADDRESS
+        tee = 1 if known else 0
+        values = (signer, self.time + 3600, tee, tee, key in self.revoked, operator, ZERO32, ZERO32)
+        return hex_of(encode(facts.outputs, (values,)))
