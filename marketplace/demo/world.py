@@ -1,0 +1,193 @@
+"""The demo's world: a chain, a simulated platform, certifiers and brokers, and a home for every party.
+
+Everything lies in one folder and listens on free ports of the loopback address; `World.stop` ends it all.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from coincurve import PrivateKey
+
+from enclave_runtime.attestation.simulated.client import PlatformClient
+from enclave_runtime.attestation.simulated.launch import sandbox_base
+from enclave_runtime.attestation.simulated.measure import locked_requirements, measure_runtime
+from enclave_runtime.wire.codec import hex_of
+from enclave_runtime.wire.offers import OfferKind
+from enclave_runtime.wire.signatures import address_of
+from marketplace.chain.deployments import Deployment
+from marketplace.chain.devchain import DevChain
+from marketplace.demo.chainwork import deploy_market
+from marketplace.demo.homes import OWNERS, Home, make_homes
+from marketplace.demo.processes import Child, Processes
+from marketplace.demo.scenario import EXAMPLE, ROOT, TOKEN
+from marketplace.demo.settings import Accept, broker_settings, certifier_settings, policy_text, write_secret
+from marketplace.sdk.author import digest
+from marketplace.sdk.profile import Profile
+
+__all__ = ["CERTIFIERS", "World"]
+
+CERTIFIERS: Final = ("certifier-1", "certifier-2")
+_READY_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class World:
+    """Where everything is. Made by `World.start`."""
+
+    folder: Path
+    processes: Processes
+    chain: DevChain
+    homes: dict[str, Home]
+    deployment: Deployment
+    accept: Accept
+    engines: tuple[str, ...]
+    urls: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def start(
+        cls, folder: Path, processes: Processes, *, approve: str = "auto", more_engines: tuple[Path, ...] = ()
+    ) -> World:
+        """Start the world in an empty folder.
+
+        Args:
+            approve: "auto", or "hand" for brokers that wait for a person.
+            more_engines: folders of further engines that the hospitals accept (the attacks bring theirs).
+        """
+        socket = folder / "platform.sock"
+        platform = processes.start("platform", _platform_argv(folder / "platform", socket))
+        with ThreadPoolExecutor(3) as pool:
+            chain = pool.submit(DevChain.start, log=folder / "logs" / "chain.log")
+            homes = pool.submit(make_homes, folder)
+            measured = measure_runtime(ROOT, locked_requirements(ROOT), sandbox_base())
+            platform.wait_until(socket.exists, timeout_s=_READY_S)
+            root_set = PlatformClient(socket).root_set()
+        accept = Accept(root_set, (hex_of(measured.registers.measurement()),))
+        engines = tuple(
+            hex_of(digest(path, OfferKind.ENGINE)) for path in (EXAMPLE / "engine", *more_engines)
+        )
+        certifier_keys = [PrivateKey() for _ in CERTIFIERS]
+        deployment = deploy_market(
+            chain.result(), homes.result(), accept, [address_of(key) for key in certifier_keys]
+        )
+        deployment.save(folder / "deployment.json")
+        world = cls(folder, processes, chain.result(), homes.result(), deployment, accept, engines)
+        world._start_services(certifier_keys, approve)
+        world.write_profiles()
+        return world
+
+    @property
+    def platform_socket(self) -> Path:
+        """The simulated platform's socket."""
+        return self.folder / "platform.sock"
+
+    @property
+    def collateral(self) -> str:
+        """Where this world's relying parties get collateral: from the vendor, at chain time."""
+        return f"simulated:{self.platform_socket}"
+
+    def stop(self) -> None:
+        """End every process of this world."""
+        self.processes.stop()
+        self.chain.stop()
+
+    def write_profiles(self) -> None:
+        """Write every party's settings file."""
+        for slug, home in self.homes.items():
+            owner = {"grant_key": "grant-key", "release_url": self.urls[slug]} if slug in OWNERS else None
+            Profile.write(
+                home.path,
+                rpc=[self.chain.url],
+                deployment=self.folder / "deployment.json",
+                key="wallet.key",
+                passphrase="passphrase",  # noqa: S106 - the name of a file
+                store=self.folder / "store",
+                content_keys="content-keys.json",
+                trust=self._trust(),
+                owner=owner,
+                provider=self._provider(home) if slug in ("provider", "operator") else None,
+            )
+
+    def start_broker(self, slug: str, *, approve: str = "auto") -> Child:
+        """Start one owner's broker and remember its address."""
+        path = self.homes[slug].path
+        settings = broker_settings(
+            self.accept,
+            rpc=self.chain.url,
+            deployment=self.folder / "deployment.json",
+            collateral=self.collateral,
+            approve=approve,
+        )
+        (path / "broker.toml").write_text(settings)
+        price = 0 if slug == "centre" else TOKEN
+        policy = policy_text(
+            self.accept, engines=self.engines, clients=(self.homes["centre"].text,), min_price_due=price
+        )
+        (path / "policy.toml").write_text(policy)
+        return self._start_service(f"broker-{slug}", "marketplace.keybroker", path / "broker.toml")
+
+    def wait_for(self, slug: str, child: Child) -> str:
+        """Wait until a service answers, and return its URL."""
+        port_file = self._port_file(child.name)
+        child.wait_until(port_file.exists, timeout_s=_READY_S)
+        self.urls[slug] = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        return self.urls[slug]
+
+    def _start_services(self, certifier_keys: list[PrivateKey], approve: str) -> None:
+        children: dict[str, Child] = {}
+        for name, key in zip(CERTIFIERS, certifier_keys, strict=True):
+            children[name] = self.start_certifier(name, key, collateral=self.collateral)
+        for slug in OWNERS:
+            children[slug] = self.start_broker(slug, approve=approve)
+        for slug, child in children.items():
+            self.wait_for(slug, child)
+
+    def start_certifier(self, name: str, key: PrivateKey, *, collateral: str) -> Child:
+        """Start one certifier with its own key and source of collateral."""
+        path = self.folder / name
+        write_secret(path / "key", key.to_hex() + "\n")
+        settings = certifier_settings(
+            name,
+            self.accept,
+            rpc=self.chain.url,
+            deployment=self.folder / "deployment.json",
+            collateral=collateral,
+        )
+        (path / "certifier.toml").write_text(settings)
+        return self._start_service(name, "marketplace.certifier", path / "certifier.toml")
+
+    def _start_service(self, name: str, module: str, config: Path) -> Child:
+        port_file = self._port_file(name)
+        port_file.unlink(missing_ok=True)
+        argv = [sys.executable, "-m", module, "--config", str(config), "--port-file", str(port_file)]
+        return self.processes.start(name, argv)
+
+    def _port_file(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.port"
+
+    def _trust(self) -> dict[str, object]:
+        return {
+            "root_set": self.accept.root_set,
+            "unsafe_accept_simulated": True,
+            "collateral": self.collateral,
+            "measurements": list(self.accept.measurements),
+        }
+
+    def _provider(self, home: Home) -> dict[str, object]:
+        return {
+            "compute_offer": 0,
+            "platform_socket": self.platform_socket,
+            "socket_dir": self.folder / "cvms",
+            "journal": home.path / "agent.sqlite3",
+            "certifiers": [self.urls[name] for name in CERTIFIERS],
+            "max_lock": str(400 * TOKEN),
+        }
+
+
+def _platform_argv(state: Path, socket: Path, *options: str) -> list[str]:
+    module = "enclave_runtime.attestation.simulated"
+    return [sys.executable, "-m", module, "--state", str(state), "--socket", str(socket), *options]
