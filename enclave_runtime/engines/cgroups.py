@@ -20,7 +20,7 @@ __all__ = ["Cgroup", "Cgroups"]
 
 _PREFIX: Final = "cloister-engine-"
 _TAKEN: Final = itertools.count()
-_INIT_TASK: Final = 1  # the sandbox's own first process is counted beside the engine's
+_MOST_TASKS: Final = 1 << 20  # the kernel refuses to write down more than it can number
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Cgroup:
             OSError: a file is missing or refuses the value.
         """
         memory, pids = self.folders["memory"], self.folders["pids"]
-        _write(pids / "pids.max", limits.processes + _INIT_TASK)
+        _write(pids / "pids.max", min(limits.processes, _MOST_TASKS))
         if self.version == 2:
             _write(memory / "memory.max", limits.memory_bytes)
             with contextlib.suppress(FileNotFoundError):  # a kernel without swap

@@ -1,7 +1,9 @@
 """Starting one engine under bubblewrap: held at the gate until every limit is on it.
 
-bubblewrap builds the namespaces, then waits on a descriptor. Only in that pause, with the sandbox complete
-and none of the engine's code running, are limits set, the control group entered and /output opened.
+Inside the finished sandbox a shell waits for one line on its standard input and then becomes the engine. Only
+in that pause are limits set, the control group entered and /output opened. If this process dies before it
+writes the line, the shell reads the end of the file instead and the sandbox ends by itself. (bubblewrap's own
+`--block-fd` goes on at the end of the file, and an engine would run with no limits and nobody to end it.)
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ from enclave_runtime.engines.limits import SandboxError, SandboxLimits
 __all__ = ["Launched", "launch"]
 
 _SETUP_TIMEOUT_S: Final = 10.0
-_POLL_S: Final = 0.0005
+_POLL_S: Final = 0.0001
 _FILES: Final = 1024
 _LOCKED_BYTES: Final = 64 << 10
 _INIT_TASKS: Final = 2  # bubblewrap's reaper, and its brief second self
 _READ_CHUNK: Final = 1 << 16
+_GATE: Final = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "gate")
 _NAMESPACES: Final = ("ipc", "mnt", "net", "pid", "uts")
 
 
@@ -43,6 +46,7 @@ class Launched:
     status_fd: int
     gate_fd: int
     reaper: int = 0
+    first: int = 0
     monitor_fd: int = -1
     reaper_fd: int = -1
     output_fd: int = -1
@@ -56,9 +60,9 @@ class Launched:
             SandboxError: bubblewrap died at the gate.
         """
         try:
-            os.write(self.gate_fd, b"x")
+            os.write(self.gate_fd, b"go\n")
         except OSError as error:
-            raise SandboxError("sandbox: bubblewrap ended before the engine started") from error
+            raise SandboxError("sandbox: it ended before the engine started") from error
         self._shut("gate_fd")
 
     def kill(self) -> None:
@@ -124,7 +128,7 @@ def launch(
         launched.monitor_fd = os.pidfd_open(launched.monitor.pid)
         _await_reaper(launched)
         _await_root(launched, config)
-        _bound(launched.reaper, limits, cgroup)
+        _bound(launched.first, limits, cgroup)
     except BaseException:
         launched.close()
         raise
@@ -136,14 +140,14 @@ def _spawn(command: Sequence[str], argv: Sequence[str], filter_: bytes) -> Launc
     status_read, status_write = os.pipe2(os.O_CLOEXEC)
     gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
     filter_fd = os.memfd_create("seccomp", os.MFD_CLOEXEC)
-    given = (status_write, gate_read, filter_fd)
+    given = (status_write, filter_fd)
     try:
         os.write(filter_fd, filter_)
         os.lseek(filter_fd, 0, os.SEEK_SET)
-        options = ["--json-status-fd", status_write, "--block-fd", gate_read, "--seccomp", filter_fd]
+        options = ["--json-status-fd", status_write, "--seccomp", filter_fd]
         monitor = subprocess.Popen(
-            [*command, *map(str, options), "--", *argv],
-            stdin=subprocess.DEVNULL,
+            [*command, *map(str, options), "--", *_GATE, *argv],
+            stdin=gate_read,
             stdout=log_write,
             stderr=log_write,
             env={},
@@ -155,7 +159,7 @@ def _spawn(command: Sequence[str], argv: Sequence[str], filter_: bytes) -> Launc
             os.close(descriptor)
         raise SandboxError(f"sandbox: bubblewrap did not start (errno {error.errno})") from error
     finally:
-        for descriptor in (*given, log_write):
+        for descriptor in (*given, gate_read, log_write):
             os.close(descriptor)
     os.set_blocking(log_read, False)
     return Launched(monitor, log_read, status_read, gate_write)
@@ -182,17 +186,17 @@ def _await_reaper(launched: Launched) -> None:
 
 
 def _await_root(launched: Launched, config: Path) -> None:
-    """Wait until the sandbox's root is the finished one, then open its writable folders.
+    """Wait until the shell stands at the gate of the finished sandbox, then open its writable folders.
 
-    bubblewrap switches to the finished root after the last mount. Before that, /config.json under the
-    process's root is absent or another file.
+    bubblewrap switches to the finished root after the last mount and then starts the shell. Its first process
+    sleeps once it has tied its life to bubblewrap's, and so to ours.
     """
     root = Path("/proc", str(launched.reaper), "root")
     ours = config.stat()
     deadline = time.monotonic() + _SETUP_TIMEOUT_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(root / "config.json"), ours):
+            if os.path.samestat(os.stat(root / "config.json"), ours) and _at_gate(launched):
                 break
         if select.select([launched.reaper_fd], [], [], _POLL_S)[0]:
             raise _setup_error(launched)
@@ -206,8 +210,18 @@ def _await_root(launched: Launched, config: Path) -> None:
         raise SandboxError(f"sandbox: got errno {error.errno}, expected to open its output folder") from error
 
 
+def _at_gate(launched: Launched) -> bool:
+    """Return whether the reaper has its child and waits for it; remember the child."""
+    folder = Path("/proc", str(launched.reaper))
+    children = (folder / "task" / str(launched.reaper) / "children").read_text().split()
+    if len(children) != 1 or (folder / "stat").read_bytes().rpartition(b")")[2].split()[0] != b"S":
+        return False
+    launched.first = int(children[0])
+    return True
+
+
 def _bound(pid: int, limits: SandboxLimits, cgroup: Cgroup | None) -> None:
-    """Put every limit on the sandbox's first process; all others inherit them."""
+    """Put every limit on the process that becomes the engine; all others inherit them."""
     cpu_s = math.ceil(limits.cpu_s)
     bounds = {
         resource.RLIMIT_CORE: (0, 0),

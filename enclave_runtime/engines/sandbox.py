@@ -35,6 +35,7 @@ Clock = Callable[[], float]
 
 _CHUNK: Final = 1 << 16
 _PROBE_TIMEOUT_S: Final = 10
+_NOT_EXECUTED: Final = (126, 127)  # the shell's codes
 _NOT_FOUND: Final = (
     "sandbox: got no bwrap on PATH, expected the Debian package bubblewrap (engines run isolated)"
 )
@@ -181,7 +182,7 @@ def _finish(
     detail = ""
     if reason is None:
         if code is None and not (cgroup and cgroup.out_of_memory()):
-            raise SandboxError("sandbox: bubblewrap was killed, or could not execute the engine's command")
+            raise SandboxError(f"sandbox: bubblewrap ended with {launched.monitor.returncode} and no report")
         reason, detail = _judge(code, launched, cgroup)
     taken = Collected()
     try:
@@ -213,8 +214,10 @@ def _judge(code: int | None, launched: Launched, cgroup: Cgroup | None) -> tuple
         return Reason.MEMORY, ""
     if full:  # even with exit code 0: what it could not write is missing
         return Reason.OUTPUT, "filled its output folder to the limit"
-    if code == 0 or code is None:
+    if code is None or code == 0:
         return Reason.OK, ""
+    if code in _NOT_EXECUTED:
+        return Reason.EXIT, "its command could not be executed, or says so by its exit code"
     if code == 128 + signal.SIGXCPU:
         return Reason.CPU, ""
     if code == 128 + signal.SIGXFSZ:

@@ -8,6 +8,7 @@ Emitting sixty lines of classic BPF needs no library inside the trusted base.
 from __future__ import annotations
 
 import errno
+import functools
 import platform
 import struct
 from collections.abc import Iterable
@@ -108,6 +109,7 @@ def _ret(action: int) -> bytes:
     return _op(_RETURN, action)
 
 
+@functools.cache
 def program() -> bytes:
     """Return the filter as `struct sock_filter[]`, ready for `bwrap --seccomp`.
 

@@ -34,6 +34,13 @@ _LIMITS: Final = SandboxLimits(
 )  # fmt: skip
 _SHORT_S: Final = 0.1
 _GRACE_S: Final = 1.5  # a busy machine wakes the guard late
+_BY_OTHERS: Final = (
+    "PWD",
+    "OLDPWD",
+    "SHLVL",
+    "_",
+    "LC_CTYPE",
+)  # set by bubblewrap, the shell, the interpreter
 _FLAGS: Final = ("-I", "-S", "-B", "-c")  # a bare interpreter starts in a third of the time
 
 
@@ -131,7 +138,7 @@ def open_runner(
 def _contained(probe: _Probe) -> Iterator[LimitCheck]:
     config: dict[str, object] = {
         "outside": str(probe.folder),
-        "environment": [*environment(1), "PWD", "LC_CTYPE"],
+        "environment": [*environment(1), *_BY_OTHERS],
     }
     result = probe("contained", probes.CONTAINED, config)
     attempts = _answer(result)

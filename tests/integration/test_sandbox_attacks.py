@@ -1,4 +1,4 @@
-"""Every attack of examples/attacks, contained with control groups and without (docs/protocol.md section 10)."""
+"""Every attack of examples/attacks, contained with control groups and without (protocol.md 10)."""
 
 import dataclasses
 import json

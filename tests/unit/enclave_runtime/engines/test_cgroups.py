@@ -1,4 +1,4 @@
-"""Both versions' files, on folders that stand for a control group file system; the real one is in integration."""
+"""Both versions' files, on folders that stand for a control group file system."""
 
 from pathlib import Path
 
@@ -32,8 +32,12 @@ def test_finds_version_1_below_our_own_group(tmp_path, lenient):
     mounts = v1(tmp_path, "memory") + v1(tmp_path, "pids") + v1(tmp_path, "cpuacct")
     (tmp_path / "memory" / "ours").mkdir()
     found = Cgroups.find(proc=proc(tmp_path, "4:memory:/ours\n8:pids:/\n2:cpuacct:/\n0::/\n", mounts))
-    assert found == Cgroups(1, {n: tmp_path / p for n, p in
-                                (("memory", "memory/ours"), ("pids", "pids"), ("cpuacct", "cpuacct"))})  # fmt: skip
+    folders = {
+        "memory": tmp_path / "memory" / "ours",
+        "pids": tmp_path / "pids",
+        "cpuacct": tmp_path / "cpuacct",
+    }
+    assert found == Cgroups(1, folders)
 
 
 def test_finds_version_1_where_only_a_part_is_mounted(tmp_path, lenient):
@@ -64,8 +68,8 @@ def test_finds_nothing_without_proc(tmp_path):
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
-        (1, {"memory.limit_in_bytes": "1000", "memory.memsw.limit_in_bytes": "1000", "pids.max": "8"}),
-        (2, {"memory.max": "1000", "memory.swap.max": "0", "memory.oom.group": "1", "pids.max": "8"}),
+        (1, {"memory.limit_in_bytes": "1000", "memory.memsw.limit_in_bytes": "1000", "pids.max": "7"}),
+        (2, {"memory.max": "1000", "memory.swap.max": "0", "memory.oom.group": "1", "pids.max": "7"}),
     ],
 )
 def test_writes_the_limits_of_its_version(tmp_path, lenient, version, expected):
