@@ -26,6 +26,7 @@ from marketplace.errors import BadInputError
 __all__ = [
     "MAX_INPUTS",
     "OrderRecord",
+    "OrderView",
     "check_order",
     "check_policy",
     "check_preimage",
@@ -60,6 +61,15 @@ class OrderRecord:
     seconds_used: int
     units_used: int
     params_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """What a key broker needs of an order, as a node shows it at one block."""
+
+    state: OrderState
+    phase: Phase
+    cvm_id: bytes
 
 
 def runtime_policy(

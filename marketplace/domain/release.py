@@ -20,11 +20,11 @@ from enclave_runtime.wire.errors import RefusedError, WireError
 from enclave_runtime.wire.grant import GrantConditions, KeyRequest, SignedKeyRequest
 from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.offers import OfferTerms
-from enclave_runtime.wire.orders import OrderPreimage, OrderStart, Phase, inputs_root
+from enclave_runtime.wire.orders import OrderPreimage, OrderStart, inputs_root
 from enclave_runtime.wire.report_data import Purpose, bind
 from enclave_runtime.wire.scalars import ZERO32
 from enclave_runtime.wire.signatures import recover_signer
-from marketplace.domain.order import check_preimage
+from marketplace.domain.order import OrderView, check_preimage
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.pricing import amount_down
 from marketplace.domain.release_policy import ReleasePolicy
@@ -71,15 +71,6 @@ class Attested:
     keys: CvmKeys
     operator: bytes
     gpu_digest: bytes = ZERO32
-
-
-@dataclass(frozen=True, slots=True)
-class OrderView:
-    """What a node says of an order at one block."""
-
-    state: OrderState
-    phase: Phase
-    cvm_id: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 from enclave_runtime.wire.cvm import CvmKeys
@@ -57,7 +59,7 @@ def payees(draw: st.DrawFn) -> tuple[Payee, ...]:
     """Return 1 to 8 payees whose shares make 10 000."""
     cuts = sorted(draw(st.lists(st.integers(1, 9_999), max_size=7, unique=True)))
     edges = [0, *cuts, 10_000]
-    return tuple(Payee(draw(addresses), high - low) for low, high in zip(edges, edges[1:], strict=False))
+    return tuple(Payee(draw(addresses), high - low) for low, high in pairwise(edges))
 
 
 def prices() -> st.SearchStrategy[Price]:

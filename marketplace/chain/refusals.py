@@ -1,0 +1,137 @@
+"""A contract's custom errors in words: the values that disagreed, and what to do (protocol section 10)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, Final
+
+from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.orders import Phase
+from marketplace.chain.abicodec import decode, parse_type
+from marketplace.chain.artifacts import Entry, contract
+from marketplace.domain.order_state import OrderState
+from marketplace.errors import ChainError, NotFoundError, RpcError
+
+__all__ = ["HINTS", "ContractRefusal", "refusal_from", "refusal_of"]
+
+_ERROR_STRING: Final = bytes.fromhex("08c379a0")
+_PANIC: Final = bytes.fromhex("4e487b71")
+_SOURCES: Final = ("Errors", "OrderBook", "ProviderRegistry", "CertifierQuorum", "Authority", "TestToken")
+"""Artefacts whose errors are known: our own list, and what OpenZeppelin's code in them throws."""
+
+
+class ContractRefusal(ChainError):  # noqa: N818 - a refusal is what the protocol calls it
+    """A contract refused a call; nothing was changed.
+
+    Attributes:
+        name: the custom error, such as "OrderBook_DepositTooLow"; "Error" for a text, "unknown" for neither.
+        arguments: its values by name.
+    """
+
+    def __init__(self, name: str, arguments: dict[str, Any], *, call: str = "") -> None:
+        shown = ", ".join(f"{key} {_show(name, value)}" for key, value in arguments.items())
+        super().__init__(
+            f"{call + ': ' if call else ''}refused with {name}({shown})", hint=HINTS.get(name, "")
+        )
+        self.name = name
+        self.arguments = arguments
+
+
+def refusal_of(data: bytes, *, call: str = "") -> ContractRefusal:
+    """Return the refusal that revert data stands for; never fails.
+
+    Args:
+        data: what the node gave; may be empty or foreign.
+        call: name of the function that was called, for the message.
+    """
+    selector, rest = data[:4], data[4:]
+    try:
+        if selector == _ERROR_STRING:
+            return ContractRefusal(
+                "Error", {"message": decode(parse_type({"type": "string"}), rest[32:])}, call=call
+            )
+        if selector == _PANIC:
+            return ContractRefusal("Panic", {"code": int.from_bytes(rest[:32], "big")}, call=call)
+        entry = _known().get(selector)
+        if entry is not None:
+            return ContractRefusal(entry.name, entry.arguments(rest), call=call)
+    except WireError:
+        pass
+    return ContractRefusal("unknown", {"data": data[:100]}, call=call)
+
+
+def refusal_from(error: RpcError, *, call: str = "") -> ChainError:
+    """Return the refusal in a node's error, or the error itself where no contract spoke."""
+    if error.data or error.code == 3 or "revert" in error.node_message.lower():
+        return refusal_of(error.data, call=call)
+    return error
+
+
+_KNOWN: dict[bytes, Entry] = {}
+
+
+def _known() -> dict[bytes, Entry]:
+    if not _KNOWN:
+        for name in _SOURCES:
+            try:
+                _KNOWN.update(contract(name).errors)
+            except NotFoundError:
+                continue
+    return _KNOWN
+
+
+def _show(error: str, value: Any) -> str:
+    """Return a value in words: enumerations reach the ABI as numbers, member names as padded bytes."""
+    kind = _ENUMS.get(error)
+    if kind is not None and type(value) is int and value in set(kind):
+        return kind(value).name
+    if not isinstance(value, bytes):
+        return str(value)
+    text = value.rstrip(b"\x00")
+    if len(value) == 32 and text.isascii() and text.decode().replace(".", "").isalnum():
+        return text.decode()
+    return "0x" + value.hex()
+
+
+_ENUMS: Final[dict[str, type[IntEnum]]] = {
+    "OrderBook_WrongState": OrderState,
+    "OrderBook_NotTerminal": OrderState,
+    "OrderBook_WrongPhase": Phase,
+}
+
+HINTS: Final[dict[str, str]] = {
+    "OrderBook_WrongState": "the order has moved on; look at `cloister order why`",
+    "OrderBook_WrongPhase": "the order is in another phase; look at `cloister order why`",
+    "OrderBook_NotTerminal": "claims come after the order has ended",
+    "OrderBook_TooLate": "the deadline is over; anybody may expire or cancel the order now",
+    "OrderBook_TooEarly": "wait until the deadline is over",
+    "OrderBook_NotClient": "only the client may do this; use the wallet that placed the order",
+    "ProviderRegistry_NotOperator": "use the operator key that the provider registered",
+    "OfferRegistry_Inactive": "the owner closed this offer; choose another",
+    "OfferRegistry_OtherTerms": "that version is not for sale any more; quote again with the newest version",
+    "OrderBook_DepositTooLow": "quote again, and place with the deposit that it names",
+    "OrderBook_FeeAboveMax": "the protocol fee rose above the order's limit; place again with a higher limit",
+    "OrderBook_WindowTooShort": "lengthen this window",
+    "OrderBook_PolicyRefuses": "this CVM does not fit the client's policy; offer another",
+    "OrderBook_NotReference": "the market does not accept this runtime; update it",
+    "OrderBook_CvmUnknown": "let the certifiers vouch for the CVM and register it first",
+    "OrderBook_CvmExpires": "renew the CVM's certificate",
+    "OrderBook_CvmRevoked": "the CVM was revoked: `void` an accepted order, `settle-revoked` a running one",
+    "OrderBook_NotSigned": "the signature is not of the CVM that the order was accepted for",
+    "ProviderRegistry_FreeStakeTooLow": "add stake, or wait until other orders' locks end",
+    "ProviderRegistry_NotRegistered": "register as a provider first",
+    "ProviderRegistry_OperatorTaken": "take a fresh operator key",
+    "ProviderRegistry_StillUnbonding": "wait until the unbonding time is over",
+    "OfferRegistry_NotOwner": "use the wallet that listed the offer",
+    "CertifierQuorum_TooFew": "collect certificates from more certifiers",
+    "CertifierQuorum_NotCertifier": "a certificate is not by a certifier of this market",
+    "CertifierQuorum_Disagree": "the certifiers saw different evidence; ask all of them again",
+    "CvmRegistry_NotLater": "a certificate that lasts longer is already registered",
+    "CvmRegistry_Expired": "ask the certifiers for a fresh certificate",
+    "AccessManagedUnauthorized": "this account does not hold the role that the call needs",
+    "ERC20InsufficientBalance": "the wallet holds too little of the token",
+    "ERC20InsufficientAllowance": "approve the token first, or use a permit; a permit may have expired",
+    "SafeERC20FailedOperation": "the token refused the transfer",
+    "Escrow_ReceivedOther": "this token moves other amounts than it is asked to; it is unfit for orders",
+}
+"""What to do about each refusal that a person can do something about."""
