@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from enclave_runtime.wire.canonical import JsonObject
+from enclave_runtime.wire.canonical import Json, JsonObject
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import EnclaveError
 from marketplace.domain.order import OrderRecord
@@ -193,7 +193,7 @@ class Agent:
             inputs=len(working.job.inputs),
             held=journal.fact(row.order_id, "held") is not None,
             refused_by_policy=self._refusal(working.job),
-            cvm=_seen(client),
+            cvm=_seen(client, len(working.job.inputs)),
             cvm_certified=promised is not None and promised.registered,
             stored=journal.fact(row.order_id, "result") is not None,
             parting=journal.fact(row.order_id, "parting") or "",
@@ -228,30 +228,28 @@ class Agent:
             self._tools.say(order_id, text)
 
 
-def _seen(client: CvmClient | None) -> CvmSeen | None:
+def _seen(client: CvmClient | None, inputs: int) -> CvmSeen | None:
     if client is None:
         return None
     try:
-        return _read_status(client.call("status").members)
+        return _read_status(client.call("status").members, inputs)
     except CvmGoneError:
         return None
 
 
-def _read_status(members: JsonObject) -> CvmSeen:
+def _read_status(members: JsonObject, inputs: int) -> CvmSeen:
     order_id = members.get("order_id")
-    inputs = members.get("inputs")
-    granted, fed = set(), set()
-    for index, one in enumerate(inputs if isinstance(inputs, list) else []):
-        if isinstance(one, dict):
-            if one.get("granted") is True:
-                granted.add(index)
-            if one.get("done") is True:
-                fed.add(index)
     refusal = members.get("refusal")
     return CvmSeen(
         state=str(members.get("state")),
         order_id=bytes_from_hex(order_id, 32) if isinstance(order_id, str) else None,
-        granted=frozenset(granted),
-        fed=frozenset(fed),
+        granted=frozenset(range(inputs)) - _indexes(members.get("missing_keys")),
+        fed=frozenset(range(inputs)) - _indexes(members.get("open_inputs")),
         refusal="" if refusal is None else str(refusal)[:400],
+    )
+
+
+def _indexes(value: Json) -> frozenset[int]:
+    return (
+        frozenset(item for item in value if isinstance(item, int)) if isinstance(value, list) else frozenset()
     )

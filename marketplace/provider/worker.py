@@ -100,9 +100,12 @@ class Worker:
         )
 
     def _admit(self, _: Step) -> None:
-        packet = self._job.packet
         self._fact_once("evidence", self._evidence_text)
-        self._call(
+        self._fact("start_signature", str(self._admitted()["start_signature"]))
+
+    def _admitted(self) -> JsonObject:
+        packet = self._job.packet
+        return self._call(
             "admit",
             domain=self._domain_json(),
             order_id=hex_of(self._order_id),
@@ -115,9 +118,8 @@ class Worker:
         )
 
     def _start(self, _: Step) -> None:
-        status = self._call("status")
-        signature = bytes_from_hex(status["start_signature"], 65)
-        self._fact("start_signature", hex_of(signature))
+        # The CVM answers a repeated `admit` as before: the signature needs no place in the journal.
+        signature = bytes_from_hex(self._admitted()["start_signature"], 65)
         self._tools.chain.start(self._job.preimage.terms, signature, self._sent("start"))
 
     # --------------------------------------------------------------------------------------- keys and content
@@ -169,7 +171,7 @@ class Worker:
 
     def _checkpoint(self, _: Step) -> None:
         signed = self._call("check")
-        parting = _parting(signed, "integrity")
+        parting = _parting(signed)
         self._fact("integrity", _as_text(parting))
         location = self._publish()
         self._tools.chain.checkpoint(
@@ -199,7 +201,7 @@ class Worker:
         envelope = signed.get("key_envelope")
         if isinstance(envelope, str):
             self._fact("key_envelope", envelope)
-        self._fact("report", _as_text(_parting(signed, "statement")))
+        self._fact("report", _as_text(_parting(signed)))
         self._fact("parting", "report")
 
     def _complete(self, _: Step) -> None:
@@ -213,7 +215,7 @@ class Worker:
     def _refuse(self, step: Step) -> None:
         if self._tools.journal.fact(self._order_id, "parting") is None:
             reason = "keys-missing" if step.input_index is not None else "refused"
-            self._fact("report", _as_text(_parting(self._call("refuse", reason=reason), "statement")))
+            self._fact("report", _as_text(_parting(self._call("refuse", reason=reason))))
             self._fact("parting", "refusal")
         parting = self._kept("report")
         self._try_wipe()
@@ -285,9 +287,9 @@ class Worker:
         return lambda tx_hash: self._tools.journal.sent(self._order_id, purpose, tx_hash)
 
 
-def _parting(signed: JsonObject, statement: str) -> Parting:
+def _parting(signed: JsonObject) -> Parting:
     return Parting(
-        str(signed[statement]),
+        str(signed["statement"]),
         from_json(ReportSummary, signed["summary"]),
         bytes_from_hex(signed["signature"], 65),
     )
