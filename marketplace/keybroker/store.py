@@ -107,10 +107,11 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # some failures end the transaction themselves
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def uses(self, manifest_digest: bytes, *, but: bytes) -> int:
         """Return how many orders other than `but` were given the key of this content."""

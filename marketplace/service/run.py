@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import uvicorn
 
 from marketplace.errors import BadInputError
+from marketplace.service.connection import TimedH11
 from marketplace.service.logs import ServiceLog
 
 if TYPE_CHECKING:
@@ -55,12 +56,13 @@ def serve(
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=TimedH11,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # else a local caller could name any address and slip its rate limit
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GRACE_S,
