@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from enclave_runtime.wire.cvm import (
     CvmCertificate,
     CvmKeys,
@@ -185,12 +184,12 @@ class World:
             signed.append((certificate, certifier.sign_typed(domain, certificate)))
         return signed
 
-    def register(self, cvm: SignedCvm) -> None:
-        """Put a CVM on chain."""
+    def register(self, cvm: SignedCvm, *, by: int = 2) -> None:
+        """Put a CVM on chain with the word of `by` certifiers."""
         operator, challenge = self.keys["operator"].address, keccak256(b"possess")
         proof = Possession(cvm.cvm_id, operator, self.deployment.cvm_registry, challenge)
         possession = cvm.signer.sign_typed(self.deployment.possession_domain, proof)
-        self.operators.register_cvm(cvm.keys, operator, challenge, possession, self.certificates(cvm))
+        self.operators.register_cvm(cvm.keys, operator, challenge, possession, self.certificates(cvm, by=by))
 
     def id_of(self, preimage: OrderPreimage) -> bytes:
         """Return an order's id."""
