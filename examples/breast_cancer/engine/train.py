@@ -18,10 +18,13 @@ import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import torch  # noqa: E402
+from safetensors.torch import save  # noqa: E402
+
+sys.dont_write_bytecode = True  # byte code beside these files would make another engine of the folder
+
 from data import BadInputError, read_table  # noqa: E402
 from model import probabilities, split, train  # noqa: E402
 from roc import area, curve, picture  # noqa: E402
-from safetensors.torch import save  # noqa: E402
 from settings import Settings, read_settings  # noqa: E402
 
 _BAD_INPUT = 2
