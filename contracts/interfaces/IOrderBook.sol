@@ -145,7 +145,8 @@ interface IOrderBook {
 
     /// @notice Pays out amounts of a settled order, each to its own receiver, whoever calls.
     /// @dev An amount is paid once. Bits that name nothing, a zero amount or a paid one are skipped, so that all ones
-    /// means everything; a receiver that the token refuses is left out by leaving out its bit.
+    /// means everything; a receiver that the token refuses is left out by leaving out its bit. Of an order that was
+    /// never accepted only `terms` is looked at.
     /// @param mask Bit n asks for payout index n.
     function claim(OrderPreimage calldata pre, uint256 mask) external;
 

@@ -76,8 +76,13 @@ abstract contract OrderBase is IOrderBook, Escrow {
         return OrderId.wrap(_digest(OrderHashLib.hashOrder(terms)));
     }
 
-    /// @notice Checks that the offers' terms are those that the order's terms name; returns the order's id.
+    /// @notice The order's id, after a check that the offers' terms are those that its own terms name.
     function _idOfChecked(OrderPreimage calldata pre) internal view returns (OrderId) {
+        _checkOfferTerms(pre);
+        return _idOf(pre.terms);
+    }
+
+    function _checkOfferTerms(OrderPreimage calldata pre) internal pure {
         OrderTerms calldata terms = pre.terms;
         _checkTermsHash(terms.compute.offer, pre.compute, terms.compute.termsHash);
         OfferTerms[] calldata offers = pre.inputs;
@@ -87,7 +92,6 @@ abstract contract OrderBase is IOrderBook, Escrow {
             InputRef calldata input = terms.inputs[i];
             _checkTermsHash(input.offer, offers[i], input.termsHash);
         }
-        return _idOf(terms);
     }
 
     function _checkTermsHash(uint64 offer, OfferTerms calldata terms, bytes32 expected) private pure {

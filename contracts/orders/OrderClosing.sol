@@ -60,7 +60,7 @@ abstract contract OrderClosing is OrderRunning {
 
     /// @inheritdoc IOrderBook
     function claim(OrderPreimage calldata pre, uint256 mask) external nonReentrant {
-        OrderId id = _idOfChecked(pre);
+        OrderId id = _idOf(pre.terms);
         SettlementLib.Payout[] memory list = _payouts(id, pre);
         // Effect: each bit is set once. What is not to be paid now is zeroed in the list.
         uint256 known = _claimed[id];
@@ -85,7 +85,7 @@ abstract contract OrderClosing is OrderRunning {
 
     /// @inheritdoc IOrderBook
     function payouts(OrderPreimage calldata pre) external view returns (SettlementLib.Payout[] memory) {
-        return _payouts(_idOfChecked(pre), pre);
+        return _payouts(_idOf(pre.terms), pre);
     }
 
     /// @inheritdoc IOrderBook
@@ -96,6 +96,9 @@ abstract contract OrderClosing is OrderRunning {
     function _payouts(OrderId id, OrderPreimage calldata pre) private view returns (SettlementLib.Payout[] memory) {
         Order storage order = _orders[id];
         if (!OrderStateLib.isTerminal(order.state)) revert Errors.OrderBook_NotTerminal(id, order.state);
+        // An order that nobody accepted owes its payer the deposit and nobody anything else. Its offers are not looked
+        // at: their hashes were never compared with the registry, and a wrong one must not lock the deposit.
+        if (order.paramsVersion != 0) _checkOfferTerms(pre);
         return SettlementLib.payouts(pre, _params[order.paramsVersion], _frozen(order));
     }
 }

@@ -81,6 +81,7 @@ abstract contract Market is Test {
     bytes32 internal cvmId;
     uint64 internal computeOffer;
     uint64[] internal inputOffers;
+    bytes private _pending;
 
     function setUp() public virtual {
         vm.warp(T0);
@@ -112,29 +113,29 @@ abstract contract Market is Test {
     }
 
     function _deploy() private {
-        hashes = new HashHarness();
-        token = new TestToken("Test Dollar", "TUSD", 6);
-        authority = new Authority(admin);
-        offers = new OfferRegistry();
-        references = new ReferenceValues(address(authority));
+        // By name: the code of every contract inside every test would make the compiler ten times slower.
+        hashes = HashHarness(_new("HashHarness", ""));
+        token = TestToken(_new("TestToken", abi.encode("Test Dollar", "TUSD", 6)));
+        authority = Authority(_new("Authority", abi.encode(admin)));
+        offers = OfferRegistry(_new("OfferRegistry", ""));
+        references = ReferenceValues(_new("ReferenceValues", abi.encode(authority)));
         address[] memory set = new address[](3);
         for (uint256 i = 0; i < 3; ++i) {
             set[i] = vm.addr(certifierKeys[i]);
         }
-        quorum = new CertifierQuorum(address(authority), set, 2);
+        quorum = CertifierQuorum(_new("CertifierQuorum", abi.encode(authority, set, 2)));
         IEvidenceVerifier[] memory verifiers = new IEvidenceVerifier[](1);
         verifiers[0] = quorum;
-        cvms = new CvmRegistry(address(authority), verifiers);
+        cvms = CvmRegistry(_new("CvmRegistry", abi.encode(authority, verifiers)));
         address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        providers = new ProviderRegistry(predicted, UNBONDING);
-        book = new OrderBook(
-            address(authority),
-            offers,
-            providers,
-            cvms,
-            references,
-            Params({feeBps: FEE_BPS, startPenaltyBps: PENALTY_BPS, minGrace: MIN_GRACE, treasury: treasury})
-        );
+        providers = ProviderRegistry(_new("ProviderRegistry", abi.encode(predicted, UNBONDING)));
+        Params memory first =
+            Params({feeBps: FEE_BPS, startPenaltyBps: PENALTY_BPS, minGrace: MIN_GRACE, treasury: treasury});
+        book = OrderBook(_new("OrderBook", abi.encode(authority, offers, providers, cvms, references, first)));
+    }
+
+    function _new(string memory name, bytes memory args) internal returns (address) {
+        return deployCode(string.concat(name, ".sol:", name), args);
     }
 
     function _enlist() private {
@@ -344,41 +345,105 @@ abstract contract Market is Test {
     }
 
     // ------------------------------------------------------------------------------------------- the life
-    function _place(OrderPreimage memory pre) internal returns (OrderId id) {
+    /// @dev The next step of the life below reverts with this error. (Building a step calls the harness, which a plain
+    /// `expectRevert` would catch instead.)
+    function _willRevert(bytes memory error_) internal {
+        _pending = error_;
+    }
+
+    function _arm() private {
+        if (_pending.length == 0) return;
+        vm.expectRevert(_pending);
+        delete _pending;
+    }
+
+    function _place(OrderPreimage memory pre) internal {
+        _arm();
         vm.prank(pre.terms.client);
-        id = book.place(pre.terms, WHERE);
+        book.place(pre.terms, WHERE);
     }
 
     function _accept(OrderPreimage memory pre) internal {
-        vm.prank(operator);
-        book.accept(pre, _policy(), cvmId);
+        _acceptAs(operator, pre, _policy(), cvmId);
+    }
+
+    function _acceptAs(address caller, OrderPreimage memory pre, RuntimePolicy memory policy, bytes32 cvmId_) internal {
+        _arm();
+        vm.prank(caller);
+        book.accept(pre, policy, cvmId_);
     }
 
     function _start(OrderPreimage memory pre) internal {
-        bytes memory signature = _startSignature(pre);
+        _startWith(pre, _startSignature(pre));
+    }
+
+    function _startWith(OrderPreimage memory pre, bytes memory signature) internal {
+        _arm();
         vm.prank(poker);
         book.start(pre.terms, signature);
     }
 
     function _checkpoint(OrderPreimage memory pre, uint32 secs, uint64 units) internal {
-        ReportSummary memory summary = _integrity(pre, secs, units);
+        _checkpointWith(pre, _integrity(pre, secs, units));
+    }
+
+    function _checkpointWith(OrderPreimage memory pre, ReportSummary memory summary) internal {
         bytes memory signature = _signSummary(summary);
+        _arm();
         vm.prank(poker);
         book.checkpoint(pre.terms, summary, signature, WHERE);
     }
 
     function _complete(OrderPreimage memory pre, Outcome outcome, uint32 secs, uint64 units) internal {
-        ReportSummary memory summary = _final(pre, Phase.ENGINE, outcome, secs, units);
+        _completeWith(pre, _final(pre, Phase.ENGINE, outcome, secs, units));
+    }
+
+    function _completeWith(OrderPreimage memory pre, ReportSummary memory summary) internal {
         bytes memory signature = _signSummary(summary);
+        _arm();
         vm.prank(poker);
         book.complete(pre, summary, signature, WHERE);
     }
 
     function _refuse(OrderPreimage memory pre, uint32 secs) internal {
-        ReportSummary memory summary = _final(pre, Phase.SETUP, Outcome.REFUSED, secs, 0);
+        _refuseWith(pre, _final(pre, Phase.SETUP, Outcome.REFUSED, secs, 0));
+    }
+
+    function _refuseWith(OrderPreimage memory pre, ReportSummary memory summary) internal {
         bytes memory signature = _signSummary(summary);
+        _arm();
         vm.prank(poker);
         book.refuse(pre, summary, signature, WHERE);
+    }
+
+    function _expire(OrderPreimage memory pre) internal {
+        _arm();
+        vm.prank(poker);
+        book.expire(pre);
+    }
+
+    function _stop(OrderPreimage memory pre) internal {
+        _arm();
+        vm.prank(pre.terms.client);
+        book.stop(pre, "");
+    }
+
+    function _settleRevoked(OrderPreimage memory pre) internal {
+        _arm();
+        vm.prank(poker);
+        book.settleRevoked(pre);
+    }
+
+    function _void(OrderPreimage memory pre) internal {
+        _arm();
+        vm.prank(poker);
+        book.voidOrder(pre, _policy());
+    }
+
+    function _cancelAs(address caller, OrderPreimage memory pre) internal {
+        _arm();
+        vm.prank(caller);
+        book.cancel(pre.terms);
     }
 
     function _placed() internal returns (OrderPreimage memory pre) {
@@ -483,6 +548,15 @@ abstract contract Market is Test {
 
     function _free() internal view returns (uint256 free) {
         (free,,,) = providers.stakeOf(provider, address(token));
+    }
+
+    /// @dev The order's id after its terms changed: offers' hashes and deposit follow.
+    function _reprice(OrderPreimage memory pre) internal view {
+        pre.terms.compute.termsHash = hashes.hashOffer(pre.compute);
+        for (uint256 i = 0; i < pre.inputs.length; ++i) {
+            pre.terms.inputs[i].termsHash = hashes.hashOffer(pre.inputs[i]);
+        }
+        pre.terms.deposit = uint128(_deposit(pre));
     }
 
     function assertState(OrderPreimage memory pre, OrderState expected) internal view {
