@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from coincurve import PrivateKey
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of, to_json
 from enclave_runtime.wire.orders import OrderPreimage, order_id
 from enclave_runtime.wire.report_data import Purpose
+from marketplace.chain.deployments import Deployment
 from marketplace.sealing.keystore import KeyStore, ScryptCost
 from tests.fakes.cvm import OPERATOR, FakeCvm
 from tests.fakes.json_rpc_node import DEPLOYMENT, RpcNode
@@ -91,12 +92,20 @@ def private(path: Path, text: str) -> Path:
     return path
 
 
-def certifier_home(folder: Path, tdx: SimulatedTdx, node: RpcNode, key: PrivateKey) -> Path:
+def certifier_home(
+    folder: Path,
+    tdx: SimulatedTdx,
+    rpc: str,
+    key: PrivateKey,
+    *,
+    deployment: Deployment = DEPLOYMENT,
+    now: int = NOW,
+) -> Path:
     """Write a certifier's settings and files into `folder`; return the settings file."""
     folder.mkdir()
-    DEPLOYMENT.save(folder / "deployment.json")
+    deployment.save(folder / "deployment.json")
     private(folder / "certifier.key", key.secret.hex())
-    (folder / "collateral.json").write_bytes(tdx.collateral(NOW).to_bytes())
+    (folder / "collateral.json").write_bytes(tdx.collateral(now).to_bytes())
     config = folder / "certifier.toml"
     config.write_text(f"""
 name = "first"
@@ -105,7 +114,7 @@ validity_s = 3600
 [key]
 file = "certifier.key"
 [chain]
-rpc = "{node.url}"
+rpc = "{rpc}"
 deployment = "deployment.json"
 [accept]
 root_sets = ["{tdx.root_set}"]
@@ -119,7 +128,10 @@ measurements = ["{hex_of(tdx.measurement)}"]
 
 @dataclass
 class BrokerHome:
-    """One owner's folder: settings, policy, keystore, grant key; and what a CVM says to its broker."""
+    """One owner's folder: settings, policy, keystore, grant key; and what a CVM says to its broker.
+
+    The defaults are the world of `tests.fakes.order_world` on fake nodes.
+    """
 
     folder: Path
     tdx: SimulatedTdx
@@ -127,6 +139,13 @@ class BrokerHome:
     grant_key: PrivateKey
     approve: str = "auto"
     max_uses: int = 5
+    rpcs: tuple[str, ...] = ()
+    deployment: Deployment = DEPLOYMENT
+    now: int = NOW
+    manifest: bytes = named("dataset A manifest")
+    engine: bytes = named("engine content")
+    other: bytes = named("dataset B manifest")
+    client: bytes = CLIENT
 
     @property
     def config(self) -> Path:
@@ -135,14 +154,14 @@ class BrokerHome:
     def write(self) -> BrokerHome:
         """Write every file."""
         self.folder.mkdir()
-        DEPLOYMENT.save(self.folder / "deployment.json")
+        self.deployment.save(self.folder / "deployment.json")
         private(self.folder / "grant.key", self.grant_key.secret.hex())
         private(self.folder / "keystore.pass", PASSPHRASE + "\n")
         store = KeyStore.open(
             self.folder / "keystore.json", PASSPHRASE, entropy=os.urandom, cost=ScryptCost(log2_n=14)
         )
-        store.put(named("dataset A manifest"), CONTENT_KEY, SALT)
-        (self.folder / "collateral.json").write_bytes(self.tdx.collateral(NOW).to_bytes())
+        store.put(self.manifest, CONTENT_KEY, SALT)
+        (self.folder / "collateral.json").write_bytes(self.tdx.collateral(self.now).to_bytes())
         (self.folder / "policy.toml").write_text(f"""
 version = 1
 trust_classes = ["{self.tdx.root_set}"]
@@ -150,9 +169,9 @@ unsafe_accept_simulated = true
 tees = ["tdx"]
 worst_tcb = "UpToDate"
 measurements = ["{hex_of(self.tdx.measurement)}"]
-engines = ["{hex_of(named("engine content"))}"]
-clients = ["{hex_of(CLIENT)}"]
-other_inputs = ["{hex_of(named("dataset B manifest"))}"]
+engines = ["{hex_of(self.engine)}"]
+clients = ["{hex_of(self.client)}"]
+other_inputs = ["{hex_of(self.other)}"]
 max_uses = {self.max_uses}
 """)
         self.config.write_text(f"""
@@ -165,7 +184,7 @@ passphrase_file = "keystore.pass"
 [grant_key]
 file = "grant.key"
 [chain]
-rpcs = {json.dumps([node.url for node in self.nodes])}
+rpcs = {json.dumps(self.rpcs or [node.url for node in self.nodes])}
 deployment = "deployment.json"
 [collateral]
 "{self.tdx.root_set}" = "file:collateral.json"
@@ -179,17 +198,17 @@ deployment = "deployment.json"
             node.run(order_id(DOMAIN, preimage.terms), cvm.cvm_id, OPERATOR)
         return cvm, preimage
 
-    def body(self, service: Service, cvm: FakeCvm, preimage: OrderPreimage) -> dict[str, object]:
+    def body(
+        self, service: Service, cvm: FakeCvm, preimage: OrderPreimage, operator: bytes = OPERATOR
+    ) -> dict[str, object]:
         """Return the honest body of POST /v1/release for dataset A."""
+        domain = self.deployment.order_domain
         challenge = bytes_from_hex(service.http.get("/v1/challenge").json()["challenge"], 32)
-        bundle = self.tdx.bundle(cvm, challenge, purpose=Purpose.RELEASE)
-        place = {"chain_id": DOMAIN.chain_id, "order_book": hex_of(DOMAIN.verifying_contract)}
+        bundle = self.tdx.bundle(cvm, challenge, purpose=Purpose.RELEASE, operator=operator)
+        place = {"chain_id": domain.chain_id, "order_book": hex_of(domain.verifying_contract)}
         return {
-            "request": cvm.request(DOMAIN, preimage, 1, challenge).to_json(),
+            "request": cvm.request(domain, preimage, 1, challenge).to_json(),
             "bundle": json.loads(bundle.to_bytes()),
             "order": {"domain": place, "preimage": to_json(preimage)},
             "challenge": hex_of(challenge),
         }
-
-
-Homes = Callable[..., BrokerHome]

@@ -44,7 +44,7 @@ def node() -> Iterator[RpcNode]:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, tdx: SimulatedTdx, node: RpcNode) -> Path:
-    return certifier_home(tmp_path_factory.mktemp("services") / "certifier", tdx, node, KEY)
+    return certifier_home(tmp_path_factory.mktemp("services") / "certifier", tdx, node.url, KEY)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_refuses_to_start_on_another_chain_and_starts_without_a_node(
     tmp_path: Path, tdx: SimulatedTdx, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node = RpcNode(chain_id=56)
-    config = certifier_home(tmp_path / "certifier", tdx, node, KEY)
+    config = certifier_home(tmp_path / "certifier", tdx, node.url, KEY)
     assert main(["--config", str(config)]) == 2
     assert "chain id of the node: got 56" in capsys.readouterr().err
     node.close()
