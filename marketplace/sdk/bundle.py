@@ -5,12 +5,13 @@ The agent publishes it (`provider/bundle.py`); clients open results with it, aud
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.sealed.manifest import Manifest
 from enclave_runtime.wire.canonical import Json, JsonObject, dump, parse_object
-from enclave_runtime.wire.codec import bytes_from_hex, from_json
+from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of, to_json
 from enclave_runtime.wire.cvm import CvmCertificate
 from enclave_runtime.wire.dsse import Envelope
 from enclave_runtime.wire.errors import WireError
@@ -22,7 +23,8 @@ __all__ = ["MAX_BUNDLE_BYTES", "Certified", "OrderBundle", "Signed"]
 MAX_BUNDLE_BYTES = 2 << 20
 _MAX_CERTIFIERS = 16
 _MEMBERS = frozenset(
-    ["version", "order_id", "preimage", "packet", "manifests", "certified", "integrity", "report", "wiped", "start_signature", "result", "key_envelope"]
+    {"version", "order_id", "preimage", "packet", "manifests", "certified", "integrity", "report"}
+    | {"wiped", "start_signature", "result", "key_envelope"}
 )
 
 
@@ -34,6 +36,14 @@ class Signed:
     summary: ReportSummary
     signature: bytes
 
+    def to_json(self) -> JsonObject:
+        """Return the JSON object that a bundle carries."""
+        return {
+            "statement": json.loads(self.envelope.to_bytes()),
+            "summary": dict(to_json(self.summary)),
+            "signature": hex_of(self.signature),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Certified:
@@ -42,6 +52,14 @@ class Certified:
     bundle: EvidenceBundle
     certificate: CvmCertificate
     signature: bytes
+
+    def to_json(self) -> JsonObject:
+        """Return the JSON object that a bundle carries."""
+        return {
+            "bundle": json.loads(self.bundle.to_bytes()),
+            "certificate": dict(to_json(self.certificate)),
+            "signature": hex_of(self.signature),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,23 @@ class OrderBundle:
     start_signature: bytes | None
     result: str | None
     key_envelope: bytes | None
+
+    def to_json(self) -> JsonObject:
+        """Return the JSON object that `from_bytes` reads."""
+        return {
+            "version": 1,
+            "order_id": hex_of(self.order_id),
+            "preimage": dict(to_json(self.preimage)),
+            "packet": json.loads(self.packet.to_bytes()),
+            "manifests": [json.loads(one.to_bytes()) for one in self.manifests],
+            "certified": [one.to_json() for one in self.certified],
+            "integrity": None if self.integrity is None else self.integrity.to_json(),
+            "report": None if self.report is None else self.report.to_json(),
+            "wiped": None if self.wiped is None else json.loads(self.wiped.to_bytes()),
+            "start_signature": _hex_or_none(self.start_signature),
+            "result": self.result,
+            "key_envelope": _hex_or_none(self.key_envelope),
+        }
 
     @classmethod
     def from_bytes(cls, data: bytes) -> OrderBundle:
@@ -115,6 +150,10 @@ def _object(value: Json, names: set[str]) -> JsonObject:
     if not isinstance(value, dict) or set(value) != names:
         raise WireError(f"order bundle: got something else than an object of {sorted(names)}")
     return value
+
+
+def _hex_or_none(value: bytes | None) -> str | None:
+    return None if value is None else hex_of(value)
 
 
 def _maybe_hex(value: Json) -> bytes | None:

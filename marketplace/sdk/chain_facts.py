@@ -1,4 +1,4 @@
-"""What the chain says of one order, as plain data: read live, or carried in an export (protocol section 8)."""
+"""What the chain says of one order, as plain data: read live, or carried in an export (section 8)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,190 @@
+"""What owners of engines, models and datasets do: seal, publish, compare, withdraw (protocol section 3).
+
+The content key is born here and goes into the owner's keystore before anything is on chain; nothing but
+ciphertext and the manifest reach the blob store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enclave_runtime.sealed.buffers import Progress
+from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES
+from enclave_runtime.wire.offers import OfferKind, OfferTerms, Payee, Price
+from marketplace.domain.offer import content_terms, sole_payee
+from marketplace.errors import BadInputError
+from marketplace.sdk.sent import Sent
+
+if TYPE_CHECKING:
+    from marketplace.sdk.profile import Session
+
+__all__ = ["Published", "digest", "list_terms", "own_digest", "publish", "withdraw_offer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publication came to.
+
+    Attributes:
+        offer, version: as the registry counted them.
+        manifest_digest, content_digest: 32 bytes each, as in the offer's terms; zero for compute.
+        manifest_uri, content_uri: where manifest and ciphertext lie; empty for compute.
+        tx: hash of the transaction; empty where the same terms were listed already.
+        gas: used by it.
+    """
+
+    offer: int
+    version: int
+    manifest_digest: bytes
+    content_digest: bytes
+    manifest_uri: str
+    content_uri: str
+    tx: str
+    gas: int
+
+
+def publish(
+    session: Session,
+    path: Path,
+    kind: OfferKind,
+    *,
+    price: Price,
+    payees: Sequence[Payee] | None = None,
+    entry_point: Sequence[str] = (),
+    token: bytes | None = None,
+    replaces: int | None = None,
+    segment_bytes: int = SEGMENT_BYTES,
+    progress: Progress | None = None,
+) -> Published:
+    """Seal a folder, keep its key, store the ciphertext, list the offer.
+
+    Args:
+        payees: who shares the income; None gives all to the wallet.
+        entry_point: engines only: `python` or a program of the folder, then its arguments.
+        token: what the price is in; None takes the market's own token.
+        replaces: an offer of this wallet that gets a new version; None lists a new offer.
+    Raises:
+        RefusedError: steps `archive.*`: the folder has something that no archive takes.
+        BadInputError: terms that the registry would refuse, or an entry point that is not there.
+        ContractRefusal: the registry refused.
+        MarketError: storing or the chain did not work out; a key that was kept does no harm.
+    """
+    from marketplace.sealing.folders import seal_folder
+
+    receivers = sole_payee(session.address) if payees is None else tuple(payees)
+    keystore = session.keystore()
+    sealed = seal_folder(
+        path,
+        kind,
+        session.store,
+        entropy=os.urandom,
+        release_url=session.profile.owner.release_url,
+        grant_key=session.grant_address(),
+        entry_point=entry_point,
+        segment_bytes=segment_bytes,
+        progress=progress,
+    )
+    terms = content_terms(
+        kind,
+        token=session.deployment.token if token is None else token,
+        price=price,
+        payees=receivers,
+        manifest_digest=sealed.manifest_digest,
+        content_digest=sealed.content_digest,
+        grant_key=session.grant_address(),
+    )
+    # Before the offer exists: an order on content whose key was lost could never be served.
+    keystore.put(sealed.manifest_digest, sealed.content_key, sealed.salt)
+    places = sealed.manifest_uri, sealed.content_uri
+    return list_terms(session, terms, *places, replaces=replaces)
+
+
+def list_terms(
+    session: Session, terms: OfferTerms, manifest_uri: str, content_uri: str, *, replaces: int | None = None
+) -> Published:
+    """Put terms on chain as a new offer, or as the next version of the offer `replaces`.
+
+    Raises:
+        BadInputError: terms that the registry would refuse.
+        ContractRefusal: the registry refused.
+    """
+    from marketplace.chain.authors import Authors
+
+    authors, sent = Authors(session.reader, session.writer), Sent()
+    if replaces is None:
+        listed = authors.list_offer(terms, manifest_uri, sent=sent)
+    else:
+        listed = authors.add_version(replaces, terms, manifest_uri, sent=sent)
+    return Published(
+        listed.offer,
+        listed.version,
+        terms.manifest_digest,
+        terms.content_digest,
+        manifest_uri,
+        content_uri,
+        sent.last,
+        sent.gas(session),
+    )
+
+
+def digest(
+    path: Path,
+    kind: OfferKind,
+    salt: bytes | None = None,
+    *,
+    segment_bytes: int = SEGMENT_BYTES,
+    progress: Progress | None = None,
+) -> bytes:
+    """Return the content digest of a folder, 32 bytes, to compare with the one in an offer's terms.
+
+    Args:
+        salt: as in the owner's keystore; None for engines, whose digests are bare.
+        segment_bytes: as in the manifest to compare with.
+    Raises:
+        BadInputError: a salt for an engine, or none for a model or dataset.
+        RefusedError: steps `archive.*`.
+    """
+    from marketplace.sealing.folders import digest_folder
+
+    return digest_folder(
+        path, kind, NO_SALT if salt is None else salt, segment_bytes=segment_bytes, progress=progress
+    )
+
+
+def own_digest(session: Session, path: Path, offer: int, *, progress: Progress | None = None) -> bytes:
+    """Return the content digest of a folder under the salt and the segment size of an offer.
+
+    For models and datasets the salt comes from this profile's own keystore: nobody else can make the digest.
+
+    Raises:
+        NotFoundError: no such offer, or its salt is not in the keystore.
+        MarketError: its manifest cannot be had.
+    """
+    from marketplace.sdk.market import manifest_of
+
+    listed = session.reader.get_offer(offer)
+    if listed.kind is OfferKind.COMPUTE:
+        raise BadInputError(f"offer {offer}", "a compute offer", "an engine, a model or a dataset")
+    manifest = manifest_of(session, listed)
+    bare = listed.kind is OfferKind.ENGINE
+    salt = None if bare else session.keystore(create=False).get(listed.terms.manifest_digest).salt
+    size = manifest.sealed.segment_bytes
+    return digest(path, listed.kind, salt, segment_bytes=size, progress=progress)
+
+
+def withdraw_offer(session: Session, offer: int) -> str:
+    """Close an offer for new orders and return the transaction's hash, empty where it was closed already.
+
+    Orders that were accepted go on.
+
+    Raises:
+        ContractRefusal: not this wallet's offer.
+    """
+    from marketplace.chain.authors import Authors
+
+    receipt = Authors(session.reader, session.writer).set_active(offer, False)
+    return "" if receipt is None else receipt.tx_hash

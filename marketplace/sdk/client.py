@@ -1,0 +1,381 @@
+"""What a client does: know the cost, place in one transaction, watch, end, get the result, claim.
+
+docs/protocol.md sections 6.1 to 6.7. The result's key pair is born here and its private half is in the
+keystore before anything is on chain. Reading a result is in `marketplace.sdk.results`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enclave_runtime.sealed.buffers import Entropy, Progress
+from enclave_runtime.wire.orders import (
+    OrderPreimage,
+    OrderTerms,
+    RuntimePolicy,
+    Windows,
+    config_digest,
+    order_id,
+)
+from marketplace.domain.order import OrderRecord, check_preimage
+from marketplace.domain.packet import MAX_CONFIG_BYTES, OrderPacket
+from marketplace.domain.quote import Quote
+from marketplace.domain.quote import quote as quote_of
+from marketplace.errors import BadInputError
+from marketplace.sdk.orderfile import OrderFile, result_key_name
+from marketplace.sdk.reading import last_location
+from marketplace.sdk.sent import Sent
+
+if TYPE_CHECKING:
+    from marketplace.domain.offer import ListedOffer
+    from marketplace.domain.why import Deadline, Explanation
+    from marketplace.sdk.profile import Session
+
+__all__ = [
+    "Draft",
+    "OrderRequest",
+    "OrderStatus",
+    "PayoutLine",
+    "PlacedOrder",
+    "cancel",
+    "draft",
+    "expire",
+    "find",
+    "list_orders",
+    "payouts",
+    "place",
+    "preimage_of",
+    "quote",
+    "result",
+    "stop",
+    "wait",
+    "why",
+    "withdraw",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """What a client asks for.
+
+    Attributes:
+        compute: the provider's compute offer, its newest version.
+        inputs: offers: the engine first, then models and datasets.
+        config: the exact bytes that the engine reads; the provider sees them.
+        max_seconds: the longest run that is paid for.
+        windows: deadlines; None takes safe ones.
+        max_fee_bps: the highest protocol fee; None takes the one in force.
+        deposit: token units in escrow; None takes what is required.
+        max_units: most metered units that are paid for.
+    """
+
+    compute: int
+    inputs: Sequence[int]
+    config: bytes
+    max_seconds: int
+    windows: Windows | None = None
+    max_fee_bps: int | None = None
+    deposit: int | None = None
+    max_units: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An order that is ready to be placed; nothing of it has left this machine."""
+
+    order_id: bytes
+    preimage: OrderPreimage
+    packet: OrderPacket
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOrder:
+    """An order that is on chain; `deposit` in token units, `gas` of the transaction."""
+
+    order_id: bytes
+    tx: str
+    deposit: int
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStatus:
+    """Where an order stands.
+
+    Attributes:
+        location: of the client's packet, as its event says: a hint.
+        bundle: of the newest public bundle, as the agent's events say: a hint; empty where there is none.
+        deadline: what ends the present state by itself, or None.
+        now: chain time, Unix seconds.
+    """
+
+    order_id: bytes
+    record: OrderRecord
+    terms: OrderTerms
+    location: str
+    bundle: str
+    deadline: Deadline | None
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutLine:
+    """One amount of an ended order: whose, how much in token units, and whether it was paid."""
+
+    index: int
+    name: str
+    receiver: bytes
+    amount: int
+    paid: bool
+
+
+def quote(session: Session, request: OrderRequest) -> Quote:
+    """Return what the order would cost, at most and at least; asks the chain, tells it nothing.
+
+    Raises:
+        NotFoundError: an offer that does not exist.
+    """
+    compute, inputs = _offers(session, request)
+    return quote_of(
+        compute,
+        inputs,
+        session.reader.params(),
+        max_seconds=request.max_seconds,
+        max_units=request.max_units,
+    )
+
+
+def draft(session: Session, request: OrderRequest, *, entropy: Entropy) -> tuple[Draft, bytes]:
+    """Return the order ready to be placed, and the private key of its result: secret, for the keystore.
+
+    Raises:
+        BadInputError: something that the contract, a provider or this profile's trust would refuse.
+    """
+    from enclave_runtime.sealed.wrap import generate_keypair
+    from marketplace.domain.draft import OrderDraft, draft_order
+    from marketplace.sdk.trust import order_policy
+
+    if len(request.config) > MAX_CONFIG_BYTES:
+        raise BadInputError("configuration", f"{len(request.config)} bytes", f"at most {MAX_CONFIG_BYTES}")
+    compute, inputs = _offers(session, request)
+    key, config_salt = generate_keypair(entropy), entropy(32)
+    policy: RuntimePolicy = order_policy(session.profile.trust)
+    wanted = OrderDraft(
+        client=session.address,
+        compute=compute,
+        inputs=inputs,
+        config_digest=config_digest(request.config, config_salt),
+        result_key_digest=key.public_digest,
+        policy=policy,
+        max_seconds=request.max_seconds,
+        salt=entropy(32),
+        max_units=request.max_units,
+        windows=request.windows,
+        deposit=request.deposit,
+        max_fee_bps=request.max_fee_bps,
+    )
+    preimage = draft_order(wanted, session.reader.params(), now=session.reader.now())
+    identity = order_id(session.deployment.order_domain, preimage.terms)
+    packet = OrderPacket(request.config, config_salt, key.public_bytes, policy)
+    return Draft(identity, preimage, packet), key.to_bytes()
+
+
+def place(session: Session, request: OrderRequest, *, entropy: Entropy) -> PlacedOrder:
+    """Place an order with its deposit, in one transaction with an ERC-20 permit.
+
+    Args:
+        entropy: gives the result's key, the salts of configuration and order.
+    Raises:
+        BadInputError: as `draft`, or the wallet holds too little.
+        ContractRefusal: the contract refused; nothing was paid.
+        MarketError: the chain or the store did not work out.
+    """
+    from marketplace.chain.clients import Clients
+    from marketplace.chain.refusals import ContractRefusal
+
+    made, secret = draft(session, request, entropy=entropy)
+    session.keystore().put_secret(result_key_name(made.order_id), secret)
+    location = session.store.put([made.packet.to_bytes()])
+    OrderFile(made.order_id, made.preimage, location).save(session.profile.orders)
+    sent = Sent()
+    clients = Clients(session.reader, session.writer)
+    try:
+        clients.place(made.preimage, made.packet.policy, location, sent=sent)
+    except (BadInputError, ContractRefusal):
+        OrderFile.forget(session.profile.orders, made.order_id)
+        raise
+    return PlacedOrder(made.order_id, sent.last, made.preimage.terms.deposit, sent.gas(session))
+
+
+def find(session: Session, order: bytes) -> OrderStatus:
+    """Return where an order stands, by the chain's word.
+
+    Raises:
+        NotFoundError: the chain knows no such order.
+    """
+    from marketplace.domain.why import deadline_of
+
+    placed = session.reader.placed(order)
+    record = session.reader.get_order(order)
+    return OrderStatus(
+        order,
+        record,
+        placed.terms,
+        placed.location,
+        last_location(session.reader.history(order)),
+        deadline_of(record, placed.terms.windows),
+        session.reader.now(),
+    )
+
+
+def list_orders(session: Session, client: bytes | None = None) -> list[OrderRecord]:
+    """Return the orders of a client, by default this wallet's, oldest first."""
+    placed = session.reader.orders_of(session.address if client is None else client)
+    return [session.reader.get_order(one.order_id) for one in placed]
+
+
+def why(session: Session, order: bytes) -> Explanation:
+    """Return an order's state in words: what may happen next, and by when.
+
+    Raises:
+        NotFoundError: the chain knows no such order.
+    """
+    from marketplace.domain.why import why as explain
+
+    placed = session.reader.placed(order)
+    return explain(session.reader.get_order(order), placed.terms.windows, now=session.reader.now())
+
+
+def wait(
+    session: Session, order: bytes, timeout_s: float, say: Callable[[str], None] = lambda _: None
+) -> OrderRecord:
+    """Return the order once it has ended; `say` hears of every change on the way.
+
+    Raises:
+        NotFoundError: the chain knows no such order.
+        WaitTimeoutError: it has not ended in time.
+    """
+    session.reader.placed(order)
+    heard: list[str] = []
+
+    def reached(record: OrderRecord) -> bool:
+        words = f"{record.state.name}, {record.phase.name}" if record.phase else record.state.name
+        if heard[-1:] != [words]:
+            heard.append(words)
+            say(words)
+        return record.state.terminal
+
+    return session.reader.wait_for(order, reached, timeout_s=timeout_s)
+
+
+def cancel(session: Session, order: bytes) -> str:
+    """Take back an order that nobody accepted; return the transaction's hash, empty if it is cancelled.
+
+    Raises:
+        ContractRefusal: it was accepted.
+    """
+    from marketplace.chain.clients import Clients
+
+    terms = preimage_of(session, order).terms
+    return _hash(Clients(session.reader, session.writer).cancel(terms))
+
+
+def stop(session: Session, order: bytes) -> str:
+    """End a running order, paying the time until now; return the transaction's hash, empty if it had ended.
+
+    Raises:
+        ContractRefusal: it does not run, or is another's.
+    """
+    from marketplace.chain.clients import Clients
+
+    return _hash(Clients(session.reader, session.writer).stop(preimage_of(session, order)))
+
+
+def expire(session: Session, order: bytes) -> str:
+    """Do what an order's deadline allows by now, whoever calls: cancel or expire.
+
+    Returns:
+        The transaction's hash; empty where nothing is due.
+    Raises:
+        ContractRefusal: the chain moved on meanwhile.
+    """
+    from marketplace.chain.anyone import Anyone
+
+    return _hash(Anyone(session.reader, session.writer).poke(preimage_of(session, order)))
+
+
+def result(session: Session, order: bytes, folder: Path, progress: Progress | None = None) -> list[str]:
+    """Open the sealed result of an ended order into `folder`, made here or empty; return its files' names.
+
+    Raises:
+        RefusedError: steps `result.*`, `sealed.*`, `archive.*`: something is not what the chain's word says.
+        NotFoundError: no such order, no result, or its key is not in this keystore.
+        MarketError: the order has not ended, or bundle or result cannot be had.
+    """
+    from marketplace.sdk.results import open_result
+
+    return open_result(session, order, folder, progress)
+
+
+def payouts(session: Session, order: bytes) -> list[PayoutLine]:
+    """Return every amount of an ended order, zero ones left out, as the contract computes them.
+
+    Raises:
+        ContractRefusal: it has not ended.
+    """
+    from marketplace.domain.settlement import payout_name
+
+    paid = session.reader.claimed(order)
+    return [
+        PayoutLine(one.index, payout_name(one.index), one.receiver, one.amount, bool(paid >> one.index & 1))
+        for one in session.reader.payouts(preimage_of(session, order))
+        if one.amount
+    ]
+
+
+def withdraw(session: Session, order: bytes, *, everybody: bool = False) -> list[tuple[int, bytes, int]]:
+    """Claim what this wallet may receive of an ended order, or everybody's amounts to everybody.
+
+    Returns:
+        (payout index, receiver, amount in token units) of what was paid by this call.
+    Raises:
+        ContractRefusal: the order has not ended, or the token refuses a receiver.
+    """
+    from marketplace.chain.anyone import Anyone
+
+    due = [line for line in payouts(session, order) if not line.paid]
+    mine = [line for line in due if everybody or line.receiver == session.address]
+    if not mine:
+        return []
+    mask = sum(1 << line.index for line in mine)
+    claimed = Anyone(session.reader, session.writer).claim(preimage_of(session, order), mask)
+    return [(one.index, one.receiver, one.amount) for one in claimed]
+
+
+def preimage_of(session: Session, order: bytes) -> OrderPreimage:
+    """Return an order's preimage: this client's own file, else the chain's events; every hash is checked.
+
+    Raises:
+        NotFoundError: no such order.
+        RefusedError: steps `order.*`: a file or a node gave something else.
+    """
+    kept = OrderFile.load(session.profile.orders, order)
+    if kept is None:
+        return session.reader.preimage(order)
+    check_preimage(session.deployment.order_domain, order, kept.preimage)
+    return kept.preimage
+
+
+def _offers(session: Session, request: OrderRequest) -> tuple[ListedOffer, list[ListedOffer]]:
+    if not request.inputs:
+        raise BadInputError("inputs", "none", "the engine, then models and datasets")
+    return session.reader.get_offer(request.compute), [
+        session.reader.get_offer(one) for one in request.inputs
+    ]
+
+
+def _hash(receipt: Any) -> str:
+    return "" if receipt is None else str(receipt.tx_hash)

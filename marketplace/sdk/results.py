@@ -1,0 +1,142 @@
+"""The client opens its result: every link from the chain's word to the files (docs/protocol.md section 7(9)).
+
+The bundle and the sealed stream come from hints and are believed in nothing: the summary is the chain's, the
+statement hashes to it, the key opens only under this order, this CVM and this digest, and the stream must
+have the digest that was signed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enclave_runtime.sealed.buffers import Progress
+from enclave_runtime.sealed.commitment import describe_stream
+from enclave_runtime.sealed.header import HEADER_BYTES
+from enclave_runtime.sealed.wrap import PrivateKey, open_with
+from enclave_runtime.wire.codec import hex_of
+from enclave_runtime.wire.errors import RefusedError
+from enclave_runtime.wire.orders import ReportSummary
+from enclave_runtime.wire.report import OrderReport, ResultLine, result_key_info
+from marketplace.domain.order_state import OrderState
+from marketplace.errors import MarketError, NotFoundError
+from marketplace.sdk.bundle import OrderBundle
+from marketplace.sdk.orderfile import result_key_name
+from marketplace.sdk.reading import read_bundle, terminal_event
+from marketplace.storage.base import StorageError
+
+if TYPE_CHECKING:
+    from marketplace.sdk.profile import Session
+
+__all__ = ["SealedResult", "find_result", "open_result", "read_part", "sealed_result"]
+
+_WITH_RESULT = frozenset({OrderState.COMPLETED, OrderState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class SealedResult:
+    """A result whose place in the chain's word was checked; not yet opened."""
+
+    line: ResultLine
+    summary: ReportSummary
+    key_envelope: bytes
+    locations: tuple[str, ...]
+
+
+def sealed_result(session: Session, order: bytes) -> SealedResult:
+    """Return what is signed about an order's result, held against the chain.
+
+    Raises:
+        RefusedError: steps `result.*`.
+        NotFoundError: no such order, or one that leaves no result.
+        MarketError: it has not ended, or its bundle cannot be had.
+    """
+    record = session.reader.get_order(order)
+    if record.state is OrderState.NONE:
+        raise NotFoundError(f"order {hex_of(order)}: no such order on this chain")
+    if not record.state.terminal:
+        raise MarketError(
+            f"order {hex_of(order)}: {record.state.name}, its result is not there yet",
+            hint="wait for it with `cloister order wait`",
+        )
+    if record.state not in _WITH_RESULT:
+        raise NotFoundError(
+            f"order {hex_of(order)}: {record.state.name} leaves no result", hint="see `cloister order why`"
+        )
+    event = terminal_event(session, order)
+    bundle = read_bundle(session, order, event.location)
+    return _checked(bundle, order, record.cvm_id, event.summary)
+
+
+def _checked(bundle: OrderBundle, order: bytes, cvm_id: bytes, summary: ReportSummary) -> SealedResult:
+    if bundle.report is None or bundle.key_envelope is None:
+        raise RefusedError("result.report", "a bundle without report or key", "both, after a report")
+    # (1) the statement is the one whose digest the CVM signed and the contract took
+    _same("result.statement", bundle.report.envelope.digest, summary.statement_digest)
+    # (2) it speaks of this order, this CVM, and the digest in the summary
+    stated = OrderReport.from_statement(bundle.report.envelope.statement())
+    _same("result.order", stated.order_id, order)
+    _same("result.cvm", stated.cvm_id, cvm_id)
+    if stated.result is None:
+        raise RefusedError("result.line", "none in the report", "a result")
+    _same("result.digest", stated.result.ciphertext_digest, summary.result_digest)
+    hints = dict.fromkeys(hint for hint in (bundle.result, stated.result.location) if hint)
+    return SealedResult(stated.result, summary, bundle.key_envelope, tuple(hints))
+
+
+def open_result(session: Session, order: bytes, folder: Path, progress: Progress | None = None) -> list[str]:
+    """Open an order's result into `folder`, made here or empty; see `client.result`."""
+    from marketplace.sealing.opening import open_to_folder
+
+    sealed = sealed_result(session, order)
+    secret = session.keystore(create=False).get_secret(result_key_name(order))
+    info = result_key_info(order, sealed.summary.cvm_id, sealed.line.ciphertext_digest)
+    opened = open_with(PrivateKey(secret), sealed.key_envelope, info)
+    key, salt = opened[:32], opened[32:]
+    uri = find_result(session, sealed)
+    described = describe_stream(
+        read_part(session, uri, 0, HEADER_BYTES),
+        key,
+        content_digest=sealed.line.content_digest,
+        ciphertext_digest=sealed.line.ciphertext_digest,
+    )
+    open_to_folder(session.store, uri, described, key, salt, folder, progress=progress)
+    return sorted(
+        os.path.relpath(os.path.join(where, name), folder)
+        for where, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def find_result(session: Session, sealed: SealedResult) -> str:
+    """Return the first location whose blob has the reported size.
+
+    Raises:
+        StorageError: none has; says what each gave.
+    """
+    problems = []
+    for uri in sealed.locations:
+        try:
+            size = session.store.size(uri)
+        except MarketError as error:
+            problems.append(str(error))
+            continue
+        if size == sealed.line.size:
+            return uri
+        problems.append(f"{uri}: got {size} bytes, expected {sealed.line.size}")
+    raise StorageError(
+        f"sealed result: no location has it: {'; '.join(problems)[:400] or 'none is named'}",
+        hint="ask the provider where it is; its digest is in the order's report",
+    )
+
+
+def read_part(session: Session, uri: str, offset: int, length: int) -> bytes:
+    """Return a part of a blob."""
+    return b"".join(session.store.open(uri, offset=offset, length=length))
+
+
+def _same(step: str, got: bytes, expected: bytes) -> None:
+    if got != expected:
+        raise RefusedError(step, hex_of(got), hex_of(expected))
