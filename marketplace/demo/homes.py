@@ -17,7 +17,7 @@ from marketplace.demo.settings import write_secret
 from marketplace.sdk.profile import Profile, Session
 from marketplace.sealing.keystore import KeyStore, ScryptCost
 
-__all__ = ["Home", "OWNERS", "make_homes"]
+__all__ = ["OWNERS", "Home", "make_homes"]
 
 OWNERS: Final = ("hospital-a", "hospital-b", "centre")
 """Who publishes content, and so runs a key broker."""

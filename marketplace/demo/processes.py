@@ -80,7 +80,7 @@ class Processes:
         """Start `argv` with its output in `<log_dir>/<name>.log`."""
         log = self._log_dir / f"{name}.log"
         with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 - argv is built by the demo, no shell
+            process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -96,6 +96,13 @@ class Processes:
         """End one child: politely unless `kill`, and its session after three seconds."""
         _end([child], signal.SIGKILL if kill else signal.SIGTERM)
         self._children = [one for one in self._children if one is not child]
+
+    def named(self, name: str) -> Child:
+        """Return the running child called `name`."""
+        for child in self._children:
+            if child.name == name:
+                return child
+        raise MarketError(f"no process called {name}")
 
     def stop(self) -> None:
         """End every child, last started first."""

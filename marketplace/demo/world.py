@@ -18,6 +18,7 @@ from enclave_runtime.attestation.simulated.launch import sandbox_base
 from enclave_runtime.attestation.simulated.measure import locked_requirements, measure_runtime
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.offers import OfferKind
+from enclave_runtime.wire.orders import OrderPreimage, order_id
 from enclave_runtime.wire.signatures import address_of
 from marketplace.chain.deployments import Deployment
 from marketplace.chain.devchain import DevChain
@@ -90,6 +91,10 @@ class World:
         """Where this world's relying parties get collateral: from the vendor, at chain time."""
         return f"simulated:{self.platform_socket}"
 
+    def order_id(self, preimage: OrderPreimage) -> bytes:
+        """Return the id of an order in this market."""
+        return order_id(self.deployment.order_domain, preimage.terms)
+
     def stop(self) -> None:
         """End every process of this world."""
         self.processes.stop()
@@ -107,12 +112,12 @@ class World:
                 passphrase="passphrase",  # noqa: S106 - the name of a file
                 store=self.folder / "store",
                 content_keys="content-keys.json",
-                trust=self._trust(),
+                trust=self.trust(),
                 owner=owner,
-                provider=self._provider(home) if slug in ("provider", "operator") else None,
+                provider=self.provider(home, 0) if slug in ("provider", "operator") else None,
             )
 
-    def start_broker(self, slug: str, *, approve: str = "auto") -> Child:
+    def start_broker(self, slug: str, *, approve: str = "auto", port: str = "0") -> Child:
         """Start one owner's broker and remember its address."""
         path = self.homes[slug].path
         settings = broker_settings(
@@ -128,7 +133,12 @@ class World:
             self.accept, engines=self.engines, clients=(self.homes["centre"].text,), min_price_due=price
         )
         (path / "policy.toml").write_text(policy)
-        return self._start_service(f"broker-{slug}", "marketplace.keybroker", path / "broker.toml")
+        return self._start_service(f"broker-{slug}", "marketplace.keybroker", path / "broker.toml", port)
+
+    def restart_broker(self, slug: str) -> None:
+        """Start a stopped broker again, on the port that its manifests name."""
+        port = self.urls[slug].rpartition(":")[2]
+        self.wait_for(slug, self.start_broker(slug, port=port))
 
     def wait_for(self, slug: str, child: Child) -> str:
         """Wait until a service answers, and return its URL."""
@@ -160,16 +170,18 @@ class World:
         (path / "certifier.toml").write_text(settings)
         return self._start_service(name, "marketplace.certifier", path / "certifier.toml")
 
-    def _start_service(self, name: str, module: str, config: Path) -> Child:
+    def _start_service(self, name: str, module: str, config: Path, port: str = "0") -> Child:
         port_file = self._port_file(name)
         port_file.unlink(missing_ok=True)
         argv = [sys.executable, "-m", module, "--config", str(config), "--port-file", str(port_file)]
+        argv += ["--port", port]
         return self.processes.start(name, argv)
 
     def _port_file(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.port"
 
-    def _trust(self) -> dict[str, object]:
+    def trust(self) -> dict[str, object]:
+        """Return what every party of this world believes, as a settings section."""
         return {
             "root_set": self.accept.root_set,
             "unsafe_accept_simulated": True,
@@ -177,9 +189,10 @@ class World:
             "measurements": list(self.accept.measurements),
         }
 
-    def _provider(self, home: Home) -> dict[str, object]:
+    def provider(self, home: Home, compute_offer: int) -> dict[str, object]:
+        """Return an agent's settings section."""
         return {
-            "compute_offer": 0,
+            "compute_offer": compute_offer,
             "platform_socket": self.platform_socket,
             "socket_dir": self.folder / "cvms",
             "journal": home.path / "agent.sqlite3",

@@ -73,6 +73,28 @@ class Agent:
         self._busy: dict[bytes, asyncio.Task[None]] = {}
         self._preparing = asyncio.Lock()
 
+    @property
+    def tools(self) -> Tools:
+        """What its steps work with."""
+        return self._tools
+
+    @property
+    def fleet(self) -> Fleet:
+        """Its CVMs."""
+        return self._fleet
+
+    def job_of(self, order_id: bytes) -> Job:
+        """Return an order that was looked at, with everything that was fetched for it.
+
+        Raises:
+            KeyError: never looked at, or over.
+        """
+        return self._working[order_id].job
+
+    def open_jobs(self) -> list[JobRow]:
+        """Return the orders that still need looking at."""
+        return self._tools.journal.open_jobs()
+
     async def run(self) -> None:
         """Look and work until cancelled; a step that fails is logged and looked at again."""
         while True:

@@ -114,6 +114,10 @@ class Fleet:
             return None
         return client
 
+    def rows(self) -> list[CvmRow]:
+        """Return the CVMs that have not ended."""
+        return self._journal.cvms()
+
     def alive(self, row: CvmRow) -> bool:
         """Return whether the CVM's process answers on its socket."""
         client = self.client(row)

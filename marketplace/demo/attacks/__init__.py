@@ -1,0 +1,1 @@
+"""The bad actors of the demo, one function each, every one against the running market."""

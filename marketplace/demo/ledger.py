@@ -1,0 +1,97 @@
+"""Where the money is, and where the design says it must be: both to the last unit.
+
+The expectation is computed from the order's preimage and what the contract froze by the Python twin of
+SettlementLib; the reality is read as token balances and stakes. They must agree for every party.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from enclave_runtime.wire.orders import OrderPreimage
+from marketplace.chain.anyone import Anyone
+from marketplace.chain.reader import Reader
+from marketplace.chain.tokens import Token
+from marketplace.demo.world import World
+from marketplace.domain.order_state import OrderState
+from marketplace.domain.settlement import Frozen, payouts, settle
+
+__all__ = ["Ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Holdings:
+    tokens: dict[bytes, int]
+    stake_free: int
+    stake_locked: int
+    escrow: int
+
+
+class Ledger:
+    """Compares the market's holdings before and after."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._reader: Reader = world.homes["centre"].session.reader
+        self._token = Token(world.chain.rpc, world.chain.chain_id, world.deployment.token)
+        self._before = self._read()
+
+    def problems(self, orders: list[OrderPreimage]) -> list[str]:
+        """Claim everything of these ended orders and return what is not as the design says.
+
+        An order that was placed and has not ended is a problem too: money that nobody can move.
+        """
+        expected: Counter[bytes] = Counter()
+        slashed = 0
+        found: list[str] = []
+        for preimage in orders:
+            order = self._world.order_id(preimage)
+            record = self._reader.get_order(order)
+            if record.state is OrderState.NONE:
+                continue
+            if not record.state.terminal:
+                found.append(f"order {order.hex()[:10]} is still {record.state.name}")
+                continue
+            frozen = Frozen(record.state, record.phase, record.seconds_used, record.units_used)
+            params = self._reader.params(record.params_version or None)
+            expected[preimage.terms.payer] -= preimage.terms.deposit
+            for payout in payouts(preimage, params, frozen):
+                expected[payout.receiver] += payout.amount
+            slashed += settle(preimage, params, frozen).slashed
+            self._claim(preimage)
+        return found + self._differences(expected, slashed)
+
+    def _claim(self, preimage: OrderPreimage) -> None:
+        session = self._world.homes["provider"].session
+        Anyone(session.reader, session.market.writer).claim(preimage)
+
+    def _differences(self, expected: Counter[bytes], slashed: int) -> list[str]:
+        after, found = self._read(), []
+        for address, before in self._before.tokens.items():
+            got, wanted = after.tokens[address] - before, expected[address]
+            if got != wanted:
+                title = self._title(address)
+                found.append(f"{title}: got {got:+d}, expected {wanted:+d} token units")
+        if self._before.stake_free - after.stake_free != slashed:
+            found.append(
+                f"stake: got {after.stake_free - self._before.stake_free:+d}, expected {-slashed:+d}"
+            )
+        if after.stake_locked != self._before.stake_locked:
+            found.append(f"stake still locked: {after.stake_locked - self._before.stake_locked}")
+        if after.escrow != self._before.escrow:
+            found.append(f"escrow keeps {after.escrow - self._before.escrow} token units")
+        return found
+
+    def _read(self) -> _Holdings:
+        homes, deployment = self._world.homes, self._world.deployment
+        stake = self._reader.stake_of(homes["provider"].address, deployment.token)
+        return _Holdings(
+            {home.address: self._token.balance_of(home.address) for home in homes.values()},
+            stake.free,
+            stake.locked,
+            self._token.balance_of(deployment.order_book),
+        )
+
+    def _title(self, address: bytes) -> str:
+        return next(home.party.title for home in self._world.homes.values() if home.address == address)
