@@ -159,14 +159,20 @@ def build_agent(
     )
 
 
-def run_agent(session: Session, say: Callable[[bytes, str], None]) -> None:
+def run_agent(
+    session: Session,
+    say: Callable[[bytes, str], None],
+    before_step: Callable[[StepKind], None] = lambda _: None,
+) -> None:
     """Serve orders until SIGTERM or SIGINT; CVMs that run go on, and the journal finds them again.
 
+    Args:
+        say, before_step: see `build_agent`.
     Raises:
         As `build_agent`; a node of another chain is refused at once.
     """
     session.reader.node.check_chain()
-    agent = build_agent(session, say)
+    agent = build_agent(session, say, before_step)
     say(
         b"",
         f"operator {hex_of(session.signer.address)} serves offer {session.profile.provider.compute_offer}",
