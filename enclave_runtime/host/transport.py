@@ -29,6 +29,8 @@ Handler: TypeAlias = Callable[[JsonObject, memoryview], Answer]
 
 _BACKLOG: Final = 8
 _POLL_S: Final = 0.2
+_PATIENCE_S: Final = 0.5
+"""How long a new connection may wait for the place of one that is just ending."""
 _MODE: Final = 0o600
 
 
@@ -37,7 +39,7 @@ class Limits:
     """What one peer may take.
 
     Attributes:
-        connections: open at once; further ones are closed unanswered.
+        connections: open at once; further ones are closed unanswered, after a moment.
         frame_s: seconds from a frame's first byte to its last, and for the answer to be taken.
         quiet_s: seconds that a connection may be silent between frames.
     """
@@ -90,7 +92,7 @@ class Server:
                 if self._closed.is_set():
                     return
                 raise
-            if not self._places.acquire(blocking=False):
+            if not self._places.acquire(timeout=_PATIENCE_S):
                 connection.close()
                 continue
             threading.Thread(target=self._attend, args=(connection,), daemon=True).start()

@@ -127,10 +127,14 @@ def test_order_from_admit_to_wiped_with_a_new_connection_for_every_step(
     public = CvmPublic.from_json(identity["public"])
     assert identity["simulated"] is True
     assert bytes_from_hex(identity["cvm_id"]) == public.cvm_id
-    asked = {"purpose": "certify", "operator": hex_of(OPERATOR), "challenge": hex_of(CHALLENGE)}
+    asked: dict[str, Any] = {
+        "purpose": "certify",
+        "operator": hex_of(OPERATOR),
+        "challenge": hex_of(CHALLENGE),
+    }
     bundle = EvidenceBundle.from_bytes(dump(cvm.ok("evidence", **asked)["bundle"]))
     assert bundle.keys.cvm_id() == public.cvm_id
-    where = {"registry": hex_of(b"\x66" * 20), "chain_id": "31337"}
+    where: dict[str, Any] = {"registry": hex_of(b"\x66" * 20), "chain_id": "31337"}
     answer = cvm.ok("possess", operator=hex_of(OPERATOR), challenge=hex_of(CHALLENGE), **where)
     possession = Possession(public.cvm_id, OPERATOR, b"\x66" * 20, CHALLENGE)
     digest = typed_digest(cvm_registry_domain(31337, b"\x66" * 20), possession)
