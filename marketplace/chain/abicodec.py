@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from enclave_runtime.wire.eip712 import sol_fields
 from enclave_runtime.wire.errors import WireError
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "canonical_name",
     "decode",
     "encode",
+    "list_of",
     "parse_type",
+    "struct_type",
     "tuple_of",
     "tuple_type",
 ]
@@ -80,6 +83,23 @@ def canonical_name(entry: Mapping[str, Any]) -> str:
         return kind
     inner = ",".join(canonical_name(item) for item in entry["components"])
     return f"({inner}){kind.removeprefix('tuple')}"
+
+
+def struct_type(cls: type[Any]) -> AbiType:
+    """Return the tuple type of a marked dataclass of `enclave_runtime.wire`."""
+    members = []
+    for field in sol_fields(cls):
+        if field.struct is None:
+            members.append(_parse(field.sol, ()))
+        else:
+            inner = struct_type(field.struct)
+            members.append(list_of(inner) if field.is_array else inner)
+    return tuple_type(tuple(members))
+
+
+def list_of(element: AbiType) -> AbiType:
+    """Return the type of a list of `element`, of any length."""
+    return AbiType("array", -1, (element,), 0)
 
 
 def encode(kind: AbiType, value: Any) -> bytes:

@@ -18,8 +18,7 @@ from enclave_runtime.wire.orders import (
     RuntimePolicy,
     order_id,
 )
-from marketplace.chain.abicodec import AbiType, encode, tuple_type
-from marketplace.chain.artifacts import contract
+from marketplace.chain.abicodec import AbiType, encode, list_of, struct_type, tuple_type
 from marketplace.chain.once import once
 from marketplace.chain.reader import PlacedOrder, Reader
 from marketplace.chain.tokens import Token
@@ -270,13 +269,8 @@ def quorum_evidence(domain: Domain, certificates: Sequence[tuple[CvmCertificate,
     from enclave_runtime.wire.signatures import recover_signer
 
     ordered = sorted(certificates, key=lambda pair: recover_signer(typed_digest(domain, pair[0]), pair[1]))
-    (certificate,) = contract("CertifierQuorum").functions["digestOf"].inputs.members
-    lists = tuple_type((_list_of(certificate), _list_of(AbiType("bytes", 0, (), 0))))
+    lists = tuple_type((list_of(struct_type(CvmCertificate)), list_of(AbiType("bytes", 0, (), 0))))
     return encode(lists, ([to_abi(item) for item, _ in ordered], [signature for _, signature in ordered]))
-
-
-def _list_of(kind: AbiType) -> AbiType:
-    return AbiType("array", -1, (kind,), 0)
 
 
 def _moved_with(cvm: bytes) -> Callable[[OrderRecord], bool]:

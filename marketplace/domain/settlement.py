@@ -57,10 +57,13 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Amounts in the token's smallest unit: compute + inputs + penalty + refund == deposit + slashed."""
+    """Amounts in the token's smallest unit: sum(gross) + penalty + refund == deposit + slashed.
 
-    compute_gross: int
-    input_gross: tuple[int, ...]
+    Attributes:
+        gross: dues by offer: 0 is compute, k is input k - 1. Fees are inside.
+    """
+
+    gross: tuple[int, ...]
     fees: int
     slashed: int
     penalty: int
@@ -107,15 +110,15 @@ def bill(
 
 def settle(preimage: OrderPreimage, params: Params, frozen: Frozen) -> Settlement:
     """Return the whole split of a frozen order, in sums."""
-    compute = _compute_gross_down(preimage, frozen)
     inputs = tuple(_input_gross_down(offer, frozen) for offer in preimage.inputs)
-    fees = sum(share_down(gross, params.fee_bps) for gross in (compute, *inputs))
+    gross = (_compute_gross_down(preimage, frozen), *inputs)
+    fees = sum(share_down(due, params.fee_bps) for due in gross)
     missed_start = frozen.state is OrderState.EXPIRED and frozen.phase is Phase.NONE
     penalty = start_penalty_down(preimage, params.start_penalty_bps) if missed_start else 0
     # A run that ended in silence: the lock pays the inputs' dues, so that the client does not.
     slashed = penalty + (sum(inputs) if frozen.state is OrderState.EXPIRED else 0)
-    refund = preimage.terms.deposit + slashed - compute - sum(inputs) - penalty
-    return Settlement(compute, inputs, fees, slashed, penalty, refund)
+    refund = preimage.terms.deposit + slashed - sum(gross) - penalty
+    return Settlement(gross, fees, slashed, penalty, refund)
 
 
 def payouts(preimage: OrderPreimage, params: Params, frozen: Frozen) -> tuple[Payout, ...]:
@@ -127,7 +130,7 @@ def payouts(preimage: OrderPreimage, params: Params, frozen: Frozen) -> tuple[Pa
         Payout(PENALTY_INDEX, preimage.terms.client, sums.penalty),
     ]
     offers = (preimage.compute, *preimage.inputs)
-    for k, (offer, gross) in enumerate(zip(offers, (sums.compute_gross, *sums.input_gross), strict=True)):
+    for k, (offer, gross) in enumerate(zip(offers, sums.gross, strict=True)):
         listed += _split_down(k, offer, gross - share_down(gross, params.fee_bps))
     return tuple(listed)
 

@@ -84,7 +84,7 @@ def test_settles_by_the_table(
 ) -> None:
     state, phase, seconds, units, compute, inputs, slashed, penalty = row
     sums = settle(ORDER, PARAMS, Frozen(state, phase, seconds, units))
-    assert (sums.compute_gross, sums.input_gross) == (compute, inputs)
+    assert sums.gross == (compute, *inputs)
     assert (sums.slashed, sums.penalty) == (slashed, penalty)
     assert sums.fees == sum(gross * 250 // 10_000 for gross in (compute, *inputs))
     assert sums.refund == DEPOSIT + slashed - compute - sum(inputs) - penalty
