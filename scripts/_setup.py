@@ -257,7 +257,7 @@ def offered_cpu_torch(venv: Path) -> bool:
 def torch_part(version: str) -> Part:
     """Describe torch: the CPU build where pip is offered it, else PyPI's own with NVIDIA's libraries."""
     cpu = python_part("torch", MAIN, version, ["torch-cpu"], download_mb=208, disk_mb=910)
-    pypi = python_part("torch", MAIN, version, ["torch-pypi"], download_mb=2740, disk_mb=5400)
+    pypi = python_part("torch", MAIN, version, ["torch-pypi"], download_mb=2740, disk_mb=4850)
     for part in (cpu, pypi):
         if not part.is_due():
             return part
