@@ -190,14 +190,15 @@ def _key_envelope(core: Core, run: OrderRun, digest: bytes) -> bytes:
 
 
 def _check_keys_missing(run: OrderRun, message: Refuse, now_ns: int) -> None:
-    """Let keys be called missing only after they were asked for and their time is over."""
+    """Let keys be called missing only after their time is over.
+
+    Whether they were asked for is no condition: an owner whose broker is silent gives no challenge to ask
+    with, and a host that wants to can ask and drop the answer.
+    """
     if message.reason != _KEYS_MISSING:
         raise RefusedError("refuse-reason", message.reason[:32], _KEYS_MISSING)
     if not run.missing_keys and not run.expired_keys(now_ns):
         raise NotNowError("refuse", "every key is here", "a key missing or run out")
-    unasked = [index for index in run.missing_keys if not run.desk.was_asked(index)]
-    if unasked:
-        raise NotNowError("refuse", f"no key request for inputs {unasked}", "a request for each first")
     if run.missing_keys and not run.keys_late(now_ns):
         within = run.order.preimage.terms.windows.keys_within
         raise NotNowError("refuse", f"second {run.seconds(now_ns)}", f"second {within} or later")

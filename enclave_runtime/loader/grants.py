@@ -78,10 +78,6 @@ class GrantDesk:
             del asked[next(iter(asked))]
         return signed
 
-    def was_asked(self, index: int) -> bool:
-        """Return whether any request for input `index` was signed."""
-        return bool(self._asked[index])
-
     def open(self, index: int, data: bytes, now_ns: int) -> ContentKey:
         """Return the key in the grant `data` for input `index`.
 

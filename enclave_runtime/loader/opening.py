@@ -113,10 +113,7 @@ def check(core: Core, message: Check, body: memoryview, now_ns: int) -> Steps[An
     seconds = run.seconds(now_ns)
     signed = run.notary.sign_integrity(core.notes.trust(), seconds, now_ns // NANOSECONDS)
     core.move(Event.CHECK)
-    members = signed.to_json()
-    return succeeded(
-        {"integrity": members["statement"], "summary": members["summary"], "signature": members["signature"]}
-    )
+    return succeeded(signed.to_json())
 
 
 def progress_of(intake: Intake) -> JsonObject:

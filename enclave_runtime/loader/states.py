@@ -100,7 +100,7 @@ OPERATIONS: Final[Mapping[str, frozenset[State]]] = MappingProxyType(
         "stop": _ALIVE - {State.AWAIT_ORDER, State.REPORTED, State.REFUSED},
         "result": frozenset({State.SEALED, State.REPORTED}),
         "report": frozenset({State.SEALED}),
-        "refuse": frozenset({State.AWAIT_KEYS, State.OPENED, State.REFUSED}),
+        "refuse": frozenset({*_BEFORE_CHECK, State.REFUSED}),
         "host_failure": frozenset({*_BEFORE_CHECK, State.CHECKED, State.SEALED}),
         "wipe": frozenset({State.REPORTED, State.REFUSED}),
         "abandon": _ALIVE,

@@ -159,7 +159,7 @@ def test_order_from_admit_to_wiped_with_a_new_connection_for_every_step(
     checked = cvm.ok("check")
     cvm.reconnect()
     assert cvm.ok("check") == checked
-    statement, integrity_digest = statement_of(checked["integrity"], public)
+    statement, integrity_digest = statement_of(checked["statement"], public)
     integrity = IntegrityReport.from_statement(statement)
     assert [line.content_digest for line in integrity.inputs] == [
         i.terms.content_digest for i in order.inputs

@@ -54,8 +54,6 @@ def walk_to(state: State, order: SealedOrder) -> SessionDriver:
 
 def refuse(cvm: SessionDriver, order: SealedOrder) -> None:
     cvm.admit(order)
-    for index in range(len(order.inputs)):
-        cvm.ask(index)
     cvm.sleep(order.windows.keys_within)
     cvm.ok("refuse", reason="keys-missing")
 
