@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Test} from "forge-std/Test.sol";
+
+import {OrderState} from "../../../../contracts/types/Orders.sol";
+import {SettlementHarness} from "../../harness/SettlementHarness.sol";
+
+/// @notice The table, all 196 squares of it, against the list of docs/protocol.md section 6.2.
+contract OrderStateTest is Test {
+    uint8 private constant _STATES = 14;
+    mapping(OrderState from => mapping(OrderState to => bool)) private _way;
+
+    function setUp() external {
+        _way[OrderState.NONE][OrderState.PLACED] = true;
+        _way[OrderState.PLACED][OrderState.ACCEPTED] = true;
+        _way[OrderState.PLACED][OrderState.CANCELLED] = true;
+        _way[OrderState.ACCEPTED][OrderState.RUNNING] = true;
+        _way[OrderState.ACCEPTED][OrderState.EXPIRED] = true;
+        _way[OrderState.ACCEPTED][OrderState.CANCELLED] = true;
+        _way[OrderState.RUNNING][OrderState.RUNNING] = true;
+        _way[OrderState.RUNNING][OrderState.REFUSED] = true;
+        _way[OrderState.RUNNING][OrderState.COMPLETED] = true;
+        _way[OrderState.RUNNING][OrderState.FAILED] = true;
+        _way[OrderState.RUNNING][OrderState.HOST] = true;
+        _way[OrderState.RUNNING][OrderState.EXPIRED] = true;
+        _way[OrderState.RUNNING][OrderState.REVOKED] = true;
+        _way[OrderState.RUNNING][OrderState.STOPPED] = true;
+    }
+
+    function test_TheTableIsTheList() external {
+        SettlementHarness lib = new SettlementHarness();
+        assertEq(uint8(type(OrderState).max) + 1, _STATES);
+        for (uint8 from = 0; from < _STATES; ++from) {
+            for (uint8 to = 0; to < _STATES; ++to) {
+                bool expected = _way[OrderState(from)][OrderState(to)];
+                assertEq(lib.isAllowed(OrderState(from), OrderState(to)), expected);
+            }
+        }
+    }
+
+    function test_NothingLeavesATerminalState() external {
+        SettlementHarness lib = new SettlementHarness();
+        for (uint8 from = 0; from < _STATES; ++from) {
+            bool terminal = lib.isTerminal(OrderState(from));
+            assertEq(terminal, from >= uint8(OrderState.CANCELLED));
+            for (uint8 to = 0; to < _STATES; ++to) {
+                if (terminal) assertFalse(lib.isAllowed(OrderState(from), OrderState(to)));
+            }
+        }
+    }
+}
