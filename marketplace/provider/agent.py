@@ -7,8 +7,10 @@ Orders are worked on in parallel, one thread each; nothing is remembered between
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from enclave_runtime.wire.canonical import Json, JsonObject
 from enclave_runtime.wire.codec import bytes_from_hex
@@ -25,6 +27,8 @@ from marketplace.provider.reducer import CvmSeen, Observed, Step, StepKind, next
 from marketplace.provider.worker import Tools, Worker
 
 __all__ = ["Agent", "AgentSettings"]
+
+_LONGEST_PAUSE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class _Working:
     job: Job
     ask_after: dict[int, int] = field(default_factory=dict)
     said: str = ""
+    failures: int = 0
+    retry_at_s: float = 0.0
 
 
 class Agent:
@@ -131,7 +137,10 @@ class Agent:
                 await asyncio.to_thread(self._fleet.prepare)
 
     async def _serve(self, order_id: bytes) -> None:
-        """Take steps of one order until it waits or is over."""
+        """Take steps of one order until it waits, fails or is over; a failure is tried again ever later."""
+        working = self._working.get(order_id)
+        if working is not None and time.monotonic() < working.retry_at_s:
+            return
         while True:
             row = next((one for one in self._tools.journal.open_jobs() if one.order_id == order_id), None)
             if row is None:
@@ -141,10 +150,27 @@ class Agent:
                 if kind is StepKind.PREPARE_CVM:
                     await self._prepare()
             except (MarketError, EnclaveError) as error:
-                self._say(order_id, str(error))
-                kind = StepKind.WAIT
+                self._failed(order_id, str(error))
+                return
+            except Exception as error:  # nobody foresaw it: this order waits, the others go on
+                self._failed(order_id, f"unexpected {type(error).__name__}: {error}")
+                return
+            self._went_well(order_id)
             if kind in (StepKind.WAIT, StepKind.FORGET):
                 return
+
+    def _failed(self, order_id: bytes, text: str) -> None:
+        self._say(order_id, text)
+        working = self._working.get(order_id)
+        if working is not None:
+            working.failures += 1
+            pause_s = min(_LONGEST_PAUSE_S, self._settings.poll_s * 2**working.failures)
+            working.retry_at_s = time.monotonic() + pause_s
+
+    def _went_well(self, order_id: bytes) -> None:
+        working = self._working.get(order_id)
+        if working is not None:
+            working.failures = 0
 
     def take_step(self, row: JobRow) -> StepKind:
         """Look at one order and take its next step; PREPARE_CVM is left to the caller.

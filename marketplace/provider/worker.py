@@ -107,7 +107,7 @@ class Worker:
         packet = self._job.packet
         return self._call(
             "admit",
-            domain=self._domain_json(),
+            domain={**self._domain_json(), "chain_id": str(self._tools.chain.domain().chain_id)},
             order_id=hex_of(self._order_id),
             preimage=to_json(self._job.preimage),
             manifests=[held.manifest_bytes.decode() for held in self._job.inputs],
@@ -170,8 +170,7 @@ class Worker:
         self._call("check")
 
     def _checkpoint(self, _: Step) -> None:
-        signed = self._call("check")
-        parting = _parting(signed)
+        parting = _parting(self._call("check"))
         self._fact("integrity", _as_text(parting))
         location = self._publish()
         self._tools.chain.checkpoint(
