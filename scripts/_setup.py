@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["main"]
 
@@ -47,6 +48,15 @@ def say(message: str) -> None:
     print(f"setup: {message}", file=sys.stderr, flush=True)
 
 
+def read_stamp(path: Path) -> dict[str, Any]:
+    """Return what was written down about a part, or nothing where that cannot be read."""
+    try:
+        stamp = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
 @dataclass(frozen=True)
 class Part:
     """One thing to install: sizes are what a fresh machine sees, in MB (1e6 bytes)."""
@@ -67,10 +77,7 @@ class Part:
 
     def is_due(self) -> bool:
         """Whether the folder lacks this part, holds another version of it, or lost a package since."""
-        try:
-            stamp = json.loads(self.stamp.read_text())
-        except (OSError, ValueError):
-            return True
+        stamp = read_stamp(self.stamp)
         same = stamp.get("key") == self.key and stamp.get("root") == str(ROOT)
         return not (same and all((self.where / package).exists() for package in stamp.get("packages", [])))
 
@@ -198,10 +205,7 @@ def python_of(venv: Path) -> str:
 
 def moved(venv: Path) -> bool:
     """Whether the folder was made for another place: its commands then start the wrong Python."""
-    try:
-        stamps = [json.loads(path.read_text()) for path in (venv / ".cloister-setup").iterdir()]
-    except (OSError, ValueError):
-        return False
+    stamps = [read_stamp(path) for path in venv.glob(".cloister-setup/*")]
     return any(stamp.get("root") != str(ROOT) for stamp in stamps)
 
 
