@@ -13,6 +13,8 @@ from typing import Any, Final
 from enclave_runtime.wire.codec import hex_of, to_abi
 from enclave_runtime.wire.cvm import TcbStatus, TeeKind
 from enclave_runtime.wire.hashes import keccak256
+from enclave_runtime.wire.orders import ComputeRef, Holdback, InputRef, OrderTerms, Windows, order_id
+from enclave_runtime.wire.scalars import ZERO32
 from marketplace.chain.artifacts import contract
 from marketplace.chain.deployments import Deployment
 from marketplace.chain.devchain import DEV_CHAIN_IDS
@@ -25,7 +27,7 @@ from marketplace.chain.writer import Sender, Writer
 from marketplace.domain.pricing import Params
 from marketplace.errors import BadInputError
 
-__all__ = ["ROLES", "MarketPlan", "contract_address", "deploy_all"]
+__all__ = ["ROLES", "MarketPlan", "check_deployment", "contract_address", "deploy_all"]
 
 ROLES: Final[dict[str, tuple[int, str, tuple[str, ...]]]] = {
     "revoker": (1, "CvmRegistry", ("revoke",)),
@@ -135,6 +137,63 @@ def deploy_all(
     )
     _set_up(Reader(rpc, deployment), signer, plan, report)
     return deployment
+
+
+def check_deployment(reader: Reader) -> None:
+    """Refuse a deployment file whose contracts are not there, not ours, or not wired to each other.
+
+    Raises:
+        BadInputError: names what was got and expected.
+        ChainError: no usable answer, or an answer that is not the contract's.
+    """
+    node, deployment = reader.node, reader.deployment
+    node.check_chain()
+    sample = _sample_terms(deployment)
+    book, authority, believed, digest, params = node.views(
+        [
+            ("ProviderRegistry", "ORDER_BOOK", ()),
+            ("OrderBook", "AUTHORITY", ()),
+            ("CvmRegistry", "isVerifier", (deployment.certifier_quorum,)),
+            ("OrderBook", "orderId", (to_abi(sample),)),
+            ("OrderBook", "paramsVersion", ()),
+        ]
+    )
+    expected = order_id(deployment.order_domain, sample)
+    checks: list[tuple[str, Any, Any]] = [
+        ("ProviderRegistry's OrderBook", hex_of(book), hex_of(deployment.order_book)),
+        ("OrderBook's authority", hex_of(authority), hex_of(deployment.authority)),
+        ("CvmRegistry believes the quorum", believed, True),
+        ("order id of sample terms", hex_of(digest), hex_of(expected)),
+        ("current params version is set", params > 0, True),
+    ]
+    for name, got, wanted in checks:
+        if got != wanted:
+            raise BadInputError(
+                name, got, wanted, hint="take the deployment file from whoever runs the market"
+            )
+
+
+def _sample_terms(deployment: Deployment) -> OrderTerms:
+    return OrderTerms(
+        client=deployment.token,
+        payer=deployment.token,
+        token=deployment.token,
+        compute=ComputeRef(1, 1, ZERO32),
+        inputs=(InputRef(2, 1, ZERO32, ZERO32),),
+        config_digest=ZERO32,
+        result_key_digest=ZERO32,
+        access_key_digest=ZERO32,
+        runtime_policy_digest=ZERO32,
+        place_before=0,
+        windows=Windows(1, 2, 3, 4, 5, 6, 7),
+        max_units=0,
+        holdback=Holdback(),
+        delivery=0,
+        delivery_digest=ZERO32,
+        max_fee_bps=0,
+        deposit=0,
+        salt=ZERO32,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class Node:
         """
         start = self.deployment.block if from_block is None else from_block
         end = self.head() - self.confirmations if to_block is None else to_block
-        span = MAX_SPAN
+        span = cap = MAX_SPAN
         wanted = {"address": hex_of(self.address(name)), "topics": [_topic(item) for item in topics]}
         while start <= end:
             stop = min(end, start + span - 1)
@@ -154,10 +154,12 @@ class Node:
                 # "Too many results", "range too wide", an answer too large: each node has its own words.
                 if span == 1 or not _may_shrink(error):
                     raise
-                span = max(1, span // 4)
+                span = cap = max(1, span // 2)
                 continue
             yield from _read_logs(found, self.address(name))
-            start, span = stop + 1, min(MAX_SPAN, span * 2)
+            # What was too much stays out of reach for a while; a sparse stretch lets it grow again.
+            cap = min(MAX_SPAN, cap + cap // 16 + 1)
+            start, span = stop + 1, min(cap, span * 2)
 
 
 def _may_shrink(error: Exception) -> bool:

@@ -92,6 +92,8 @@ class Rpc:
         Raises:
             UnreachableError: no usable answer.
         """
+        if not calls:
+            return []
         bodies = [
             {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
             for number, (method, params) in enumerate(calls)

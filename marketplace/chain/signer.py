@@ -29,6 +29,8 @@ __all__ = [
 
 MAX_KEYSTORE_BYTES: Final = 64 << 10
 MAX_PASSPHRASE_BYTES: Final = 4096
+SCRYPT_N: Final = 1 << 18
+"""What wallets use: about a second and 256 MB to open a keystore."""
 
 
 class Signer:
@@ -102,9 +104,11 @@ class Signer:
         """Return the EIP-712 signature over `struct` under `domain`."""
         return self.sign_digest(typed_digest(domain, struct))
 
-    def write_keystore(self, path: Path, passphrase: str) -> None:
+    def write_keystore(self, path: Path, passphrase: str, *, scrypt_n: int = SCRYPT_N) -> None:
         """Write the key, encrypted, to a new file that only its owner reads.
 
+        Args:
+            scrypt_n: work to open it, a power of two; less than the default is for development chains.
         Raises:
             BadInputError: the file exists, or the passphrase is empty.
         """
@@ -112,7 +116,7 @@ class Signer:
 
         if not passphrase:
             raise BadInputError("passphrase", "an empty one", "at least one character")
-        record = Account.encrypt(self._key.secret, passphrase)
+        record = Account.encrypt(self._key.secret, passphrase, kdf="scrypt", iterations=scrypt_n)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         try:
             descriptor = os.open(path, flags, 0o600)
@@ -124,14 +128,16 @@ class Signer:
             json.dump(record, file)
 
 
-def create_keystore(path: Path, passphrase: str) -> Signer:
+def create_keystore(path: Path, passphrase: str, *, scrypt_n: int = SCRYPT_N) -> Signer:
     """Return a fresh signer whose key was written, encrypted, to the new file `path`.
 
+    Args:
+        scrypt_n: as `Signer.write_keystore` has it.
     Raises:
         BadInputError: the file exists, or the passphrase is empty.
     """
     signer = Signer.generate()
-    signer.write_keystore(path, passphrase)
+    signer.write_keystore(path, passphrase, scrypt_n=scrypt_n)
     return signer
 
 
