@@ -25,7 +25,7 @@ from marketplace.sdk.verify import Held, TrustAnchor, Verdict, verify_order
 if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
 
-__all__ = ["collect", "export", "verify", "verify_export"]
+__all__ = ["Verdict", "collect", "export", "verify", "verify_export"]
 
 
 def collect(session: Session, order: bytes) -> tuple[OrderBundle, ChainFacts]:

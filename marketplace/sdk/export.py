@@ -16,6 +16,7 @@ from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collate
 from enclave_runtime.wire.canonical import dump, parse_object
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of
 from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError, NotFoundError
 from marketplace.sdk.bundle import MAX_BUNDLE_BYTES, OrderBundle
 from marketplace.sdk.chain_facts import ChainFacts
@@ -64,6 +65,25 @@ class Export:
         aside = path.with_name(f".{path.name}.new")
         aside.write_bytes(self.to_bytes())
         aside.replace(path)
+
+    def own_digests(self, sources: Mapping[int, Path]) -> dict[int, bytes]:
+        """Return input index -> content digest of the reader's own copies; engines only, whose salt is bare.
+
+        Raises:
+            BadInputError: no such input, or one whose digest only its owner can make.
+        """
+        from marketplace.sdk.author import digest
+
+        found = {}
+        for index, path in sources.items():
+            if not 0 <= index < len(self.bundle.manifests):
+                raise BadInputError("source", f"input {index}", f"one of {len(self.bundle.manifests)} inputs")
+            manifest = self.bundle.manifests[index]
+            if manifest.kind is not OfferKind.ENGINE:
+                got = f"input {index}, a {manifest.kind.name.lower()}"
+                raise BadInputError("source", got, "an engine: other digests are salted by their owner")
+            found[index] = digest(path, manifest.kind, segment_bytes=manifest.sealed.segment_bytes)
+        return found
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Export:

@@ -177,31 +177,12 @@ class Session:
         Raises:
             NotFoundError, BadInputError: no key, readable by others, or a passphrase that does not open it.
         """
-        from marketplace.chain.signer import Signer
-        from marketplace.service.keyfiles import read_secret
+        return self._signer_in(self.profile.key)
 
-        data = read_secret(self.profile.key)
-        if data.lstrip().startswith(b"{"):
-            return Signer.from_keystore(self.profile.key, self._passphrase)
-        try:
-            secret = bytes.fromhex(data.decode("ascii").strip().removeprefix("0x"))
-        except ValueError:
-            raise BadInputError(
-                f"key file {self.profile.key}", "something else", "64 hex digits or a keystore"
-            ) from None
-        return Signer.from_key(secret)
-
-    @property
+    @cached_property
     def address(self) -> bytes:
         """The wallet's address, 20 bytes; an encrypted keystore tells it without its passphrase."""
-        from marketplace.chain.signer import keystore_address
-
-        if "signer" not in self.__dict__ and self.profile.key.suffix == ".json":
-            try:
-                return keystore_address(self.profile.key)
-            except BadInputError:
-                pass
-        return self.signer.address
+        return self._address_in(self.profile.key)
 
     @cached_property
     def writer(self) -> Writer:
@@ -246,13 +227,10 @@ class Session:
         Raises:
             BadInputError: no grant key in the profile, or one that is encrypted without an address.
         """
-        from enclave_runtime.wire.signatures import address_of
-        from marketplace.service.keyfiles import load_signing_key
-
         path = self.profile.owner.grant_key
         if path is None:
             raise BadInputError("owner: grant_key", "nothing", "the path of a key in the profile")
-        return address_of(load_signing_key(path, self.profile.passphrase))
+        return self._address_in(path)
 
     def anchor(self, evidence: Evidence | None = None, *, now: int = 0) -> TrustAnchor:
         """Return what this party believes: root set, policy, collateral; nothing comes from what is checked.
@@ -266,6 +244,28 @@ class Session:
         from marketplace.sdk.trust import anchor_of
 
         return anchor_of(self.profile.trust, evidence, now=now)
+
+    def _signer_in(self, path: Path) -> Signer:
+        from marketplace.chain.signer import Signer
+        from marketplace.service.keyfiles import read_secret
+
+        data = read_secret(path)
+        if data.lstrip().startswith(b"{"):
+            return Signer.from_keystore(path, self._passphrase)
+        try:
+            secret = bytes.fromhex(data.decode("ascii").strip().removeprefix("0x"))
+        except ValueError:
+            expected = "64 hex digits, or an Ethereum keystore"
+            raise BadInputError(f"key file {path}", "something else", expected) from None
+        return Signer.from_key(secret)
+
+    def _address_in(self, path: Path) -> bytes:
+        from marketplace.chain.signer import keystore_address
+        from marketplace.service.keyfiles import read_secret
+
+        if read_secret(path).lstrip().startswith(b"{"):
+            return keystore_address(path)
+        return self._signer_in(path).address
 
     @cached_property
     def _passphrase(self) -> str:

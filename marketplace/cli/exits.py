@@ -1,0 +1,121 @@
+"""Exit codes, the form of errors, and the door through which every command leaves.
+
+error: <what>
+  got:        ...
+  expected:   ...
+  what to do: ...
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Final
+
+import typer
+
+from enclave_runtime.wire.errors import EnclaveError, RefusedError
+from marketplace.errors import BadInputError, MarketError, NotFoundError, WaitTimeoutError
+
+__all__ = ["ExitCode", "NotConfirmedError", "guarded"]
+
+_INTERRUPTED: Final = 130
+_DEBUG: Final = "CLOISTER_DEBUG"
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status says."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USE = 2
+    NOT_FOUND = 3
+    TIMED_OUT = 4
+    NOT_VERIFIED = 5
+
+
+class NotConfirmedError(MarketError):
+    """A person, or nobody, was asked before money moved, and did not agree."""
+
+
+def guarded(run: Callable[[], object], *, as_json: bool) -> int:
+    """Return the exit status of `run`; every error becomes words on standard error, and JSON on request."""
+    try:
+        code = run()
+        return code if isinstance(code, int) else ExitCode.DONE
+    except typer.Exit as left:
+        return left.exit_code
+    except typer.Abort:
+        return _report("not confirmed", as_json=as_json, code=ExitCode.FAILED)
+    except typer.TyperException as wrong:
+        return _report_use(wrong, as_json=as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough of it; do not fail again while Python closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    except (MarketError, EnclaveError, OSError) as error:
+        return _report_known(error, as_json=as_json)
+    except Exception as error:
+        if os.environ.get(_DEBUG):
+            traceback.print_exc()
+        what = f"unexpected {type(error).__name__}"
+        return _report(what, todo=f"run it again with {_DEBUG}=1 and report what it prints", as_json=as_json)
+
+
+def _report_known(error: Exception, *, as_json: bool) -> int:
+    code = _code_of(error)
+    hint = str(getattr(error, "hint", ""))
+    if isinstance(error, RefusedError):
+        return _report(error.step, error.got, error.expected, hint, as_json=as_json, code=code)
+    if isinstance(error, BadInputError):
+        return _report(error.name, error.got, error.expected, hint, as_json=as_json, code=code)
+    return _report(str(error), todo=hint, as_json=as_json, code=code)
+
+
+def _report_use(wrong: typer.TyperException, *, as_json: bool) -> int:
+    context = getattr(wrong, "ctx", None)
+    path = getattr(context, "command_path", "cloister")
+    message = str(getattr(wrong, "message", wrong)) or str(wrong)
+    format_message = getattr(wrong, "format_message", None)
+    if callable(format_message):
+        message = str(format_message())
+    if message.startswith("Usage:"):  # a group without a command: its help is the answer
+        sys.stderr.write(message + "\n")
+        return ExitCode.WRONG_USE
+    return _report(message, todo=f"see `{path} --help`", as_json=as_json, code=ExitCode.WRONG_USE)
+
+
+def _code_of(error: Exception) -> ExitCode:
+    if isinstance(error, NotFoundError):
+        return ExitCode.NOT_FOUND
+    if isinstance(error, WaitTimeoutError):
+        return ExitCode.TIMED_OUT
+    if isinstance(error, BadInputError):
+        return ExitCode.WRONG_USE
+    return ExitCode.FAILED
+
+
+def _report(
+    what: str,
+    got: str = "",
+    expected: str = "",
+    todo: str = "",
+    *,
+    as_json: bool,
+    code: ExitCode = ExitCode.FAILED,
+) -> int:
+    lines = [f"error: {what}"]
+    for name, value in (("got", got), ("expected", expected), ("what to do", todo)):
+        lines += [f"  {name + ':':<11} {value}"] if value else []
+    sys.stderr.write("\n".join(lines) + "\n")
+    if as_json:
+        members = {"what": what, "got": got, "expected": expected, "todo": todo}
+        sys.stdout.write(json.dumps({"error": members, "exit_code": int(code)}, sort_keys=True) + "\n")
+    return code

@@ -1,0 +1,223 @@
+"""`cloister order`: know the cost, place, watch, end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marketplace.cli import results
+from marketplace.cli.options import AsJson, OrderId, Yes, parse_order, session_of
+from marketplace.cli.output import confirm, emit, moment, note, table
+
+if TYPE_CHECKING:
+    from marketplace.sdk.profile import Session
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Know the cost, place, watch, end, open the result, claim.", no_args_is_help=True)
+app.command("result")(results.result)
+app.command("payouts")(results.payouts)
+app.command("withdraw")(results.withdraw)
+
+Compute = Annotated[int, typer.Option("--compute", metavar="OFFER", help="The provider's compute offer.")]
+Inputs = Annotated[
+    list[int],
+    typer.Option("--input", metavar="OFFER", help="The engine first, then models and datasets; repeat."),
+]
+Seconds = Annotated[int, typer.Option("--max-seconds", min=1, help="The longest run that you pay for.")]
+
+
+@app.command()
+def quote(
+    context: typer.Context,
+    compute: Compute,
+    inputs: Inputs,
+    max_seconds: Seconds = 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an order costs at most and at least; nothing is sent."""
+    from marketplace.cli.words import quote_json, quote_lines
+    from marketplace.sdk import client
+    from marketplace.sdk.client import OrderRequest
+
+    session = session_of(context)
+    quoted = client.quote(session, OrderRequest(compute, inputs, b"", max_seconds))
+    info = session.token(quoted.token).info()
+    emit(as_json, quote_json(quoted, info), quote_lines(quoted, info))
+
+
+@app.command()
+def place(
+    context: typer.Context,
+    compute: Compute,
+    inputs: Inputs,
+    config: Annotated[
+        Path, typer.Option("--config", metavar="FILE", help="What the engine reads; not secret.")
+    ],
+    max_seconds: Seconds = 3600,
+    deposit: Annotated[
+        str, typer.Option("--deposit", metavar="AMOUNT", help="In whole tokens; default: what is required.")
+    ] = "",
+    max_fee_bps: Annotated[
+        int | None, typer.Option("--max-fee-bps", help="Highest protocol fee; default: the one in force.")
+    ] = None,
+    windows: Annotated[
+        list[str],
+        typer.Option(
+            "--window", metavar="NAME=SECONDS", help="A deadline, such as accept-within=600; repeat."
+        ),
+    ] = [],  # noqa: B006 - typer copies defaults
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show cost, id and terms; send nothing.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the order has ended.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 3600,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the cost, ask, then place the order with its deposit in one transaction (ERC-20 permit)."""
+    from marketplace.cli.placing import place_order, request_of
+
+    session = session_of(context)
+    request = request_of(
+        session,
+        compute,
+        inputs,
+        config,
+        max_seconds,
+        deposit=deposit,
+        max_fee_bps=max_fee_bps,
+        windows=windows,
+    )
+    placed = place_order(session, request, dry_run=dry_run, yes=yes, as_json=as_json)
+    if placed is not None and wait:
+        _wait(session, placed, timeout, as_json)
+
+
+@app.command("list")
+def list_orders(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the orders that this wallet placed."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.sdk import client
+
+    records = client.list_orders(session_of(context))
+    rows = [["order", "state", "phase", "since"]]
+    rows += [[hex_of(one.order_id), one.state.name, one.phase.name, moment(one.since)] for one in records]
+    value = [
+        {
+            "order_id": hex_of(one.order_id),
+            "state": one.state.name,
+            "phase": one.phase.name,
+            "since": one.since,
+        }
+        for one in records
+    ]
+    emit(as_json, {"orders": value}, table(rows))
+
+
+@app.command()
+def show(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
+    """Show everything that the chain says of an order."""
+    from marketplace.cli.words import status_json, status_lines
+    from marketplace.sdk import client
+
+    session = session_of(context)
+    status = client.find(session, parse_order(session, order))
+    info = session.token(status.terms.token).info()
+    emit(as_json, status_json(status, info), status_lines(status, info))
+
+
+@app.command()
+def why(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
+    """Say why an order is where it is, what may happen next, and by when."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.cli.words import deadline_json
+    from marketplace.sdk import client
+
+    session = session_of(context)
+    identity = parse_order(session, order)
+    said = client.why(session, identity)
+    lines = [said.headline, said.money, *(f"- {step}" for step in said.next_steps)]
+    if said.deadline is not None:
+        over = f", {said.overdue_s} s ago" if said.overdue_s else ""
+        lines.append(
+            f"deadline {said.deadline.name}: {moment(said.deadline.at)}{over}, then: {said.deadline.then}"
+        )
+    value: dict[str, object] = {
+        "order_id": hex_of(identity),
+        "state": said.state.name,
+        "headline": said.headline,
+        "money": said.money,
+        "next_steps": list(said.next_steps),
+        "deadline": deadline_json(said.deadline),
+        "overdue_s": said.overdue_s,
+    }
+    emit(as_json, value, lines)
+
+
+@app.command()
+def wait(
+    context: typer.Context,
+    order: OrderId,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until an order has ended; exit code 4 if it has not in time."""
+    session = session_of(context)
+    _wait(session, parse_order(session, order), timeout, as_json)
+
+
+@app.command()
+def cancel(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
+    """Take back an order that nobody accepted; the whole deposit is yours again."""
+    from marketplace.sdk import client
+
+    session = session_of(context)
+    identity = parse_order(session, order)
+    _ended(
+        as_json, identity, client.cancel(session, identity), "cancelled; claim with `cloister order withdraw`"
+    )
+
+
+@app.command()
+def stop(context: typer.Context, order: OrderId, yes: Yes = False, as_json: AsJson = False) -> None:
+    """End a running order and pay the time until now; no result can be opened afterwards."""
+    from marketplace.sdk import client
+
+    session = session_of(context)
+    identity = parse_order(session, order)
+    confirm("stop the order, pay the time until now, and get no result?", yes=yes)
+    _ended(as_json, identity, client.stop(session, identity), "stopped; claim with `cloister order withdraw`")
+
+
+@app.command()
+def expire(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
+    """Do what an order's deadline allows by now: cancel or expire it. Anybody may."""
+    from marketplace.sdk import client
+
+    session = session_of(context)
+    identity = parse_order(session, order)
+    tx = client.expire(session, identity)
+    _ended(as_json, identity, tx, "ended" if tx else "nothing is due yet; see `cloister order why`")
+
+
+def _wait(session: Session, order: bytes, timeout: float, as_json: bool) -> None:
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.sdk import client
+
+    record = client.wait(session, order, timeout, note)
+    value: dict[str, object] = {
+        "order_id": hex_of(order),
+        "state": record.state.name,
+        "phase": record.phase.name,
+        "seconds_used": record.seconds_used,
+    }
+    emit(as_json, value, [f"order {hex_of(order)} is {record.state.name}, {record.seconds_used} s billed"])
+
+
+def _ended(as_json: bool, order: bytes, tx: str, words: str) -> None:
+    from enclave_runtime.wire.codec import hex_of
+
+    emit(as_json, {"order_id": hex_of(order), "tx": tx}, [words + (f", sent {tx}" if tx else "")])
