@@ -97,7 +97,7 @@ class Providers:
 
 
 class Operators:
-    """The agent's view of the chain and its hot key: satisfies `marketplace.provider.ports.AgentChain`."""
+    """The agent's view of the chain and its hot key; `marketplace.sdk.agent_chain` fits it to the agent."""
 
     def __init__(self, reader: Reader, writer: Writer) -> None:
         """Take a view, and the operator's key."""

@@ -6,9 +6,7 @@ asked of a second node. URLs may carry an access token: messages name the host o
 
 from __future__ import annotations
 
-import base64
 import json
-import random
 import threading
 import time
 from collections.abc import Sequence
@@ -50,6 +48,8 @@ class Rpc:
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._headers = {"content-type": "application/json"}
         if parts.username is not None:
+            import base64
+
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         self._timeout_s, self._retries, self._limit = timeout_s, retries, max_response_bytes
@@ -113,6 +113,8 @@ class Rpc:
             self._local.connection = None
 
     def _post(self, body: bytes) -> Any:
+        import random
+
         why = "no answer"
         for attempt in range(self._retries + 1):
             if attempt:
