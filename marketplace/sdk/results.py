@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enclave_runtime.sealed.buffers import Progress
-from enclave_runtime.sealed.commitment import describe_stream
-from enclave_runtime.sealed.header import HEADER_BYTES
+from enclave_runtime.sealed.header import SealedInfo
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.sealed.wrap import PrivateKey, open_with
 from enclave_runtime.wire.codec import hex_of
-from enclave_runtime.wire.errors import RefusedError
+from enclave_runtime.wire.errors import RefusedError, WireError
 from enclave_runtime.wire.orders import ReportSummary
 from enclave_runtime.wire.report import OrderReport, ResultLine, result_key_info
 from marketplace.domain.order_state import OrderState
@@ -30,7 +30,7 @@ from marketplace.storage.base import StorageError
 if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
 
-__all__ = ["SealedResult", "find_result", "open_result", "read_part", "sealed_result"]
+__all__ = ["SealedResult", "find_result", "open_result", "sealed_result"]
 
 _WITH_RESULT = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
@@ -96,13 +96,7 @@ def open_result(session: Session, order: bytes, folder: Path, progress: Progress
     opened = open_with(PrivateKey(secret), sealed.key_envelope, info)
     key, salt = opened[:32], opened[32:]
     uri = find_result(session, sealed)
-    described = describe_stream(
-        read_part(session, uri, 0, HEADER_BYTES),
-        key,
-        content_digest=sealed.line.content_digest,
-        ciphertext_digest=sealed.line.ciphertext_digest,
-    )
-    open_to_folder(session.store, uri, described, key, salt, folder, progress=progress)
+    open_to_folder(session.store, uri, _info(sealed.line), key, salt, folder, progress=progress)
     return sorted(
         os.path.relpath(os.path.join(where, name), folder)
         for where, _, names in os.walk(folder)
@@ -132,9 +126,24 @@ def find_result(session: Session, sealed: SealedResult) -> str:
     )
 
 
-def read_part(session: Session, uri: str, offset: int, length: int) -> bytes:
-    """Return a part of a blob."""
-    return b"".join(session.store.open(uri, offset=offset, length=length))
+def _info(line: ResultLine) -> SealedInfo:
+    """Return what the CVM signed about the stream, as an unsealer takes it.
+
+    Raises:
+        WireError: values that no stream has.
+    """
+    try:
+        algorithm = Algorithm(line.algorithm)
+    except ValueError as error:
+        raise WireError(f"result: got the algorithm {line.algorithm[:40]!r}") from error
+    return SealedInfo(
+        algorithm,
+        line.segment_bytes,
+        line.plaintext_bytes,
+        line.content_digest,
+        line.ciphertext_digest,
+        line.key_commitment,
+    )
 
 
 def _same(step: str, got: bytes, expected: bytes) -> None:
