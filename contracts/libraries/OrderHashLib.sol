@@ -3,17 +3,7 @@ pragma solidity 0.8.37;
 
 import {CvmCertificate, CvmKeys, Possession} from "../types/Certificates.sol";
 import {OfferTerms, Payee, Price} from "../types/Offers.sol";
-import {
-    ComputeRef,
-    Holdback,
-    InputRef,
-    OrderStart,
-    OrderTerms,
-    ReportSummary,
-    RuntimePolicy,
-    Stop,
-    Windows
-} from "../types/Orders.sol";
+import {InputRef, OrderStart, OrderTerms, ReportSummary, RuntimePolicy, Stop} from "../types/Orders.sol";
 
 /// @title Every EIP-712 type of the protocol and its struct hash (docs/protocol.md section 2).
 /// @notice The Python twin is `enclave_runtime.wire`; both are held together by tests/conformance.

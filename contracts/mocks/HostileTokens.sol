@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// A gallery: each is a few lines, and they are read side by side.
+// solhint-disable one-contract-per-file
 pragma solidity 0.8.37;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
@@ -48,6 +50,8 @@ contract FalseToken is MintableToken {
 
 /// @title Refuses single receivers, as tokens with a blacklist do.
 contract BlacklistToken is MintableToken {
+    error Refused(address account);
+
     mapping(address account => bool) public refused;
 
     function refuse(address account, bool value) external {
@@ -55,7 +59,7 @@ contract BlacklistToken is MintableToken {
     }
 
     function _update(address from, address to, uint256 value) internal override {
-        require(!refused[to], "refused");
+        if (refused[to]) revert Refused(to);
         super._update(from, to, value);
     }
 }
@@ -103,6 +107,7 @@ contract ReentrantToken is MintableToken {
         super._update(from, to, value);
         if (_target == address(0)) return;
         ++tried;
+        // solhint-disable-next-line avoid-low-level-calls
         (bool ok,) = _target.call(_data);
         if (ok) ++succeeded;
     }

@@ -93,7 +93,7 @@ contract HostileTokensTest is Market {
         vm.warp(T0 + 5401);
         _expire(pre);
         assertState(pre, OrderState.EXPIRED);
-        vm.expectRevert("refused");
+        vm.expectRevert(abi.encodeWithSelector(BlacklistToken.Refused.selector, client));
         book.claim(pre, type(uint256).max);
         book.claim(pre, type(uint256).max - 1);
         assertEq(bad.balanceOf(engineOwner), 1_000_003 - uint256(1_000_003) * 250 / 10_000);
