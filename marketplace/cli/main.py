@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> object:
     """Run the command, or show the help that a path of command names ends in.
 
-    Options of the root would be read first, for which typer loads as much again as itself: help need not wait.
+    Reading the root's options would come first, and makes typer load as much again: help need not wait.
     """
     from typer.main import get_command
 

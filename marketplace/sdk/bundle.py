@@ -22,6 +22,7 @@ __all__ = ["MAX_BUNDLE_BYTES", "Certified", "OrderBundle", "Signed"]
 
 MAX_BUNDLE_BYTES = 2 << 20
 _MAX_CERTIFIERS = 16
+_MAX_URI_CHARS = 2048
 _MEMBERS = frozenset(
     {"version", "order_id", "preimage", "packet", "manifests", "certified", "integrity", "report"}
     | {"wiped", "start_signature", "result", "key_envelope"}
@@ -110,12 +111,15 @@ class OrderBundle:
             preimage=from_json(OrderPreimage, value["preimage"]),
             packet=OrderPacket.from_bytes(dump(value["packet"])),
             manifests=tuple(Manifest.from_bytes(dump(one)) for one in _list(value["manifests"], 16)),
-            certified=tuple(_certified(one) for one in _list(value["certified"] or [], _MAX_CERTIFIERS)),
+            certified=tuple(
+                _certified(one)
+                for one in _list([] if value["certified"] is None else value["certified"], _MAX_CERTIFIERS)
+            ),
             integrity=_signed(value["integrity"]),
             report=_signed(value["report"]),
             wiped=None if value["wiped"] is None else Envelope.from_bytes(dump(value["wiped"])),
             start_signature=_maybe_hex(value["start_signature"]),
-            result=None if value["result"] is None else str(value["result"]),
+            result=_maybe_text(value["result"]),
             key_envelope=_maybe_hex(value["key_envelope"]),
         )
 
@@ -149,6 +153,12 @@ def _signed(value: Json) -> Signed | None:
 def _object(value: Json, names: set[str]) -> JsonObject:
     if not isinstance(value, dict) or set(value) != names:
         raise WireError(f"order bundle: got something else than an object of {sorted(names)}")
+    return value
+
+
+def _maybe_text(value: Json) -> str | None:
+    if value is not None and (not isinstance(value, str) or len(value) > _MAX_URI_CHARS):
+        raise WireError("order bundle: got something else than a location")
     return value
 
 

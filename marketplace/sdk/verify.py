@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from enclave_runtime.attestation.model import VerifiedEvidence
 from enclave_runtime.wire.eip712 import typed_digest
-from enclave_runtime.wire.errors import EnclaveError, RefusedError
+from enclave_runtime.wire.errors import EnclaveError, RefusedError, WireError
 from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.orders import (
     OrderStart,
@@ -106,7 +106,7 @@ class _Argument:
         start = typed_digest(
             self._domain, OrderStart(chain.order_id, chain.cvm_id, inputs_root(chain.terms.inputs))
         )
-        same("keys.start", recover_signer(start, self._bundle.start_signature or b""), chain.cvm.signer)
+        same("keys.start", _signer("keys.start", start, self._bundle.start_signature), chain.cvm.signer)
         for signed in (self._bundle.integrity, self._report()):
             if signed is not None:
                 self._check_signed(signed, spki)
@@ -224,9 +224,17 @@ class _Argument:
 
     def _check_signed(self, signed: Signed, spki: bytes) -> None:
         digest = typed_digest(self._domain, signed.summary)
-        same("keys.summary", recover_signer(digest, signed.signature), self._chain.cvm.signer)
+        same("keys.summary", _signer("keys.summary", digest, signed.signature), self._chain.cvm.signer)
         same("keys.summary-order", signed.summary.order_id, self._chain.order_id)
         same("keys.summary-cvm", signed.summary.cvm_id, self._chain.cvm_id)
         same("keys.statement-digest", signed.envelope.digest, signed.summary.statement_digest)
         if not signed.envelope.verify(spki):
             raise RefusedError("keys.statement", "a signature that does not verify", "the statement key's")
+
+
+def _signer(step: str, digest: bytes, signature: bytes | None) -> bytes:
+    """Return who signed `digest`, or refuse at `step` what is no signature."""
+    try:
+        return recover_signer(digest, signature or b"")
+    except WireError as error:
+        raise RefusedError(step, "none" if signature is None else error, "a signature of the CVM") from None
