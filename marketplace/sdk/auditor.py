@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enclave_runtime.wire.errors import RefusedError
+from enclave_runtime.wire.errors import EnclaveError
 from enclave_runtime.wire.offers import OfferKind
 from enclave_runtime.wire.scalars import ZERO32
 from marketplace.errors import BadInputError, MarketError
@@ -100,5 +100,6 @@ def _result_digest(session: Session, bundle: OrderBundle) -> bytes | None:
         return None
     try:
         return stream_digest(session.store, bundle.result)
-    except (MarketError, RefusedError):
+    except (MarketError, EnclaveError):
+        # Step 9 then fails and says that there is none: what cannot be read proves nothing.
         return None

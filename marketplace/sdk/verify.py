@@ -99,7 +99,7 @@ class _Argument:
     def keys(self) -> str:
         chain = self._chain
         for one in self._bundle.certified:
-            same("keys.cvm", one.bundle.keys.cvm_id(), chain.cvm_id)
+            same("keys.cvm", one.bundle.keys.cvm_id, chain.cvm_id)
             same("keys.signer", one.bundle.keys.signer, chain.cvm.signer)
             same("keys.operator", one.bundle.operator, chain.cvm.operator)
         spki = self._statement_spki()
@@ -219,7 +219,7 @@ class _Argument:
         if not self._bundle.certified:
             raise RefusedError("keys.evidence", "no evidence in the bundle", "at least one certified bundle")
         keys = self._bundle.certified[0].bundle.keys
-        same("keys.cvm", keys.cvm_id(), self._chain.cvm_id)
+        same("keys.cvm", keys.cvm_id, self._chain.cvm_id)
         return keys.statement
 
     def _check_signed(self, signed: Signed, spki: bytes) -> None:
