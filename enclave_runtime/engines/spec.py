@@ -108,6 +108,7 @@ def bwrap_arguments(spec: SandboxSpec, limits: SandboxLimits, *, mount_proc: boo
     args += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     for name, value in environment(spec.threads).items():
         args += ["--setenv", name, value]
+    args += ["--size", str(limits.tmp_bytes), "--tmpfs", _TMP]  # first: a runtime root may lie under it
     args += _system(spec.runtime_roots)
     args += ["--dev", "/dev", "--size", str(limits.tmp_bytes), "--tmpfs", _SHM, "--remount-ro", "/dev"]
     if mount_proc:
@@ -116,7 +117,6 @@ def bwrap_arguments(spec: SandboxSpec, limits: SandboxLimits, *, mount_proc: boo
     else:
         for name in ("cpuinfo", "meminfo"):
             args += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
-    args += ["--size", str(limits.tmp_bytes), "--tmpfs", _TMP]
     args += ["--size", str(limits.output_bytes), "--tmpfs", "/output"]
     args += ["--ro-bind", str(spec.engine_dir), "/engine", "--dir", "/inputs"]
     for index, path in enumerate(spec.inputs):

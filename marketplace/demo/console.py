@@ -1,4 +1,4 @@
-"""What the demo prints: one line a step with its seconds, readable without colours; silent with --json."""
+"""What the demo prints: one line a step with its seconds, readable without colours; on stderr with --json."""
 
 from __future__ import annotations
 
@@ -13,34 +13,29 @@ __all__ = ["Console"]
 class Console:
     """Prints steps and remembers how long each took."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._out = sys.stderr if quiet else sys.stdout
-        self._quiet = quiet
+    def __init__(self, *, json_on_stdout: bool = False) -> None:
+        self._out = sys.stderr if json_on_stdout else sys.stdout
         self.steps: dict[str, float] = {}
 
     def title(self, text: str) -> None:
         """Print a heading."""
-        self._print(f"\n{text}\n{'-' * len(text)}")
+        self.line(f"\n{text}\n{'-' * len(text)}")
 
     def line(self, text: str = "") -> None:
         """Print one line."""
-        self._print(text)
+        self._out.write(text + "\n")
+        self._out.flush()
 
     def detail(self, text: str) -> None:
         """Print an indented line."""
-        self._print(f"      {text}")
+        self.line(f"      {text}")
 
     @contextmanager
     def step(self, name: str, text: str) -> Iterator[None]:
         """Time a step and say what it did; `name` is its key in the JSON output."""
         started = time.perf_counter()
-        self._print(f"  ... {text}")
+        self.line(f"  ... {text}")
         yield
         seconds = time.perf_counter() - started
         self.steps[name] = round(self.steps.get(name, 0.0) + seconds, 3)
-        self._print(f"  ok  {text} ({seconds:.1f} s)")
-
-    def _print(self, text: str) -> None:
-        if not self._quiet:
-            self._out.write(text + "\n")
-            self._out.flush()
+        self.line(f"  ok  {text} ({seconds:.1f} s)")

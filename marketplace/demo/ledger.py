@@ -64,7 +64,7 @@ class Ledger:
 
     def _claim(self, preimage: OrderPreimage) -> None:
         session = self._world.homes["provider"].session
-        Anyone(session.reader, session.market.writer).claim(preimage)
+        Anyone(session.reader, session.writer).claim(preimage)
 
     def _differences(self, expected: Counter[bytes], slashed: int) -> list[str]:
         after, found = self._read(), []

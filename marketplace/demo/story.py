@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -20,8 +20,8 @@ from typing import Final
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.offers import OfferKind, Payee
 from enclave_runtime.wire.orders import Phase
+from marketplace.chain.reader import Reader
 from marketplace.demo.console import Console
-from marketplace.demo.homes import Home
 from marketplace.demo.processes import Child
 from marketplace.demo.scenario import (
     COMPUTE_PRICE,
@@ -40,10 +40,11 @@ from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.errors import MarketError
 from marketplace.provider.journal import Journal
-from marketplace.sdk import auditor, author, client, provider
+from marketplace.sdk import auditor, author, client, ordering, provider
 from marketplace.sdk.author import Published
-from marketplace.sdk.client import OrderRequest, PlacedOrder
+from marketplace.sdk.ordering import OrderRequest, PlacedOrder
 from marketplace.sdk.profile import Profile
+from marketplace.sdk.verdict import Verdict
 
 __all__ = ["Published3", "Story"]
 
@@ -66,6 +67,7 @@ class Story:
         self.world = world
         self.console = console
         self.data = world.folder / "plain"
+        self.data_names: list[str] = []
         self.compute = 0
         self.agent: Child | None = None
 
@@ -75,7 +77,8 @@ class Story:
         module = _load(EXAMPLE / "prepare.py")
         rows = module.prepare(self.data)
         self.console.detail(f"rows: {', '.join(f'{name} {count}' for name, count in rows.items())}")
-        folders = sorted(path for path in self.data.iterdir() if path.is_dir())
+        self.data_names = sorted(rows)
+        folders = self.dataset_folders()
         engine = self.publish_engine(EXAMPLE / "engine")
         compared = author.digest(EXAMPLE / "engine", OfferKind.ENGINE)
         if compared != engine.content_digest:
@@ -168,20 +171,26 @@ class Story:
         config = (EXAMPLE / "config.json").read_bytes()
         inputs = (offers.engine.offer, offers.dataset_a.offer, offers.dataset_b.offer)
         wanted = OrderRequest(self.compute, inputs, config, MAX_SECONDS, windows=windows())
-        from dataclasses import replace
-
         return replace(wanted, **changes)  # type: ignore[arg-type]  # names are OrderRequest's own
 
     def place(self, request: OrderRequest) -> PlacedOrder:
         """Show the cost, then place in one transaction with a permit."""
         session = self.world.homes["centre"].session
-        quoted = client.quote(session, request)
+        quoted = ordering.quote(session, request)
         for line in quoted.lines:
             self.console.detail(f"{line.role:<8} offer {line.offer}: at most {_tokens(line.most)}")
         self.console.detail(
             f"deposit {_tokens(quoted.deposit)}, of which is surely owed {_tokens(quoted.least)}"
         )
-        return client.place(session, request, entropy=os.urandom)
+        return ordering.place(session, request, entropy=os.urandom)
+
+    def reader(self) -> Reader:
+        """Return a view of the chain."""
+        return self.world.homes["centre"].session.reader
+
+    def dataset_folders(self) -> list[Path]:
+        """Return the hospitals' plain folders, in the order of the inputs."""
+        return [self.data / name for name in self.data_names]
 
     def record(self, order: bytes) -> OrderRecord:
         """Return the order as the chain has it now."""
@@ -230,7 +239,7 @@ class Story:
         paid = client.withdraw(session, order, everybody=True)
         return [(names.get(receiver, hex_of(receiver)), amount) for _, receiver, amount in paid]
 
-    def verify(self, order: bytes) -> auditor.Verdict:
+    def verify(self, order: bytes) -> Verdict:
         """Verify the order as an auditor who holds the engine's source."""
         session = self.world.homes["hospital-a"].session
         return auditor.verify(session, order, {0: EXAMPLE / "engine"})
@@ -263,9 +272,3 @@ def _short(data: bytes) -> str:
 
 def _tokens(units: int) -> str:
     return f"{units / TOKEN:.6f}"
-
-
-def balances(world: World, token_of: Callable[[bytes], int]) -> dict[str, int]:
-    """Return every party's token balance by title."""
-    homes: dict[str, Home] = world.homes
-    return {home.party.title: token_of(home.address) for home in homes.values()}

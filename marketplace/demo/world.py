@@ -6,6 +6,7 @@ Everything lies in one folder and listens on free ports of the loopback address;
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ from marketplace.demo.settings import Accept, broker_settings, certifier_setting
 from marketplace.sdk.author import digest
 from marketplace.sdk.profile import Profile
 
-__all__ = ["CERTIFIERS", "World"]
+__all__ = ["CERTIFIERS", "World", "platform_argv"]
 
 CERTIFIERS: Final = ("certifier-1", "certifier-2")
 _READY_S: Final = 30.0
@@ -60,13 +61,15 @@ class World:
             more_engines: folders of further engines that the hospitals accept (the attacks bring theirs).
         """
         socket = folder / "platform.sock"
-        platform = processes.start("platform", _platform_argv(folder / "platform", socket))
+        platform = processes.start("platform", platform_argv(folder / "platform", socket))
         with ThreadPoolExecutor(3) as pool:
-            chain = pool.submit(DevChain.start, log=folder / "logs" / "chain.log")
+            chain = pool.submit(_start_chain, folder / "logs" / "chain.log")
             homes = pool.submit(make_homes, folder)
             measured = measure_runtime(ROOT, locked_requirements(ROOT), sandbox_base())
             platform.wait_until(socket.exists, timeout_s=_READY_S)
             root_set = PlatformClient(socket).root_set()
+        collateral = PlatformClient(socket).collateral(int(time.time()))
+        (folder / "collateral.json").write_bytes(collateral.to_bytes())
         accept = Accept(root_set, (hex_of(measured.registers.measurement()),))
         engines = tuple(
             hex_of(digest(path, OfferKind.ENGINE)) for path in (EXAMPLE / "engine", *more_engines)
@@ -201,6 +204,12 @@ class World:
         }
 
 
-def _platform_argv(state: Path, socket: Path, *options: str) -> list[str]:
+def _start_chain(log: Path) -> DevChain:
+    """Start a chain that mines at once and, so that its time goes on, every second."""
+    return DevChain.start(block_time_s=1, log=log, extra=("--mixed-mining",))
+
+
+def platform_argv(state: Path, socket: Path, *options: str) -> list[str]:
+    """Return the command line of a simulated platform."""
     module = "enclave_runtime.attestation.simulated"
     return [sys.executable, "-m", module, "--state", str(state), "--socket", str(socket), *options]

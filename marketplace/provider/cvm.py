@@ -31,14 +31,16 @@ class CvmRefusedError(MarketError):
     Attributes:
         kind: "refused", "bad-request", "not-now" or "host".
         step, got, expected: as the CVM said.
+        final: the order itself is refused, not only this message; the CVM's signed refusal comes next.
     """
 
-    def __init__(self, kind: str, step: str, got: str, expected: str) -> None:
+    def __init__(self, kind: str, step: str, got: str, expected: str, *, final: bool = False) -> None:
         super().__init__(f"the CVM answered {kind} at {step}: got {got}, expected {expected}")
         self.kind = kind
         self.step = step
         self.got = got
         self.expected = expected
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +118,5 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 def _refusal(error: object) -> CvmRefusedError:
     parts = error if isinstance(error, dict) else {}
     kind, step, got, expected = (str(parts.get(name, "")) for name in ("kind", "step", "got", "expected"))
-    return CvmRefusedError(kind or "bad-request", step, got, expected)
+    final = parts.get("final") is True
+    return CvmRefusedError(kind or "bad-request", step, got, expected, final=final)

@@ -172,7 +172,7 @@ class Fleet:
             challenge=hex_of(challenge),
         ).members["signature"]
         self._chain.register_cvm(
-            public.keys,
+            public.digests,
             self._operator,
             challenge,
             bytes_from_hex(possession, 65),

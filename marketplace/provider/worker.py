@@ -84,7 +84,13 @@ class Worker:
             StepKind.REFUSE: self._refuse,
             StepKind.WIPE: self._wipe,
         }
-        actions[step.kind](step)
+        try:
+            actions[step.kind](step)
+        except CvmRefusedError as refusal:
+            if not refusal.final:
+                raise
+            # The CVM is REFUSED now: the next look puts its signed refusal on chain.
+            self._tools.say(self._order_id, str(refusal))
 
     # --------------------------------------------------------------------------------------- placed, accepted
     def _fetch(self, _: Step) -> None:

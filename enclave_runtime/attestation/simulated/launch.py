@@ -87,9 +87,10 @@ def cvm_argv(
         quote_fd: inherited descriptor on which this CVM, and it alone, asks for quotes.
         plain_bytes: size of the tmpfs for plaintext, in bytes.
     """
-    argv = [bwrap, *_ISOLATION, *_system(), *_python_binds(interpreter)]
+    # First, so that what is bound after it stays visible where the environment itself lies under /tmp.
+    tmp = ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 - a fresh tmpfs of the CVM's own
+    argv = [bwrap, *_ISOLATION, *tmp, *_system(), *_python_binds(interpreter)]
     argv += ["--bind", "/proc", "/proc", "--dev", "/dev"]
-    argv += ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 - a fresh tmpfs of the CVM's own
     argv += ["--perms", "0700", "--size", str(plain_bytes), "--tmpfs", PLAIN_DIR]
     argv += ["--ro-bind", str(image), IMAGE_DIR, "--bind", str(socket_dir), SOCKET_DIR]
     argv += ["--chdir", "/", "--remount-ro", "/", "--", str(interpreter.executable), *_PYTHON, IMAGE_DIR]

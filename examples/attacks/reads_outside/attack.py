@@ -43,11 +43,20 @@ def main() -> int:
 def _readable(path: str) -> bool:
     try:
         if os.path.isdir(path):
-            return bool(os.listdir(path))
+            return any(not _own(os.path.join(path, name)) for name in os.listdir(path))
         with open(path, "rb") as file:
             return bool(file.read(1))
     except OSError:
         return False
+
+
+def _own(path: str) -> bool:
+    """Return whether `path` leads to the interpreter that runs this: its folders are the engine's to read."""
+    real = os.path.realpath(path)
+    return any(
+        root == real or root.startswith(real + os.sep) or real.startswith(root + os.sep)
+        for root in map(os.path.realpath, (sys.prefix, sys.base_prefix))
+    )
 
 
 def _processes() -> Iterator[int]:

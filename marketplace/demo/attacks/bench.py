@@ -30,8 +30,8 @@ from marketplace.provider.agent import Agent
 from marketplace.provider.cvm import CvmClient, CvmRefusedError
 from marketplace.provider.reducer import StepKind
 from marketplace.provider.services import ServiceRefusedError
-from marketplace.sdk import auditor, client
-from marketplace.sdk.client import OrderRequest
+from marketplace.sdk import auditor, client, ordering
+from marketplace.sdk.ordering import OrderRequest
 from marketplace.sdk.provider import build_agent
 
 __all__ = ["Bench", "Outcome", "Refused", "refusal_of"]
@@ -70,14 +70,21 @@ def refusal_of(call: Callable[[], object]) -> Refused:
     except ServiceRefusedError as error:
         return Refused("service", error.step, error.got, error.expected)
     except ContractRefusal as error:
-        got = ", ".join(f"{name} {value}" for name, value in error.arguments.items())
+        got = ", ".join(f"{name} {_shown(value)}" for name, value in error.arguments.items())
         return Refused("contract", error.name, got, error.hint or "what the contract's rule says")
     except RefusedError as error:
         return Refused("verifier", error.step, error.got, error.expected)
     raise MarketError("nobody refused")
 
 
-class _Halt(Exception):
+def _shown(value: object) -> str:
+    if not isinstance(value, bytes):
+        return str(value)
+    text = value.rstrip(b"\x00")
+    return text.decode() if text and text.isalnum() and text.isascii() else "0x" + value.hex()
+
+
+class _HaltError(Exception):
     """The agent reached the step that an attack waits for."""
 
 
@@ -125,7 +132,7 @@ class Bench:
     def place(self, request: OrderRequest | None = None) -> bytes:
         """Place an order as the research centre and return its id."""
         session = self.world.homes["centre"].session
-        placed = client.place(session, request or self.request(), entropy=os.urandom)
+        placed = ordering.place(session, request or self.request(), entropy=os.urandom)
         self.orders.append(client.preimage_of(session, placed.order_id))
         return placed.order_id
 
@@ -157,7 +164,7 @@ class Bench:
                     self.agent.fleet.prepare()
                 elif kind is StepKind.WAIT:
                     time.sleep(0.03)
-        except _Halt as halt:
+        except _HaltError as halt:
             return StepKind[str(halt)]
         finally:
             self._stop_before = frozenset()
@@ -208,7 +215,7 @@ class Bench:
         """Warp past the order's deadline, let anybody end it, and return its state's name."""
         preimage = self.preimage(order)
         session = self.world.homes["hospital-a"].session
-        anyone = Anyone(session.reader, session.market.writer)
+        anyone = Anyone(session.reader, session.writer)
         windows_ = preimage.terms.windows
         record = self.record(order)
         ahead = {
@@ -242,7 +249,7 @@ class Bench:
 
     def _before(self, kind: StepKind) -> None:
         if kind in self._stop_before:
-            raise _Halt(kind.name)
+            raise _HaltError(kind.name)
 
     def _hear(self, order_id: bytes, text: str) -> None:
         self.said.append(f"{hex_of(order_id)[:10] if order_id else ''} {text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from enclave_runtime.wire.codec import hex_of, to_json
 from marketplace.demo.attacks.bench import Bench, Outcome, Refused, refusal_of
@@ -130,7 +131,7 @@ def admit_at(bench: Bench, order: bytes, cvm: CvmClient, **changes: object) -> N
     """Hand an order to a CVM as the agent does, with changes."""
     job = bench.agent.job_of(order)
     domain = bench.agent.tools.chain.domain()
-    message: dict[str, object] = {
+    message: dict[str, Any] = {
         "domain": {"chain_id": str(domain.chain_id), "order_book": hex_of(domain.verifying_contract)},
         "order_id": hex_of(order),
         "preimage": to_json(job.preimage),
@@ -140,7 +141,7 @@ def admit_at(bench: Bench, order: bytes, cvm: CvmClient, **changes: object) -> N
         "result_key": hex_of(job.packet.result_key),
         "operator": hex_of(bench.agent.tools.operator),
     }
-    cvm.call("admit", **{**message, **changes})
+    cvm.call("admit", **(message | changes))
 
 
 def _given_up(bench: Bench, order: bytes, refused: Refused, note: str) -> Outcome:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from enclave_runtime.wire.offers import OfferKind
+from marketplace.chain.authors import Authors
 from marketplace.demo.attacks.bench import Bench, Outcome, Refused
 from marketplace.demo.scenario import DATASET_PRICE, ENGINE_PRICE, EXAMPLE, SEGMENT_BYTES
 from marketplace.domain.offer import content_terms, sole_payee
@@ -31,7 +32,7 @@ def wrong_engine(bench: Bench) -> Outcome:
 def swapped_dataset(bench: Bench) -> Outcome:
     """Hospital B delivers other rows than the ones it listed."""
     folder = bench.world.folder / "plain" / "swapped"
-    source = sorted(path for path in bench.story.data.iterdir() if path.is_dir())[0]
+    source = bench.story.dataset_folders()[0]
     shutil.copytree(source, folder, dirs_exist_ok=True)
     digest = bench.offers.dataset_b.content_digest
     lie = _publish_lie(bench, "hospital-b", folder, OfferKind.DATASET, digest)
@@ -57,7 +58,6 @@ def grant_withheld(bench: Bench) -> Outcome:
 def _publish_lie(bench: Bench, slug: str, folder: Path, kind: OfferKind, digest: bytes) -> int:
     """Seal `folder`, list it under another content's digest, and return the offer."""
     session = bench.world.homes[slug].session
-    options = {"entry_point": ("python", "train.py")} if kind is OfferKind.ENGINE else {}
     sealed = seal_folder(
         folder,
         kind,
@@ -66,7 +66,7 @@ def _publish_lie(bench: Bench, slug: str, folder: Path, kind: OfferKind, digest:
         release_url=session.profile.owner.release_url,
         grant_key=session.grant_address(),
         segment_bytes=SEGMENT_BYTES,
-        **options,
+        entry_point=("python", "train.py") if kind is OfferKind.ENGINE else (),
     )
     manifest = replace(sealed.manifest, sealed=replace(sealed.manifest.sealed, content_digest=digest))
     uri = session.store.put([manifest.to_bytes()])
@@ -80,7 +80,7 @@ def _publish_lie(bench: Bench, slug: str, folder: Path, kind: OfferKind, digest:
         grant_key=session.grant_address(),
     )
     session.keystore().put(manifest.digest(), sealed.content_key, sealed.salt)
-    return session.market.list_offer(terms, uri).offer
+    return Authors(session.reader, session.writer).list_offer(terms, uri).offer
 
 
 def _refused_in_setup(bench: Bench, inputs: tuple[int, ...], note: str) -> Outcome:

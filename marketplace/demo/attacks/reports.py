@@ -1,0 +1,77 @@
+"""Reports that must not count (threat model T12)."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from coincurve import PrivateKey
+
+from enclave_runtime.wire.canonical import parse_object
+from enclave_runtime.wire.codec import bytes_from_hex, from_json, to_abi
+from enclave_runtime.wire.eip712 import typed_digest
+from enclave_runtime.wire.orders import ReportSummary
+from enclave_runtime.wire.signatures import secp256k1_sign
+from marketplace.chain.writer import Writer
+from marketplace.demo.attacks.bench import Bench, Outcome, Refused, refusal_of
+from marketplace.errors import MarketError
+from marketplace.provider.reducer import StepKind
+
+__all__ = ["forged_report", "report_other_order", "second_report"]
+
+
+def forged_report(bench: Bench) -> Outcome:
+    """The host signs a report of its own while the engine has not run."""
+    order = bench.place()
+    bench.run_until(order, StepKind.RUN)
+    checkpoint, _ = _kept(bench, order, "integrity")
+    forged = replace(
+        checkpoint, outcome=1, sequence=0xFFFFFFFF, seconds_used=3600, result_digest=b"\x07" * 32
+    )
+    domain = bench.agent.tools.chain.domain()
+    signature = secp256k1_sign(PrivateKey(), typed_digest(domain, forged))
+    refused = refusal_of(lambda: _complete(bench, order, forged, signature))
+    bench.kill_cvm(order)
+    bench.expire(order)
+    return Outcome(refused, "only the accepted CVM's key signs for its order")
+
+
+def report_other_order(bench: Bench) -> Outcome:
+    """A genuine report of one order is submitted for another."""
+    first, second = bench.place(), bench.place()
+    bench.run_until(second, StepKind.RUN)
+    bench.run_until(first, StepKind.COMPLETE)
+    summary, signature = _kept(bench, first, "report")
+    refused = refusal_of(lambda: _complete(bench, second, summary, signature))
+    bench.run_until(first)
+    bench.kill_cvm(second)
+    bench.expire(second)
+    return Outcome(refused, "the summary names its order, its CVM and its inputs")
+
+
+def second_report(bench: Bench) -> Outcome:
+    """A finished order is reported once more, on chain and at the CVM."""
+    order = bench.place()
+    bench.run_until(order, StepKind.COMPLETE)
+    with contextlib.closing(bench.cvm(order)) as cvm:
+        at_cvm = refusal_of(lambda: cvm.call("report", location="file:sha256/other", stored=True))
+    summary, signature = _kept(bench, order, "report")
+    bench.run_until(order)
+    refused: Refused = refusal_of(lambda: _complete(bench, order, summary, signature))
+    return Outcome(refused, f"one order, one report; the CVM says {at_cvm.step}")
+
+
+def _kept(bench: Bench, order: bytes, name: str) -> tuple[ReportSummary, bytes]:
+    text = bench.agent.tools.journal.fact(order, name)
+    if text is None:
+        raise MarketError(f"no {name} in the journal")
+    value = parse_object(text.encode())
+    return from_json(ReportSummary, value["summary"]), bytes_from_hex(value["signature"], 65)
+
+
+def _complete(bench: Bench, order: bytes, summary: ReportSummary, signature: bytes) -> None:
+    """Send `complete` past every check that the agent's own code makes."""
+    session = bench.world.homes["operator"].session
+    writer: Writer = session.writer
+    arguments = (to_abi(bench.preimage(order)), to_abi(summary), signature, "")
+    writer.call("OrderBook", "complete", *arguments)
