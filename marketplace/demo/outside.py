@@ -1,4 +1,4 @@
-"""The same engine on the same rows with the same seed, outside: the CVM's result must equal it bit for bit."""
+"""The same engine, rows and seed outside a CVM: the sealed result must equal this run bit for bit."""
 
 from __future__ import annotations
 

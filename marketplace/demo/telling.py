@@ -160,10 +160,9 @@ def _summary(console: Console, report: dict[str, Any], ok: bool) -> None:
     console.line(f"  trust class  {report['trust_class']}")
     console.line(f"  accuracy     {report['accuracy']:.4f} held out")
     console.line(f"  ROC-AUC      {report['roc_auc']:.4f}")
-    console.line(
-        f"  training     {report['train_seconds']:.2f} s inside, {report['plain_train_seconds']:.2f} s outside; "
-        f"all else {report['overhead_seconds']:.1f} s"
-    )
+    inside_s, plain_s = report["train_seconds"], report["plain_train_seconds"]
+    console.line(f"  training     {inside_s:.2f} s in the CVM, {plain_s:.2f} s outside")
+    console.line(f"  all else     {report['overhead_seconds']:.1f} s")
     shown = _LAST.relative_to(ROOT)
     bundle = shown / "order-bundle.json"
     console.line(f"  result       {shown / 'result'} (model, metrics, ROC curve)")

@@ -24,7 +24,7 @@ _CALLS: Final = {
     "OrderAccepted": "accept",
     "OrderStarted": "start",
     "OrderCheckpointed": "checkpoint",
-    "OrderCompleted": "complete",
+    "OrderReported": "complete",
     "Claimed": "claim",
 }
 
