@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enclave_runtime.attestation.bundle import CvmPublicKeys, EvidenceBundle
+from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.attestation.model import Evidence
 from enclave_runtime.loader import effects
 from enclave_runtime.loader.answers import succeeded
@@ -22,8 +22,7 @@ __all__ = ["begin", "bundle", "check", "feed", "feed_done", "grant", "key_reques
 
 def bundle(core: Core, purpose: Purpose, operator: bytes, challenge: bytes) -> Steps[JsonObject]:
     """Make fresh evidence and return its bundle as JSON."""
-    public = core.keyring.public
-    keys = CvmPublicKeys(public.signer, public.hpke, public.statement_spki, public.tls_spki)
+    keys = core.keyring.public
     report_data = keys.report_data(purpose, operator=operator, challenge=challenge)
     evidence: Evidence = yield effects.Quote(report_data)
     if purpose is Purpose.CERTIFY:

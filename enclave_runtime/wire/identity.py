@@ -1,15 +1,17 @@
-"""The public keys of a CVM in full, and the digests that name it (docs/protocol.md section 2)."""
+"""The public keys of a CVM in full, the digests that name it, the 64 bytes that bind it (protocol.md 2, 4.1)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from enclave_runtime.wire import report_data
 from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of
 from enclave_runtime.wire.cvm import CvmKeys, cvm_id
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
+from enclave_runtime.wire.report_data import Purpose
 from enclave_runtime.wire.signatures import p256_public
 
 __all__ = ["HPKE_PUBLIC_BYTES", "CvmPublic"]
@@ -49,14 +51,23 @@ class CvmPublic:
         p256_public(self.tls_spki)
 
     @property
-    def keys(self) -> CvmKeys:
+    def digests(self) -> CvmKeys:
         """Return the digests that certificates carry and quotes bind: plain SHA-256 of each public key."""
         return CvmKeys(self.signer, sha256(self.hpke), sha256(self.statement_spki), sha256(self.tls_spki))
 
     @property
     def cvm_id(self) -> bytes:
         """Return the CVM id, 32 bytes."""
-        return cvm_id(self.keys)
+        return cvm_id(self.digests)
+
+    def report_data(self, purpose: Purpose, *, operator: bytes, challenge: bytes) -> bytes:
+        """Return the 64 bytes that a quote for these keys, this operator, purpose and challenge carries.
+
+        A verifier passes its own operator, purpose and challenge, never the bundle's word for them.
+        """
+        return report_data.bind(
+            purpose, signer=self.signer, cvm_id=self.cvm_id, operator=operator, challenge=challenge
+        )
 
     def to_json(self) -> JsonObject:
         """Return the keys as a JSON object of 0x-hex."""

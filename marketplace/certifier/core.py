@@ -139,7 +139,7 @@ class Certifier:
         self.audit.append(
             "refused",
             {
-                "cvm_id": hex_of(bundle.keys.cvm_id()),
+                "cvm_id": hex_of(bundle.keys.cvm_id),
                 "operator": hex_of(operator),
                 "step": refused.step,
                 "got": refused.got[:500],
@@ -151,9 +151,9 @@ class Certifier:
 
 def certificate_of(bundle: EvidenceBundle, verified: VerifiedEvidence, operator: bytes) -> CvmCertificate:
     """Return what `verified` proves about the CVM, with times still zero."""
-    keys = bundle.keys.digests()
+    keys = bundle.keys.digests
     return CvmCertificate(
-        cvm_id=bundle.keys.cvm_id(),
+        cvm_id=bundle.keys.cvm_id,
         signer=keys.signer,
         hpke=keys.hpke,
         statement=keys.statement,

@@ -161,7 +161,7 @@ class Broker:
         verified = self.appraiser(
             asked.bundle, purpose=Purpose.RELEASE, operator=operator, challenge=asked.asked.challenge, now=now
         )
-        return Attested(verified, asked.bundle.keys.digests(), operator)
+        return Attested(verified, asked.bundle.keys.digests, operator)
 
     def _decide(
         self, asked: ReleaseRequest, attested: Attested, facts: OrderFacts, now: int

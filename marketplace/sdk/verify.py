@@ -220,7 +220,7 @@ class _Argument:
             raise RefusedError("keys.evidence", "no evidence in the bundle", "at least one certified bundle")
         keys = self._bundle.certified[0].bundle.keys
         same("keys.cvm", keys.cvm_id, self._chain.cvm_id)
-        return keys.statement
+        return keys.statement_spki
 
     def _check_signed(self, signed: Signed, spki: bytes) -> None:
         digest = typed_digest(self._domain, signed.summary)

@@ -216,7 +216,7 @@ def make(
     gone = Wiped(
         order_id=identity,
         cvm_id=cvm.cvm_id,
-        statement_key=sha256(cvm.keys.statement),
+        statement_key=sha256(cvm.keys.statement_spki),
         terminal_digest=last.envelope.digest,
         plaintext_files=0,
         erased=("content keys", "result key"),

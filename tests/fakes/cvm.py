@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from enclave_runtime.attestation.bundle import CvmPublicKeys, EvidenceBundle
+from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
 from enclave_runtime.sealed.wrap import PrivateKey as HpkeKey
@@ -21,6 +21,7 @@ from enclave_runtime.sealed.wrap import generate_keypair
 from enclave_runtime.wire.eip712 import Domain, typed_digest
 from enclave_runtime.wire.grant import KeyRequest, SignedKeyRequest, sign_request
 from enclave_runtime.wire.hashes import sha256, tagged
+from enclave_runtime.wire.identity import CvmPublic
 from enclave_runtime.wire.orders import OrderPreimage, OrderStart, inputs_root, order_id
 from enclave_runtime.wire.report_data import Purpose
 from enclave_runtime.wire.signatures import address_of, secp256k1_sign, spki
@@ -46,9 +47,9 @@ class FakeCvm:
     hpke: HpkeKey = field(default_factory=lambda: generate_keypair(os.urandom))
 
     @property
-    def keys(self) -> CvmPublicKeys:
+    def keys(self) -> CvmPublic:
         """Return the public halves."""
-        return CvmPublicKeys(
+        return CvmPublic(
             address_of(self.signer),
             self.hpke.public_bytes,
             spki(self.statement.public_key()),
@@ -58,7 +59,7 @@ class FakeCvm:
     @property
     def cvm_id(self) -> bytes:
         """Return the id of this CVM."""
-        return self.keys.cvm_id()
+        return self.keys.cvm_id
 
     def bundle(
         self, challenge: bytes, *, purpose: Purpose = Purpose.CERTIFY, operator: bytes = OPERATOR

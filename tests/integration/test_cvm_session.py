@@ -133,7 +133,7 @@ def test_order_from_admit_to_wiped_with_a_new_connection_for_every_step(
         "challenge": hex_of(CHALLENGE),
     }
     bundle = EvidenceBundle.from_bytes(dump(cvm.ok("evidence", **asked)["bundle"]))
-    assert bundle.keys.cvm_id() == public.cvm_id
+    assert bundle.keys.cvm_id == public.cvm_id
     where: dict[str, Any] = {"registry": hex_of(b"\x66" * 20), "chain_id": "31337"}
     answer = cvm.ok("possess", operator=hex_of(OPERATOR), challenge=hex_of(CHALLENGE), **where)
     possession = Possession(public.cvm_id, OPERATOR, b"\x66" * 20, CHALLENGE)

@@ -74,7 +74,7 @@ def register(world: World, cvm: FakeCvm, certificates: list[Signed]) -> None:
     operator, challenge = world.keys["operator"].address, keccak256(b"possess")
     proof = Possession(cvm.cvm_id, operator, world.deployment.cvm_registry, challenge)
     possession = secp256k1_sign(cvm.signer, typed_digest(world.deployment.possession_domain, proof))
-    world.operators.register_cvm(cvm.keys.digests(), operator, challenge, possession, certificates)
+    world.operators.register_cvm(cvm.keys.digests, operator, challenge, possession, certificates)
 
 
 def order(world: World, tdx: SimulatedTdx) -> tuple[OrderPreimage, RuntimePolicy]:

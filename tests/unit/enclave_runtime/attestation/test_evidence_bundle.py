@@ -6,11 +6,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enclave_runtime.attestation.appraise import appraise
-from enclave_runtime.attestation.bundle import CvmPublicKeys, EvidenceBundle
+from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
@@ -20,9 +21,12 @@ from enclave_runtime.wire import cvm, report_data
 from enclave_runtime.wire.canonical import dump
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
+from enclave_runtime.wire.identity import HPKE_PUBLIC_BYTES, CvmPublic
 from enclave_runtime.wire.report_data import Purpose
+from enclave_runtime.wire.signatures import spki
 
-KEYS = CvmPublicKeys(b"\x11" * 20, b"\x22" * 1216, b"\x33" * 91, b"\x44" * 91)
+P256 = [spki(ec.derive_private_key(number, ec.SECP256R1()).public_key()) for number in (3, 4)]
+KEYS = CvmPublic(b"\x11" * 20, b"\x22" * HPKE_PUBLIC_BYTES, *P256)
 OPERATOR, CHALLENGE = b"\x55" * 20, b"\x66" * 32
 
 
@@ -51,17 +55,19 @@ def spoil(**changes) -> bytes:
         spoil(tee="tdx2"),
         spoil(purpose="other"),
         spoil(quote=""),
-        spoil(quote="AA"),
-        spoil(quote="a a"),
+        spoil(quote="0x"),
+        spoil(quote="aa"),
+        spoil(quote="0xAA"),
+        spoil(quote="0xa a"),
         spoil(quote=None),
-        spoil(quote="00" * (MAX_QUOTE_BYTES + 1)),
-        spoil(event_log=""),
-        spoil(operator="55" * 19),
-        spoil(challenge="66" * 33),
+        spoil(quote="0x" + "00" * (MAX_QUOTE_BYTES + 1)),
+        spoil(event_log="0x"),
+        spoil(operator="0x" + "55" * 19),
+        spoil(challenge="0x" + "66" * 33),
         spoil(keys=[]),
-        spoil(keys={"signer": "11" * 20}),
-        spoil(keys={"signer": "11" * 21, "hpke": "22", "statement": "33", "tls": "44"}),
-        spoil(keys={"signer": "11" * 20, "hpke": "", "statement": "33", "tls": "44"}),
+        spoil(keys={"signer": "0x" + "11" * 20}),
+        spoil(keys=KEYS.to_json() | {"signer": "0x" + "11" * 21}),
+        spoil(keys=KEYS.to_json() | {"tls_spki": "0x3000"}),
         b" " + spoil(),
         b"x" * ((1 << 20) + 1),
     ],
@@ -71,14 +77,18 @@ def test_refuses_what_is_no_bundle(data):
         EvidenceBundle.from_bytes(data)
 
 
-def test_keys_bind_to_the_id_and_to_the_64_bytes():
-    digests = cvm.CvmKeys(KEYS.signer, sha256(KEYS.hpke), sha256(KEYS.statement), sha256(KEYS.tls))
-    assert KEYS.digests() == digests and KEYS.cvm_id() == cvm.cvm_id(digests)
+def test_bundle_shows_keys_as_the_cvm_does_on_its_socket():
+    value = json.loads(bundle_of(Evidence(TeeKind.TDX, b"q")).to_bytes())
+    assert value["keys"] == KEYS.to_json()
+    assert (value["quote"], value["event_log"]) == ("0x71", None)
+
+
+def test_keys_bind_to_the_64_bytes():
     bound = KEYS.report_data(Purpose.RELEASE, operator=OPERATOR, challenge=CHALLENGE)
     assert bound == report_data.bind(
         Purpose.RELEASE,
         signer=KEYS.signer,
-        cvm_id=KEYS.cvm_id(),
+        cvm_id=KEYS.cvm_id,
         operator=OPERATOR,
         challenge=CHALLENGE,
     )

@@ -20,7 +20,7 @@ def public() -> CvmPublic:
 
 
 def test_id_is_made_of_plain_digests_of_the_keys(public: CvmPublic) -> None:
-    keys = public.keys
+    keys = public.digests
     assert (keys.signer, keys.hpke) == (public.signer, sha256(public.hpke))
     assert (keys.statement, keys.tls) == (sha256(public.statement_spki), sha256(public.tls_spki))
     assert public.cvm_id == cvm_id(keys)

@@ -102,7 +102,7 @@ def test_certificate_says_what_was_verified_under_the_quorums_domain(world: Worl
     answer = world.certify(cvm, challenge)
     assert answer.status_code == 200, answer.text
     certificate = from_json(CvmCertificate, answer.json()["certificate"])
-    keys = cvm.keys.digests()
+    keys = cvm.keys.digests
     assert (certificate.cvm_id, certificate.signer) == (cvm.cvm_id, keys.signer)
     assert (certificate.hpke, certificate.statement, certificate.tls) == (keys.hpke, keys.statement, keys.tls)
     assert (certificate.operator, certificate.challenge) == (OPERATOR, challenge)

@@ -8,6 +8,7 @@ import pytest
 from enclave_runtime.attestation.model import TeeKind, VerifiedEvidence
 from enclave_runtime.wire.cvm import TcbStatus, cvm_id
 from enclave_runtime.wire.grant import GrantConditions, SignedKeyRequest
+from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.offers import OfferKind, Price, terms_hash
 from enclave_runtime.wire.orders import InputRef, OrderPreimage, Phase, order_book_domain, order_id
 from enclave_runtime.wire.report_data import Purpose
@@ -107,7 +108,7 @@ class Case:
         default_factory=lambda: CVM.request(DOMAIN, ORDER, 1, CHALLENGE)
     )
     attested: Attested = dataclasses.field(
-        default_factory=lambda: Attested(verdict(), CVM.keys.digests(), OPERATOR)
+        default_factory=lambda: Attested(verdict(), CVM.keys.digests, OPERATOR)
     )
     order: OrderFacts = FACTS
     policy: ReleasePolicy = POLICY
@@ -168,7 +169,7 @@ LIES: list[tuple[str, ReleaseStep, Callable[[Case], None]]] = [
     ("chain names another CVM", S.CVM, lambda c: c.chain(final=_view(STATE.RUNNING, OTHER))),
     ("head names another CVM", S.CVM, lambda c: c.chain(head=_view(STATE.RUNNING, OTHER))),
     ("evidence of another CVM", S.CVM, lambda c: setattr(
-        c, "attested", dataclasses.replace(c.attested, keys=OTHER_CVM.keys.digests()))),
+        c, "attested", dataclasses.replace(c.attested, keys=OTHER_CVM.keys.digests))),
     ("request signed by another key", S.REQUEST, lambda c: setattr(
         c, "request", OTHER_CVM.request(DOMAIN, ORDER, 1, CHALLENGE, cvm_id=CVM.cvm_id))),
     ("request altered after signing", S.REQUEST, lambda c: setattr(
@@ -261,9 +262,8 @@ def test_start_signature_must_name_these_inputs() -> None:
 
 def test_a_broken_statement_key_is_refused_not_crashed_on() -> None:
     case = Case()
-    keys = dataclasses.replace(CVM.keys, statement=b"\x30\x00")
     case.request = dataclasses.replace(case.request, statement_spki=b"\x30\x00")
-    digests = keys.digests()
+    digests = dataclasses.replace(CVM.keys.digests, statement=sha256(b"\x30\x00"))
     forged = cvm_id(digests)  # the whole chain agrees on it, so that the parser is reached
     view = _view(STATE.RUNNING, forged)
     case.request = dataclasses.replace(
