@@ -1,4 +1,4 @@
-"""The public keys of a CVM in full, the digests that name it, the 64 bytes that bind it (protocol.md 2, 4.1)."""
+"""A CVM's public keys in full, the digests that name it, the bytes that bind it (docs/protocol.md 2, 4.1)."""
 
 from __future__ import annotations
 
