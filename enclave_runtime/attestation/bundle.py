@@ -43,7 +43,7 @@ class EvidenceBundle:
                 raise WireError(f"evidence: got {len(getattr(self, name))} bytes of {name}, expected {size}")
 
     def to_bytes(self) -> bytes:
-        """Return the canonical JSON: lower-case 0x-hex, absent parts null, keys as `CvmPublic` writes them."""
+        """Return canonical JSON: lower-case 0x-hex, absent parts null, keys as `CvmPublic` writes them."""
         return canonical.dump(
             {
                 "type": BUNDLE_TYPE,
