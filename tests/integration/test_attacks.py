@@ -29,7 +29,7 @@ REFUSED_BY = {
     "flipped-bit": "CVM: ciphertext-digest",
     "truncated": "CVM: ciphertext-digest",
     "reordered": "CVM: ciphertext-digest",
-    "changed-config": "CVM: one-order",
+    "changed-config": "CVM: config-digest",
     "grant-other-order": "CVM: grant-order",
     "grant-other-cvm": "CVM: grant-cvm",
     "grant-other-result-key": "CVM: grant-result-key",
