@@ -69,7 +69,7 @@ def _tell(arguments: argparse.Namespace, console: Console, world: World, started
         results = tell_attacks(world, console, names)
         _print_json(arguments, {name: result.to_json() for name, result in results.items()})
         return 0 if all(result.ok for result in results.values()) else 1
-    report, ok = tell(world, console, started)
+    report, ok = tell(world, console, started, by_hand=arguments.approve_by_hand)
     _print_json(arguments, report)
     if arguments.keep:
         keep(world, console)

@@ -19,9 +19,10 @@ from typing import Final
 
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.offers import OfferKind, Payee
-from enclave_runtime.wire.orders import Phase
+from enclave_runtime.wire.orders import Phase, Windows
 from marketplace.chain.reader import Reader
 from marketplace.demo.console import Console
+from marketplace.demo.homes import OWNERS
 from marketplace.demo.processes import Child
 from marketplace.demo.scenario import (
     COMPUTE_PRICE,
@@ -49,6 +50,8 @@ from marketplace.sdk.verdict import Verdict
 __all__ = ["Published3", "Story"]
 
 _POLL_S: Final = 0.03
+_TIMEOUT_S: Final = 90
+_PATIENCE_S: Final = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,11 @@ class Published3:
 class Story:
     """The honest run in one world."""
 
-    def __init__(self, world: World, console: Console) -> None:
+    def __init__(self, world: World, console: Console, *, by_hand: bool = False) -> None:
+        """Args:
+        by_hand: brokers wait for a person; the story waits as long as a person may take.
+        """
+        self.by_hand = by_hand
         self.world = world
         self.console = console
         self.data = world.folder / "plain"
@@ -170,7 +177,7 @@ class Story:
         """Return the order that the research centre wants."""
         config = (EXAMPLE / "config.json").read_bytes()
         inputs = (offers.engine.offer, offers.dataset_a.offer, offers.dataset_b.offer)
-        wanted = OrderRequest(self.compute, inputs, config, MAX_SECONDS, windows=windows())
+        wanted = OrderRequest(self.compute, inputs, config, MAX_SECONDS, windows=self._windows())
         return replace(wanted, **changes)  # type: ignore[arg-type]  # names are OrderRequest's own
 
     def place(self, request: OrderRequest) -> PlacedOrder:
@@ -197,7 +204,7 @@ class Story:
         return self.world.homes["centre"].session.reader.get_order(order)
 
     def wait_until(
-        self, order: bytes, reached: Callable[[OrderRecord], bool], *, timeout_s: float = 90
+        self, order: bytes, reached: Callable[[OrderRecord], bool], *, timeout_s: float = _TIMEOUT_S
     ) -> float:
         """Wait until the order is there, and return when, Unix seconds."""
         reader = self.world.homes["centre"].session.reader
@@ -213,8 +220,22 @@ class Story:
                 )
             time.sleep(_POLL_S)
 
+    def _windows(self) -> Windows:
+        return windows(keys_within_s=_PATIENCE_S) if self.by_hand else windows()
+
+    def say_how_to_approve(self) -> None:
+        """Print what an owner types when its broker waits for a person."""
+        self.console.line("\nThe brokers wait for their owners. In another terminal, for each of them:")
+        for slug in OWNERS:
+            config = self.world.homes[slug].path / "broker.toml"
+            self.console.line(f"  .venv/bin/cloister keybroker pending --config {config}")
+            self.console.line(f"  .venv/bin/cloister keybroker approve ID --config {config}")
+
     def follow(self, order: bytes) -> None:
         """Follow an order to its end, step by step."""
+        if self.by_hand:
+            self.say_how_to_approve()
+        timeout_s = _PATIENCE_S if self.by_hand else _TIMEOUT_S
         steps = (
             ("accept", "the operator accepts and starts", lambda r: r.state is OrderState.RUNNING),
             ("load", "owners release keys; every digest is checked", lambda r: r.phase is Phase.ENGINE),
@@ -222,7 +243,7 @@ class Story:
         )
         for name, text, reached in steps:
             with self.console.step(name, text):
-                self.wait_until(order, reached)
+                self.wait_until(order, reached, timeout_s=timeout_s)
 
     # --------------------------------------------------------------------------------------- result, money
     def open_result(self, order: bytes) -> Path:

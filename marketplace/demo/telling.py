@@ -26,9 +26,11 @@ _LAST: Final = ROOT / ".run" / "demo"
 _LEAST_ACCURACY: Final = 0.95
 
 
-def tell(world: World, console: Console, started: float) -> tuple[dict[str, Any], bool]:
+def tell(
+    world: World, console: Console, started: float, *, by_hand: bool = False
+) -> tuple[dict[str, Any], bool]:
     """Run the honest story; return the JSON report and whether everything came out as it must."""
-    story = Story(world, console)
+    story = Story(world, console, by_hand=by_hand)
     console.title("Owners and provider")
     with console.step("publish", "engine and two datasets packed, encrypted, published"):
         offers = story.publish()
