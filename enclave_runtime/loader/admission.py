@@ -12,7 +12,7 @@ from typing import Final
 from enclave_runtime.loader.messages import Admit
 from enclave_runtime.sealed.header import HEADER_BYTES, TAG_BYTES
 from enclave_runtime.sealed.manifest import MEDIA_TYPE_TAR, Manifest, manifest_digest
-from enclave_runtime.sealed.wrap import public_digest
+from enclave_runtime.sealed.wrap import check_public_key, public_digest
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.eip712 import Domain
 from enclave_runtime.wire.errors import RefusedError, WireError
@@ -112,6 +112,8 @@ def admit(message: Admit, *, plaintext_bytes: int) -> AdmittedOrder:
     _same("config-digest", config_digest(message.config, message.config_salt), terms.config_digest)
     try:
         _same("result-key-digest", public_digest(message.result_key), terms.result_key_digest)
+        # Now, not when the report is due: a key that nothing can be sealed to would leave the work unpaid.
+        check_public_key(message.result_key)
     except WireError as error:
         raise RefusedError("result-key", error, "a hybrid public key") from None
     # (6) The order asks for nothing that this runtime does not do.

@@ -34,6 +34,7 @@ __all__ = [
     "PRIVATE_BYTES",
     "PUBLIC_BYTES",
     "PrivateKey",
+    "check_public_key",
     "generate_keypair",
     "open_with",
     "public_digest",
@@ -109,6 +110,15 @@ def public_digest(public_key: bytes) -> bytes:
     """
     _check_public(public_key)
     return sha256(public_key)
+
+
+def check_public_key(public_key: bytes) -> None:
+    """Refuse bytes of the right length to which nothing can be sealed: only sealing to them shows it.
+
+    Raises:
+        WireError: coefficients out of range, or an X25519 point of low order.
+    """
+    seal_to(public_key, b"", b"")
 
 
 def seal_to(public_key: bytes, secret: bytes, info: bytes) -> bytes:
