@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from marketplace.cli.exits import ExitCode
 from marketplace.cli.options import (
     AsJson,
     Fixed,
@@ -54,6 +55,7 @@ def publish(
     import shlex
 
     from enclave_runtime.wire.codec import hex_of
+    from enclave_runtime.wire.offers import OfferKind
     from marketplace.cli.words import price_words, published_json
     from marketplace.domain.offer import kind_of
     from marketplace.sdk import author
@@ -63,6 +65,13 @@ def publish(
     price = parse_price(info, fixed, per_hour, min_seconds, per_unit)
     if not folder.is_dir():
         raise BadInputError("folder", str(folder), "a folder")
+    if kind_of(kind) is OfferKind.COMPUTE:
+        raise BadInputError(
+            "--kind", kind, "engine, model or dataset", hint="`cloister provider offer` lists compute"
+        )
+    if (kind_of(kind) is OfferKind.ENGINE) is not bool(entry):
+        expected = "what runs, such as 'python train.py'" if not entry else "none: only engines run"
+        raise BadInputError("--entry", repr(entry) if entry else "nothing", expected)
     if session.profile.owner.release_url is None:
         note("no key broker in the profile: each use of this content will need a grant by hand")
     with progress(f"sealing {folder.name}") as draw:
@@ -100,7 +109,7 @@ def digest(
     ] = 1024,
     as_json: AsJson = False,
 ) -> None:
-    """Print the content digest of a folder, to compare with an offer's."""
+    """Print the content digest of a folder. With --offer, compare it with what is on chain."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.domain.offer import kind_of
     from marketplace.sdk import author
@@ -120,7 +129,7 @@ def digest(
     value = {"content_digest": hex_of(got), "offer": offer, "offered": hex_of(expected), "same": same}
     emit(as_json, dict(value), [f"{hex_of(got)}  {word}"])
     if not same:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NOT_VERIFIED)
 
 
 @app.command("list")
@@ -157,7 +166,7 @@ def withdraw(
     offer: Annotated[int, typer.Argument(help="An offer of yours.")],
     as_json: AsJson = False,
 ) -> None:
-    """Close an offer for new orders; accepted ones go on."""
+    """Close an offer for new orders. Accepted ones go on."""
     from marketplace.sdk import author
 
     tx = author.withdraw_offer(session_of(context), offer)

@@ -23,7 +23,7 @@ def run(config: Config, host: Host = None, port: Port = None, port_file: PortFil
 
 @app.command()
 def address(config: Config, as_json: AsJson = False) -> None:
-    """Print the address that CertifierQuorum must know this certifier by."""
+    """Print this certifier's address. CertifierQuorum must know it."""
     from enclave_runtime.wire.codec import hex_of
     from enclave_runtime.wire.signatures import address_of
     from marketplace.certifier.config import load_config

@@ -11,7 +11,7 @@ __all__ = ["doctor"]
 
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check profile, wallet, nodes, contracts, balances, store, sandbox, platform, services and clock."""
+    """Check all that has to be true, and say what to do. Wallet, nodes, store, sandbox, services."""
     from marketplace.sdk.doctor import Health, examine
 
     checks = list(examine(session_of(context)))

@@ -76,7 +76,11 @@ def _report_known(error: Exception, *, as_json: bool) -> int:
         return _report(error.step, error.got, error.expected, hint, as_json=as_json, code=code)
     if isinstance(error, BadInputError):
         return _report(error.name, error.got, error.expected, hint, as_json=as_json, code=code)
-    return _report(str(error), todo=hint, as_json=as_json, code=code)
+    what, got = str(error), ""
+    if hasattr(error, "arguments"):  # a contract's refusal: its custom error, and the values that disagreed
+        what, _, values = what.partition("(")
+        got = values.removesuffix(")")
+    return _report(what, got, todo=hint, as_json=as_json, code=code)
 
 
 def _report_use(wrong: typer.TyperException, *, as_json: bool) -> int:

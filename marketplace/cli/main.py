@@ -30,13 +30,15 @@ _HELP = """Confidential compute: publish sealed data and engines, order, run a p
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 not found, 4 timed out, 5 verification failed."""
 
+_HELP_OPTIONS = ["--help", "-h"]
+
 app = typer.Typer(
     name="cloister",
     help=_HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": _HELP_OPTIONS},
 )
 app.command("init")(setup.init)
 app.add_typer(authors.app, name="author")
@@ -96,7 +98,9 @@ def _dispatch(arguments: list[str]) -> object:
             command = getattr(command, "commands", {}).get(word)
         if command is not None:
             name = " ".join(["cloister", *arguments[:-1]])
-            return command(args=["--help"], prog_name=name, standalone_mode=False)
+            return command(
+                args=["--help"], prog_name=name, standalone_mode=False, help_option_names=_HELP_OPTIONS
+            )
     return root(args=arguments, prog_name="cloister", standalone_mode=False)
 
 

@@ -26,7 +26,9 @@ Inputs = Annotated[
     list[int],
     typer.Option("--input", metavar="OFFER", help="The engine first, then models and datasets; repeat."),
 ]
-Seconds = Annotated[int, typer.Option("--max-seconds", min=1, help="The longest run that you pay for.")]
+Seconds = Annotated[
+    int, typer.Option("--max-seconds", metavar="N", min=1, help="The longest run that you pay for.")
+]
 
 
 @app.command()
@@ -61,7 +63,8 @@ def place(
         str, typer.Option("--deposit", metavar="AMOUNT", help="In whole tokens; default: what is required.")
     ] = "",
     max_fee_bps: Annotated[
-        int | None, typer.Option("--max-fee-bps", help="Highest protocol fee; default: the one in force.")
+        int | None,
+        typer.Option("--max-fee-bps", metavar="BPS", help="Highest protocol fee; default: the one in force."),
     ] = None,
     windows: Annotated[
         list[str],
@@ -73,11 +76,13 @@ def place(
         bool, typer.Option("--dry-run", help="Show cost, id and terms; send nothing.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the order has ended.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 3600,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait at most.")
+    ] = 3600,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the cost, ask, then place the order with its deposit in one transaction (ERC-20 permit)."""
+    """Show the cost, ask, then place an order. Its deposit moves in the same transaction (ERC-20 permit)."""
     from marketplace.cli.placing import place_order, request_of
 
     session = session_of(context)
@@ -131,7 +136,7 @@ def show(context: typer.Context, order: OrderId, as_json: AsJson = False) -> Non
 
 @app.command()
 def why(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
-    """Say why an order is where it is, what may happen next, and by when."""
+    """Say why an order is where it is. And what may happen next, and by when."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.cli.words import deadline_json
     from marketplace.sdk import client
@@ -161,17 +166,19 @@ def why(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None
 def wait(
     context: typer.Context,
     order: OrderId,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 3600,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait at most.")
+    ] = 3600,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until an order has ended; exit code 4 if it has not in time."""
+    """Wait until an order has ended. Exit code 4 if it has not in time."""
     session = session_of(context)
     _wait(session, parse_order(session, order), timeout, as_json)
 
 
 @app.command()
 def cancel(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
-    """Take back an order that nobody accepted; the whole deposit is yours again."""
+    """Take back an order that nobody accepted. The whole deposit is yours again."""
     from marketplace.sdk import client
 
     session = session_of(context)
@@ -183,7 +190,7 @@ def cancel(context: typer.Context, order: OrderId, as_json: AsJson = False) -> N
 
 @app.command()
 def stop(context: typer.Context, order: OrderId, yes: Yes = False, as_json: AsJson = False) -> None:
-    """End a running order and pay the time until now; no result can be opened afterwards."""
+    """End a running order. Pays the time until now; no result can be opened afterwards."""
     from marketplace.sdk import client
 
     session = session_of(context)
@@ -194,13 +201,13 @@ def stop(context: typer.Context, order: OrderId, yes: Yes = False, as_json: AsJs
 
 @app.command()
 def expire(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
-    """Do what an order's deadline allows by now: cancel or expire it. Anybody may."""
+    """Cancel or expire an order whose deadline is over. Anybody may."""
     from marketplace.sdk import client
 
     session = session_of(context)
     identity = parse_order(session, order)
     tx = client.expire(session, identity)
-    _ended(as_json, identity, tx, "ended" if tx else "nothing is due yet; see `cloister order why`")
+    _ended(as_json, identity, tx, "ended" if tx else "nothing is due; see `cloister order why`")
 
 
 def _wait(session: Session, order: bytes, timeout: float, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import fields, replace
 from pathlib import Path
@@ -111,7 +112,10 @@ def _show_draft(session: Session, request: OrderRequest, quoted: dict[str, objec
     lines = [
         "dry run: nothing was sent",
         f"call     OrderBook.placeWithPermit at {call['contract']}, chain {session.deployment.chain_id}",
-        *(f"  {name}: {shown}" for name, shown in terms.items()),
+        *(
+            f"  {name}: {shown if isinstance(shown, str) else json.dumps(shown)}"
+            for name, shown in terms.items()
+        ),
     ]
     emit(as_json, value, lines)
 

@@ -48,7 +48,7 @@ def register(
 
 @app.command()
 def stake(context: typer.Context, amount: Amount, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Add stake: what orders lock, and what a missed start or a missing report costs."""
+    """Add stake. Orders lock it; a missed start or a missing report costs some of it."""
     from marketplace.domain.money import parse_amount
     from marketplace.sdk import provider
 
@@ -61,7 +61,7 @@ def stake(context: typer.Context, amount: Amount, yes: Yes = False, as_json: AsJ
 
 @app.command()
 def unstake(context: typer.Context, amount: Amount, as_json: AsJson = False) -> None:
-    """Ask for free stake back; it can be fetched after the unbonding time."""
+    """Ask for free stake back. It can be fetched after the unbonding time."""
     from marketplace.domain.money import parse_amount
     from marketplace.sdk import provider
 
@@ -73,7 +73,7 @@ def unstake(context: typer.Context, amount: Amount, as_json: AsJson = False) -> 
 
 @app.command("finish-unstake")
 def finish_unstake(context: typer.Context, as_json: AsJson = False) -> None:
-    """Fetch the stake that was asked for, after the unbonding time."""
+    """Fetch the stake that was asked for. After the unbonding time."""
     from marketplace.sdk import provider
 
     _sent(as_json, provider.finish_unstake(session_of(context), None), "stake withdrawn")

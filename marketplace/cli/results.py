@@ -19,7 +19,7 @@ def result(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Empty, or made here.")],
     as_json: AsJson = False,
 ) -> None:
-    """Download, check and open the result of an ended order; only this profile's key can."""
+    """Download, check and open the result of an ended order. Only this profile's key can."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.errors import BadInputError
     from marketplace.sdk import client

@@ -35,7 +35,7 @@ class _OrderFirst(TyperGroup):
 
 app = typer.Typer(
     cls=_OrderFirst,
-    help="Verify an order down to the root: `verify ORDER`, `verify --bundle FILE`, `verify export`.",
+    help="Verify an order down to the hardware root. `verify ORDER`, or `verify --bundle FILE`: no network.",
     no_args_is_help=True,
 )
 
@@ -50,15 +50,13 @@ Source = Annotated[
 @app.command(_DEFAULT)
 def verify(
     context: typer.Context,
-    order: Annotated[
-        str, typer.Argument(metavar="[ORDER]", help="Order id, read from chain and store.")
-    ] = "",
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="Order id, read from chain and store.")] = "",
     bundle: Annotated[
         Path | None, typer.Option("--bundle", metavar="FILE", help="An export instead: no network is used.")
     ] = None,
     source: Source = [],  # noqa: B006 - typer copies defaults
     root_set: Annotated[
-        str, typer.Option("--root-set", help="Your trust anchor; default: the profile's.")
+        str, typer.Option("--root-set", metavar="ID", help="Your trust anchor; default: the profile's.")
     ] = "",
     measurement: Annotated[
         list[str], typer.Option("--measurement", metavar="HEX", help="Your reference values; repeat.")
@@ -68,14 +66,15 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the ten numbered checks and print what each compared; the first difference fails the command.
+    """Walk the ten numbered checks. Prints what each compared; one difference fails the command.
 
     What you believe (root set, measurements) comes from you or your profile, never from what is checked.
     """
     from marketplace.sdk import auditor
 
     if bool(order) == (bundle is not None):
-        raise BadInputError("what to verify", "both or nothing", "ORDER, or --bundle FILE")
+        got = "both ORDER and --bundle" if order else "nothing"
+        raise BadInputError("what to verify", got, "ORDER, or --bundle FILE")
     trust = _trust(context, root_set, measurement, unsafe_accept_simulated)
     sources = parse_sources(source)
     if bundle is not None:
@@ -83,11 +82,11 @@ def verify(
 
         exported = Export.load(bundle)
         verdict = auditor.verify_export(bundle, trust, exported.own_digests(sources))
-        _show(verdict, exported.facts.order_id, as_json)
+        _show(verdict, exported.facts.order_id, trust, as_json)
         return
     session = session_of(context, trust)
     identity = parse_order(session, order)
-    _show(auditor.verify(session, identity, sources), identity, as_json)
+    _show(auditor.verify(session, identity, sources), identity, trust, as_json)
 
 
 @app.command()
@@ -97,7 +96,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write all that verifying an order needs to one file, for an auditor without a network."""
+    """Write all that verifying needs to one file. For an auditor without a network."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.sdk import auditor
 
@@ -133,11 +132,11 @@ def _trust(context: typer.Context, root_set: str, measurements: list[str], unsaf
     )
 
 
-def _show(verdict: Verdict, order: bytes, as_json: bool) -> None:
+def _show(verdict: Verdict, order: bytes, trust: Trust, as_json: bool) -> None:
     from marketplace.cli.words import verdict_json, verdict_lines
 
-    if verdict.simulated:
-        simulated("this order ran on a development platform")
+    if verdict.simulated or trust.root_set.startswith("dev:"):
+        simulated("this order is held against a development root")
     emit(as_json, verdict_json(verdict, order), verdict_lines(verdict, order))
     if not verdict.passed:
         raise typer.Exit(ExitCode.NOT_VERIFIED)

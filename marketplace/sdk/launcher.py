@@ -60,6 +60,19 @@ class SimulatedLauncher:
             raise MarketError(str(error), hint="is the platform running? see `cloister doctor`") from error
         return Launched(started.socket, started.pid)
 
+    def running(self) -> list[Launched]:
+        """Return the CVMs below this agent's own folder that run, oldest first.
+
+        Raises:
+            MarketError: the platform is not there.
+        """
+        try:
+            cvms = self._platform.list()
+        except EnclaveError as error:
+            raise MarketError(str(error), hint="is the platform running? see `cloister doctor`") from error
+        ours = self._socket_dir.absolute()
+        return [Launched(cvm.socket, cvm.pid) for cvm in cvms if cvm.running and ours in cvm.socket.parents]
+
     def kill(self, pid: int) -> None:
         """End a CVM; one that is gone already is no error.
 
