@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from enclave_runtime.engines.limits import SandboxLimits
+from enclave_runtime.sealed.tarformat import name_fault
 
 __all__ = ["Collected", "OutputRefusedError", "collect"]
 
@@ -40,19 +41,21 @@ def collect(source: int, target: Path, limits: SandboxLimits) -> Collected:
     Each file is removed from `source` once it is copied, so that memory holds one of them twice at most.
 
     Raises:
-        OutputRefusedError: a link, device, socket or pipe; a name that is not UTF-8; too deep, too many, too
-            large in all (a sparse or hard-linked file counts with its whole length each time).
+        OutputRefusedError: a link, device, socket or pipe; a name that no archive takes; too deep, too many,
+            too large in all (a sparse or hard-linked file counts with its whole length each time).
         OSError: reading or writing failed.
     """
     total = Collected()
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise OSError("output folder: got one with files in it, expected an empty one")
-    _walk(source, target, limits, total, 1)
+    _walk(source, target, target.name, limits, total)
     return total
 
 
-def _walk(source: int, target: Path, limits: SandboxLimits, total: Collected, depth: int) -> None:
+def _walk(source: int, target: Path, path: str, limits: SandboxLimits, total: Collected) -> None:
+    """Take what lies in one folder, which the result's archive will call `path`."""
+    depth = path.count("/") + 1
     if depth > _MAX_DEPTH:
         raise OutputRefusedError(f"output holds folders deeper than {_MAX_DEPTH}")
     with os.scandir(source) as entries:
@@ -61,14 +64,14 @@ def _walk(source: int, target: Path, limits: SandboxLimits, total: Collected, de
     if total.entries > limits.output_files:
         raise OutputRefusedError(f"output holds more than {limits.output_files} files and folders")
     for name in sorted(names):
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise OutputRefusedError("output holds a name that is not UTF-8") from None
-        _take(source, name, target / name, limits, total, depth)
+        # Refused here it is the engine's failure; refused by the archive it would be the host's, and unpaid.
+        if fault := name_fault(f"{path}/{name}"):
+            raise OutputRefusedError(f"output holds {fault}")
+        _take(source, target / name, f"{path}/{name}", limits, total)
 
 
-def _take(source: int, name: str, target: Path, limits: SandboxLimits, total: Collected, depth: int) -> None:
+def _take(source: int, target: Path, path: str, limits: SandboxLimits, total: Collected) -> None:
+    name = target.name
     mode = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OutputRefusedError("output holds something else than files and folders, such as a link")
@@ -78,7 +81,7 @@ def _take(source: int, name: str, target: Path, limits: SandboxLimits, total: Co
     try:
         if stat.S_ISDIR(mode):
             target.mkdir(mode=0o700)
-            _walk(descriptor, target, limits, total, depth + 1)
+            _walk(descriptor, target, path, limits, total)
         else:
             _copy(descriptor, target, limits, total)
             os.unlink(name, dir_fd=source)

@@ -15,7 +15,7 @@ from typing import Final
 
 from enclave_runtime.engines.base import EngineJob
 from enclave_runtime.engines.kinds import open_engine
-from enclave_runtime.engines.limits import EngineResult, SandboxError, SandboxLimits
+from enclave_runtime.engines.limits import MIB, EngineResult, SandboxError, SandboxLimits
 from enclave_runtime.engines.sandbox import Clock, Runner
 from enclave_runtime.host.scratch import Scratch
 from enclave_runtime.loader.effects import EngineEnd, EngineTask
@@ -29,6 +29,8 @@ __all__ = ["EngineRoom"]
 
 _LOG_NAME: Final = "engine.txt"
 _SUMMARY_NAME: Final = "result.json"
+_BESIDE_OUTPUT: Final = 32 * MIB
+"""Room for logs, and for the headers and last pages of as many small files as an engine may leave."""
 
 
 class EngineRoom:
@@ -110,7 +112,12 @@ class EngineRoom:
     def _job(self, task: EngineTask) -> EngineJob:
         folders = sorted(self._scratch.input_dir(0).parent.iterdir(), key=lambda path: int(path.name))
         wall_s = max(task.wall_s, 0.001)
-        limits = replace(self._limits, wall_s=wall_s, cpu_s=wall_s * (os.cpu_count() or 1))
+        limits = replace(
+            self._limits,
+            wall_s=wall_s,
+            cpu_s=wall_s * (os.cpu_count() or 1),
+            output_bytes=min(self._limits.output_bytes, self._room_for_output()),
+        )
         return EngineJob(
             entry_point=task.entry_point,
             engine_dir=folders[0],
@@ -120,6 +127,11 @@ class EngineRoom:
             scratch=self._scratch.run_dir,
             limits=limits,
         )
+
+    def _room_for_output(self) -> int:
+        """Return how much output fits in twice, as files and sealed: more is the engine's failure."""
+        free = self._scratch.capacity_bytes
+        return max((free - _BESIDE_OUTPUT) // 2, free // 4, 1)
 
     def _seal(self, task: EngineTask, log: bytes, words: Mapping[str, object]) -> SealedInfo:
         folder = self._scratch.result_dir
