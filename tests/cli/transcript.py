@@ -13,6 +13,7 @@ CLOISTER_UPDATE_TRANSCRIPTS=1 writes what was printed into the file: read the di
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import os
 import re
@@ -57,7 +58,10 @@ class Transcript:
         got = self._play(expected)
         if os.environ.get("CLOISTER_UPDATE_TRANSCRIPTS"):
             self.path.write_text(got)
-        assert got == expected, f"{self.path.name} differs; see tests/cli/transcript.py on how to update it"
+        if got != expected:
+            names = (str(self.path.name), "printed")
+            lines = difflib.unified_diff(expected.splitlines(), got.splitlines(), *names, lineterm="")
+            raise AssertionError("\n".join(lines))
 
     def _play(self, text: str) -> str:
         lines: list[str] = []
