@@ -244,7 +244,8 @@ def _slice(data: bytes, at: int, size: int) -> bytes:
 
 
 def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise WireError("ABI: got a string that is not UTF-8") from error
+    """Return a string as far as it is one: Solidity's are any bytes, and strangers write them into events.
+
+    To refuse them would let one listing hide all others. Nothing that is hashed or signed is a string.
+    """
+    return raw.decode(errors="replace")
