@@ -80,7 +80,7 @@ def _anchor(session: Session, bundle: OrderBundle) -> TrustAnchor:
 
 
 def _own_digests(session: Session, bundle: OrderBundle, sources: Mapping[int, Path]) -> dict[int, bytes]:
-    from marketplace.sdk.author import digest
+    from marketplace.sdk.author import digest, salt_of
 
     found = {}
     for index, path in sources.items():
@@ -89,7 +89,7 @@ def _own_digests(session: Session, bundle: OrderBundle, sources: Mapping[int, Pa
         manifest = bundle.manifests[index]
         bare = manifest.kind is OfferKind.ENGINE
         named = bundle.preimage.inputs[index].manifest_digest
-        salt = None if bare else session.keystore(create=False).get(named).salt
+        salt = None if bare else salt_of(session, named)
         found[index] = digest(path, manifest.kind, salt, segment_bytes=manifest.sealed.segment_bytes)
     return found
 

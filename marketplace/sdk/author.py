@@ -16,13 +16,13 @@ from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES
 from enclave_runtime.wire.offers import OfferKind, OfferTerms, Payee, Price
 from marketplace.domain.offer import content_terms, sole_payee
-from marketplace.errors import BadInputError
+from marketplace.errors import BadInputError, NotFoundError
 from marketplace.sdk.sent import Sent
 
 if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
 
-__all__ = ["Published", "digest", "list_terms", "own_digest", "publish", "withdraw_offer"]
+__all__ = ["Published", "digest", "list_terms", "own_digest", "publish", "salt_of", "withdraw_offer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +171,24 @@ def own_digest(session: Session, path: Path, offer: int, *, progress: Progress |
         raise BadInputError(f"offer {offer}", "a compute offer", "an engine, a model or a dataset")
     manifest = manifest_of(session, listed)
     bare = listed.kind is OfferKind.ENGINE
-    salt = None if bare else session.keystore(create=False).get(listed.terms.manifest_digest).salt
+    salt = None if bare else salt_of(session, listed.terms.manifest_digest)
     size = manifest.sealed.segment_bytes
     return digest(path, listed.kind, salt, segment_bytes=size, progress=progress)
+
+
+def salt_of(session: Session, manifest_digest: bytes) -> bytes:
+    """Return the salt that hides the digest of one content, from this profile's keystore.
+
+    Raises:
+        NotFoundError: it is not there: the content is another owner's.
+    """
+    try:
+        return session.keystore(create=False).get(manifest_digest).salt
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"content 0x{manifest_digest.hex()}: its salt is not in this keystore",
+            hint="digests of models and datasets are hidden: only the owner can make them again",
+        ) from error
 
 
 def withdraw_offer(session: Session, offer: int) -> str:

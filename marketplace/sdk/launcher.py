@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from enclave_runtime.wire.errors import EnclaveError
 from marketplace.errors import MarketError
 from marketplace.provider.fleet import Launched
 
 if TYPE_CHECKING:
-    from enclave_runtime.attestation.simulated.client import PlatformClient
+    from enclave_runtime.attestation.simulated.client import CvmState, PlatformClient
 
 __all__ = ["SimulatedLauncher"]
+
+_HINT: Final = "is the platform running? see `cloister doctor`"
 
 
 class SimulatedLauncher:
@@ -43,13 +44,13 @@ class SimulatedLauncher:
         self._requirements = tuple(requirements)
         self._plain_mib = plain_mib
 
-    def launch(self) -> Launched:
-        """Start a measured CVM.
+    def launch(self, name: str) -> Launched:
+        """Start a measured CVM; its socket is in a folder called `name`.
 
         Raises:
             MarketError: the platform refused, or is not there.
         """
-        folder = self._socket_dir / secrets.token_hex(4)
+        folder = self._socket_dir / name
         folder.mkdir(mode=0o700, parents=True)
         try:
             started = self._platform.launch(
@@ -57,21 +58,20 @@ class SimulatedLauncher:
             )
         except EnclaveError as error:
             folder.rmdir()
-            raise MarketError(str(error), hint="is the platform running? see `cloister doctor`") from error
+            raise MarketError(str(error), hint=_HINT) from error
         return Launched(started.socket, started.pid)
 
-    def running(self) -> list[Launched]:
-        """Return the CVMs below this agent's own folder that run, oldest first.
+    def find(self, name: str) -> Launched | None:
+        """Return the running CVM whose socket is in the folder `name`.
 
         Raises:
             MarketError: the platform is not there.
         """
-        try:
-            cvms = self._platform.list()
-        except EnclaveError as error:
-            raise MarketError(str(error), hint="is the platform running? see `cloister doctor`") from error
-        ours = self._socket_dir.absolute()
-        return [Launched(cvm.socket, cvm.pid) for cvm in cvms if cvm.running and ours in cvm.socket.parents]
+        folder = (self._socket_dir / name).absolute()
+        for cvm in self._list():
+            if cvm.running and cvm.socket.parent == folder:
+                return Launched(cvm.socket, cvm.pid)
+        return None
 
     def kill(self, pid: int) -> None:
         """End a CVM; one that is gone already is no error.
@@ -79,8 +79,14 @@ class SimulatedLauncher:
         Raises:
             MarketError: the platform is not there.
         """
-        try:
-            if any(cvm.pid == pid and cvm.running for cvm in self._platform.list()):
+        if any(cvm.pid == pid and cvm.running for cvm in self._list()):
+            try:
                 self._platform.kill(pid)
+            except EnclaveError as error:
+                raise MarketError(str(error), hint=_HINT) from error
+
+    def _list(self) -> tuple[CvmState, ...]:
+        try:
+            return self._platform.list()
         except EnclaveError as error:
-            raise MarketError(str(error), hint="is the platform running? see `cloister doctor`") from error
+            raise MarketError(str(error), hint=_HINT) from error
