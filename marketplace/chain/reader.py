@@ -105,6 +105,12 @@ class Reader:
         self.get_offer = self.catalog.get_offer
         self.list_offers = self.catalog.list_offers
 
+    # offers
+    def seller_of(self, offer: int) -> bytes:
+        """Return who listed an offer, 20 bytes, and so made its prices; zero where nobody did."""
+        seller: bytes = self.node.view("OfferRegistry", "ownerOf", offer)
+        return seller
+
     # time
     def now(self) -> int:
         """Return chain time: the newest block's timestamp, Unix seconds."""

@@ -73,7 +73,7 @@ confirmed = "head"
 
 
 def policy_text(
-    accept: Accept, *, engines: tuple[str, ...], clients: tuple[str, ...], min_price_due: int
+    accept: Accept, *, engines: tuple[str, ...], clients: tuple[str, ...], listed_by: str, min_price_due: int
 ) -> str:
     """Return a release policy for the simulated platform."""
     return f"""version = 1
@@ -87,6 +87,7 @@ engines = {json.dumps(list(engines))}
 configs = "any"
 clients = {json.dumps(list(clients))}
 other_inputs = "any"
+listed_by = [{_text(listed_by)}]
 orders_before = 0
 min_price_due = "{min_price_due}"
 max_uses = 1000

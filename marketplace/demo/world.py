@@ -133,7 +133,11 @@ class World:
         (path / "broker.toml").write_text(settings)
         price = 0 if slug == "centre" else TOKEN
         policy = policy_text(
-            self.accept, engines=self.engines, clients=(self.homes["centre"].text,), min_price_due=price
+            self.accept,
+            engines=self.engines,
+            clients=(self.homes["centre"].text,),
+            listed_by=self.homes[slug].text,
+            min_price_due=price,
         )
         (path / "policy.toml").write_text(policy)
         return self._start_service(f"broker-{slug}", "marketplace.keybroker", path / "broker.toml", port)

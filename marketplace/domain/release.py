@@ -58,6 +58,7 @@ class ReleaseStep(StrEnum):
     PRICE = "release.19.price"
     USES = "release.20.uses"
     HOURS = "release.21.hours"
+    SELLER = "release.22.seller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class OrderFacts:
         domain: of the OrderBook that the owner's settings name.
         final: the order in a finalized block.
         head: the order at the newest block.
+        seller: who listed the offer that the requested input is ordered through; zero where nobody did.
     """
 
     domain: Domain
@@ -88,6 +90,7 @@ class OrderFacts:
     preimage: OrderPreimage
     final: OrderView
     head: OrderView
+    seller: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +326,11 @@ def _hours(case: _Case) -> Difference:
     return None if inside else (f"hour {hour} UTC", f"from {first} to {end}")
 
 
+def _seller(case: _Case) -> Difference:
+    # The price and its receivers are the owner's only in an offer that the owner listed.
+    return _unless_listed(case.order.seller, case.policy.listed_by, "sellers")
+
+
 def _unless_equal(got: bytes, expected: bytes) -> Difference:
     return None if got == expected else (got, expected)
 
@@ -360,4 +368,5 @@ _CHECKS: Final[dict[ReleaseStep, Callable[[_Case], Difference]]] = {
     ReleaseStep.PRICE: _price,
     ReleaseStep.USES: _uses,
     ReleaseStep.HOURS: _hours,
+    ReleaseStep.SELLER: _seller,
 }

@@ -43,6 +43,8 @@ class ReleasePolicy:
         configs: accepted config digests.
         clients: addresses of clients that may use the content.
         other_inputs: manifest digests of inputs that may stand beside this one (the engine apart).
+        listed_by: accounts whose listing of the content counts. Anybody can list a manifest again, at a price
+            of their own and payable to themselves.
         orders_before: how many orders a CVM may have admitted before.
         min_price_due: the least that the order owes this input once it is used, in token units.
         max_uses: how many orders may get the key.
@@ -57,6 +59,7 @@ class ReleasePolicy:
     engines: frozenset[bytes]
     clients: frozenset[bytes] | None
     other_inputs: frozenset[bytes] | None
+    listed_by: frozenset[bytes] | None
     max_uses: int
     unsafe_accept_simulated: bool = False
     platforms: frozenset[bytes] | None = None
@@ -68,10 +71,10 @@ class ReleasePolicy:
 
     def empty(self) -> str | None:
         """Return the name of a condition that accepts nothing, or None if each accepts something."""
-        for name in ("trust_classes", "tees", "measurements", "engines", "clients", "other_inputs"):
+        # An order without other inputs fits an empty list of them.
+        for name in ("trust_classes", "tees", "measurements", "engines", "clients", "listed_by"):
             value = getattr(self, name)
-            # An order without other inputs fits an empty list of them.
-            if value is not None and not value and name != "other_inputs":
+            if value is not None and not value:
                 return name
         for name in ("platforms", "configs"):
             if getattr(self, name) == frozenset():
@@ -139,6 +142,7 @@ def explain(policy: ReleasePolicy) -> list[str]:
         _listed("The configuration", policy.configs, "digests"),
         _listed("The client", policy.clients, "addresses"),
         _listed("Each other input", policy.other_inputs, "manifest digests"),
+        _listed("Whoever listed the content", policy.listed_by, "accounts"),
         f"The CVM may have admitted {policy.orders_before} orders before.",
         f"The order must owe at least {policy.min_price_due} token units once the content is used.",
         f"At most {policy.max_uses} orders get the key; a grant is good for {policy.ttl_s} seconds.",
@@ -238,6 +242,7 @@ _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
     "configs": _or_any(_hex_set(32)),
     "clients": _or_any(_hex_set(20)),
     "other_inputs": _or_any(_hex_set(32)),
+    "listed_by": _or_any(_hex_set(20)),
     "orders_before": _whole(0, 1 << 31),
     "min_price_due": _whole(0, (1 << 128) - 1),
     "max_uses": _whole(0, 1 << 31),
@@ -245,5 +250,6 @@ _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
     "ttl_s": _whole(1, (1 << 32) - 1),
 }
 _REQUIRED: Final = frozenset(
-    {"trust_classes", "tees", "worst_tcb", "measurements", "engines", "clients", "other_inputs", "max_uses"}
+    {"trust_classes", "tees", "worst_tcb", "measurements", "engines", "clients", "other_inputs"}
+    | {"listed_by", "max_uses"}
 )

@@ -134,7 +134,7 @@ class Broker:
         known = self._known(asked)
         attested = None if known is not None else self._appraise(asked, now)
         # Asked last, so that the head is as new as can be when the decision falls.
-        facts = agreed_facts(self.views, self.domain, asked.asked.order_id, asked.preimage)
+        facts = agreed_facts(self.views, self.domain, asked.asked, asked.preimage)
         if attested is None:
             assert known is not None
             _refuse_ended(facts)

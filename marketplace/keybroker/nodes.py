@@ -35,6 +35,10 @@ class NodeView:
         record = self.reader.cvm(cvm_id)
         return None if record is None or record.revoked else record.operator
 
+    def seller(self, offer: int) -> bytes:
+        """Return who listed an offer; zero where nobody did."""
+        return self.reader.seller_of(offer)
+
     def now(self) -> int:
         """Return the time of the newest block, Unix seconds."""
         return self.reader.now()

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from enclave_runtime.wire.eip712 import Domain
 from enclave_runtime.wire.errors import RefusedError
+from enclave_runtime.wire.grant import KeyRequest
 from enclave_runtime.wire.orders import OrderPreimage
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.release import OrderFacts, OrderView, ReleaseStep
@@ -33,23 +34,34 @@ class ChainView(Protocol):
         """Return the operator of this CVM, 20 bytes; None if it is not registered, or was revoked."""
         ...
 
+    def seller(self, offer: int) -> bytes:
+        """Return who listed an offer, 20 bytes; zero where nobody did."""
+        ...
+
     def now(self) -> int:
         """Return the time of the newest block, Unix seconds."""
         ...
 
 
 def agreed_facts(
-    views: Sequence[ChainView], domain: Domain, order_id: bytes, preimage: OrderPreimage
+    views: Sequence[ChainView], domain: Domain, request: KeyRequest, preimage: OrderPreimage
 ) -> OrderFacts:
-    """Return what all of `views` say of an order.
+    """Return what all of `views` say of an order, and of the offer of its input that is asked for.
 
     Raises:
-        RefusedError: step `release.02.running` or `release.03.cvm`: they differ, and in what.
+        RefusedError: step `release.02.running`, `release.03.cvm` or `release.22.seller`: they differ, and in
+            what.
         BadInputError: there is no view.
     """
+    order_id = request.order_id
     final = _agreed([view.final(order_id) for view in views], "in a finalized block")
     head = _agreed([view.head(order_id) for view in views], "at the head")
-    return OrderFacts(domain, order_id, preimage, final, head)
+    refs = preimage.terms.inputs
+    # An input that the order has not is refused by `decide`, by its own name.
+    seller = (
+        _agreed_seller(views, refs[request.input_index].offer) if request.input_index < len(refs) else b""
+    )
+    return OrderFacts(domain, order_id, preimage, final, head, seller)
 
 
 def agreed_operator(views: Sequence[ChainView], cvm_id: bytes) -> bytes:
@@ -69,6 +81,14 @@ def agreed_operator(views: Sequence[ChainView], cvm_id: bytes) -> bytes:
 def latest_time(views: Sequence[ChainView]) -> int:
     """Return the newest block time that any view knows: what has expired there has expired."""
     return max(view.now() for view in views)
+
+
+def _agreed_seller(views: Sequence[ChainView], offer: int) -> bytes:
+    first, *others = {view.seller(offer) for view in views}
+    if others:
+        got = f"sellers of offer {offer} that differ between the owner's nodes"
+        raise RefusedError(ReleaseStep.SELLER.value, got, "one seller from all")
+    return first
 
 
 def _agreed(views: list[OrderView], where: str) -> OrderView:

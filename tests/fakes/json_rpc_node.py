@@ -14,7 +14,7 @@ from marketplace.chain.abicodec import encode
 from marketplace.chain.artifacts import contract
 from marketplace.chain.deployments import Deployment
 from marketplace.domain.order_state import OrderState
-from tests.fakes.order_world import DOMAIN, NOW
+from tests.fakes.order_world import DOMAIN, NOW, SELLER
 
 __all__ = ["DEPLOYMENT", "RpcNode"]
 
@@ -39,7 +39,7 @@ DEPLOYMENT = Deployment(
 
 @dataclass
 class RpcNode:
-    """Serves orders and CVMs at the head and in the finalized block.
+    """Serves orders, CVMs and one seller of all offers at the head and in the finalized block.
 
     Attributes:
         orders: order id -> (CVM id, state), at the head.
@@ -117,6 +117,9 @@ class RpcNode:
             cvm_id, state = table.get(key, (ZERO32, OrderState.NONE))
             values = (cvm_id, int(state), 1, self.time, self.time, 0, 0, 0, 1)
             return hex_of(encode(order.outputs, (values,)))
+        seller = contract("OfferRegistry").functions["ownerOf"]
+        if selector == seller.selector:
+            return hex_of(encode(seller.outputs, (SELLER,)))
         facts = contract("CvmRegistry").functions["factsOf"]
         assert selector == facts.selector
         operator = self.operators.get(key, ZERO_ADDRESS)

@@ -25,11 +25,12 @@ from marketplace.domain.order_state import OrderState
 from marketplace.domain.release import OrderView
 from marketplace.errors import UnreachableError
 
-__all__ = ["CLIENT", "DOMAIN", "NOW", "FakeChain", "named", "offer_terms", "order_preimage"]
+__all__ = ["CLIENT", "DOMAIN", "NOW", "SELLER", "FakeChain", "named", "offer_terms", "order_preimage"]
 
 NOW = 1_800_000_000
 DOMAIN: Domain = order_book_domain(31337, b"\x0b" * 20)
 CLIENT = b"\xc1" * 20
+SELLER = b"\x99" * 20
 _TOKEN = b"\x70" * 20
 
 
@@ -45,7 +46,7 @@ def offer_terms(name: str, kind: OfferKind, grant_key: bytes = ZERO_ADDRESS) -> 
         kind=int(kind),
         token=_TOKEN,
         price=Price(fixed_price=5),
-        payees=(Payee(b"\x99" * 20, 10_000),),
+        payees=(Payee(SELLER, 10_000),),
         manifest_digest=named(f"{name} manifest") if content else ZERO32,
         content_digest=named(f"{name} content") if content else ZERO32,
         grant_key=grant_key,
@@ -94,6 +95,7 @@ class FakeChain:
     finals: dict[bytes, OrderView] = field(default_factory=dict)
     heads: dict[bytes, OrderView] = field(default_factory=dict)
     operators: dict[bytes, bytes] = field(default_factory=dict)
+    sellers: dict[int, bytes] = field(default_factory=dict)
     time: int = NOW
     down: bool = False
 
@@ -115,6 +117,11 @@ class FakeChain:
         """Return the registered operator."""
         self._check_up()
         return self.operators.get(cvm_id)
+
+    def seller(self, offer: int) -> bytes:
+        """Return who listed the offer: the owner, unless the test says otherwise."""
+        self._check_up()
+        return self.sellers.get(offer, SELLER)
 
     def now(self) -> int:
         """Return the time of the head."""

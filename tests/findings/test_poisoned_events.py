@@ -1,7 +1,7 @@
 """The theft: one cheap transaction with a location that is no text, and nobody can read the market any more.
 
 Locations are hints by strangers, and Solidity's strings are any bytes. One such listing ended
-`cloister market` for everybody; one such order ended the provider's agent, which reads all new orders at once.
+`cloister market` for everybody; one such order ended the provider's agent, which reads new orders together.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from marketplace.chain.deployments import Deployment
 from marketplace.sealing.keystore import KeyStore, ScryptCost
 from tests.fakes.cvm import OPERATOR, FakeCvm
 from tests.fakes.json_rpc_node import DEPLOYMENT, RpcNode
-from tests.fakes.order_world import CLIENT, DOMAIN, NOW, named, order_preimage
+from tests.fakes.order_world import CLIENT, DOMAIN, NOW, SELLER, named, order_preimage
 from tests.fakes.simulated_tdx import SimulatedTdx
 
 __all__ = ["CONTENT_KEY", "PASSPHRASE", "SALT", "BrokerHome", "Service", "certifier_home", "serving"]
@@ -146,6 +146,7 @@ class BrokerHome:
     engine: bytes = named("engine content")
     other: bytes = named("dataset B manifest")
     client: bytes = CLIENT
+    seller: bytes = SELLER
 
     @property
     def config(self) -> Path:
@@ -172,6 +173,7 @@ measurements = ["{hex_of(self.tdx.measurement)}"]
 engines = ["{hex_of(self.engine)}"]
 clients = ["{hex_of(self.client)}"]
 other_inputs = ["{hex_of(self.other)}"]
+listed_by = ["{hex_of(self.seller)}"]
 max_uses = {self.max_uses}
 """)
         self.config.write_text(f"""

@@ -136,6 +136,7 @@ def test_broker_releases_while_the_order_runs_and_not_before_or_after(
         engine=preimage.inputs[0].content_digest,
         other=preimage.inputs[2].manifest_digest,
         client=preimage.terms.client,
+        seller=world.keys["owner_a"].address,
     ).write()
     config = owner.config.read_text()
     owner.config.write_text(config.replace("[chain]", '[chain]\nconfirmed = "head"'))

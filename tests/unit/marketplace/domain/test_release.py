@@ -12,7 +12,7 @@ from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.offers import OfferKind, Price, terms_hash
 from enclave_runtime.wire.orders import InputRef, OrderPreimage, Phase, order_book_domain, order_id
 from enclave_runtime.wire.report_data import Purpose
-from enclave_runtime.wire.scalars import ZERO32
+from enclave_runtime.wire.scalars import ZERO32, ZERO_ADDRESS
 from marketplace.domain.draft import OrderDraft, draft_order
 from marketplace.domain.offer import ListedOffer, compute_terms, content_terms, sole_payee
 from marketplace.domain.order import runtime_policy
@@ -75,12 +75,13 @@ POLICY = ReleasePolicy(
     configs=frozenset({ORDER.terms.config_digest}),
     clients=frozenset({CLIENT}),
     other_inputs=frozenset({ORDER.inputs[2].manifest_digest}),
+    listed_by=frozenset({OWNER}),
     min_price_due=15,
     max_uses=2,
     hours_utc=(8, 18),
 )
 RUNNING = OrderView(OrderState.RUNNING, Phase.SETUP, CVM.cvm_id)
-FACTS = OrderFacts(DOMAIN, ORDER_ID, ORDER, RUNNING, RUNNING)
+FACTS = OrderFacts(DOMAIN, ORDER_ID, ORDER, RUNNING, RUNNING, OWNER)
 
 
 def verdict(**changed: object) -> VerifiedEvidence:
@@ -197,6 +198,8 @@ LIES: list[tuple[str, ReleaseStep, Callable[[Case], None]]] = [
     ("stale TCB", S.TCB, lambda c: c.show(tcb_status="OutOfDate")),
     ("TCB word that nobody knows", S.TCB, lambda c: c.show(tcb_status="Splendid")),
     ("platform not listed", S.PLATFORM, lambda c: c.show(platform_id_hash=OTHER)),
+    ("listed again by somebody else", S.SELLER, lambda c: c.chain(seller=CLIENT)),
+    ("listed by nobody", S.SELLER, lambda c: c.chain(seller=ZERO_ADDRESS)),
     ("client not listed", S.CLIENT, lambda c: c.demand(clients=frozenset({OWNER}))),
     ("hostile neighbour", S.OTHER_INPUTS, lambda c: c.demand(other_inputs=frozenset())),
     ("CVM has served before", S.ORDERS_BEFORE, lambda c: c.lie(orders_before=1)),

@@ -19,6 +19,7 @@ measurements = ["{DIGEST}"]
 engines = ["{DIGEST.upper().replace("0X", "0x")}"]
 clients = ["{CLIENT}"]
 other_inputs = "any"
+listed_by = ["{CLIENT}"]
 max_uses = 3
 min_price_due = "340282366920938463463374607431768211455"
 hours_utc = [22, 6]
@@ -79,7 +80,7 @@ def test_simulated_class_needs_the_loud_word_and_is_told_first() -> None:
     assert policy.appraisal("intel").simulated is None
 
 
-@pytest.mark.parametrize("name", ["trust_classes", "tees", "measurements", "engines", "clients"])
+@pytest.mark.parametrize("name", ["trust_classes", "tees", "measurements", "engines", "clients", "listed_by"])
 def test_an_empty_list_accepts_nothing_and_says_so(name: str) -> None:
     lines = [f"{name} = []" if line.startswith(name) else line for line in GOOD.splitlines()]
     policy = parse_policy("\n".join(lines).encode())

@@ -35,7 +35,7 @@ from marketplace.service.limits import RateLimit
 from marketplace.service.logs import ServiceLog
 from tests.fakes.asgi import AppClient
 from tests.fakes.cvm import MEASUREMENT, OPERATOR, FakeCvm, ReportDataAppraiser
-from tests.fakes.order_world import CLIENT, DOMAIN, FakeChain, named, order_preimage
+from tests.fakes.order_world import CLIENT, DOMAIN, SELLER, FakeChain, named, order_preimage
 
 CONTENT_KEY = sha256(b"the content key") + sha256(b"the salt")
 DATASET_A = 1
@@ -48,6 +48,7 @@ POLICY = ReleasePolicy(
     engines=frozenset({named("engine content")}),
     clients=frozenset({CLIENT}),
     other_inputs=frozenset({named("dataset B manifest")}),
+    listed_by=frozenset({SELLER}),
     max_uses=2,
 )
 
