@@ -18,15 +18,20 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+if VENV.exists() and Path(sys.prefix).resolve() != VENV.resolve():
+    # Whoever starts this without the project's environment gets it all the same.
+    os.execv(VENV / "bin" / "python", [str(VENV / "bin" / "python"), __file__, *sys.argv[1:]])
+sys.path.insert(0, str(ROOT))
 
-from enclave_runtime.wire.codec import hex_of
-from enclave_runtime.wire.errors import EnclaveError
-from marketplace.domain.money import format_amount
-from marketplace.errors import BadInputError, MarketError
-from marketplace.sdk import client
-from marketplace.sdk.client import OrderRequest
-from marketplace.sdk.profile import Profile, Session
+from enclave_runtime.wire.codec import hex_of  # noqa: E402
+from enclave_runtime.wire.errors import EnclaveError  # noqa: E402
+from marketplace.domain.money import format_amount  # noqa: E402
+from marketplace.errors import BadInputError, MarketError  # noqa: E402
+from marketplace.sdk import client  # noqa: E402
+from marketplace.sdk.client import OrderRequest  # noqa: E402
+from marketplace.sdk.profile import Profile, Session  # noqa: E402
 
 
 def main() -> int:
