@@ -1,34 +1,41 @@
 """The agent's loop: look at the chain, look at every open order, take each order's next step.
 
-Orders are worked on in parallel, one thread each; nothing is remembered between looks but the journal
+Orders are worked on in parallel, one thread each; finding orders and keeping CVMs ready have threads of their
+own, so that no order and no certifier holds up another. Nothing is remembered between looks but the journal
 (docs/architecture.md, "Why level-triggered").
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
 
-from enclave_runtime.wire.canonical import Json, JsonObject
-from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import EnclaveError
 from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.errors import MarketError
-from marketplace.provider.cvm import CvmClient, CvmGoneError
+from marketplace.provider.cvm import CvmClient
 from marketplace.provider.fleet import Fleet
 from marketplace.provider.job import Job, JobSource, load_job
-from marketplace.provider.journal import JobRow
+from marketplace.provider.journal import CvmRow, JobRow
+from marketplace.provider.looking import Desk, find_orders, observe
 from marketplace.provider.policy import AgentPolicy
-from marketplace.provider.reducer import CvmSeen, Observed, Step, StepKind, next_step
+from marketplace.provider.reducer import Step, StepKind, next_step
+from marketplace.provider.screening import admit_members, inadmissible, plaintext_needed
 from marketplace.provider.worker import Tools, Worker
 
 __all__ = ["Agent", "AgentSettings"]
 
-_LONGEST_PAUSE_S: Final = 10.0
+_ORDER_THREADS: Final = 32
+_OWN_THREADS: Final = 2
+_SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.FAILED})
+_GIVING_UP: Final = frozenset({StepKind.REFUSE, StepKind.HOST_FAULT})
+_KEEPS_TROUBLE: Final = _GIVING_UP | {StepKind.WIPE, StepKind.COMPLETE}
+_MAX_WORDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +46,13 @@ class AgentSettings:
         compute_offer: the compute offer whose orders it serves.
         poll_s: seconds between looks when nothing moves.
         warm: how many certified CVMs wait ahead of orders.
+        longest_pause_s: the longest pause between two tries at something that keeps failing.
     """
 
     compute_offer: int
     poll_s: float = 0.2
     warm: int = 1
-
-
-@dataclass(slots=True)
-class _Working:
-    """One order in progress: what was loaded for it, and what was said of it last."""
-
-    job: Job
-    ask_after: dict[int, int] = field(default_factory=dict)
-    said: str = ""
-    failures: int = 0
-    retry_at_s: float = 0.0
+    longest_pause_s: float = 10.0
 
 
 class Agent:
@@ -75,9 +73,12 @@ class Agent:
         self._tools = tools
         self._fleet = fleet
         self._before_step = before_step
-        self._working: dict[bytes, _Working] = {}
+        self._desks: dict[bytes, Desk] = {}
         self._busy: dict[bytes, asyncio.Task[None]] = {}
-        self._preparing = asyncio.Lock()
+        self._preparing = threading.Lock()
+        self._certified_for_s = float("inf")
+        self._order_threads = ThreadPoolExecutor(_ORDER_THREADS, thread_name_prefix="order")
+        self._own_threads = ThreadPoolExecutor(_OWN_THREADS, thread_name_prefix="agent")
 
     @property
     def tools(self) -> Tools:
@@ -95,209 +96,270 @@ class Agent:
         Raises:
             KeyError: never looked at, or over.
         """
-        return self._working[order_id].job
+        job = self._desks[order_id].job
+        if job is None:
+            raise KeyError(order_id.hex())
+        return job
 
     def open_jobs(self) -> list[JobRow]:
         """Return the orders that still need looking at."""
         return self._tools.journal.open_jobs()
 
+    # ------------------------------------------------------------------------------------------- the loop
     async def run(self) -> None:
-        """Look and work until cancelled; a step that fails is logged and looked at again."""
+        """Look and work until cancelled; what fails is said, and tried again ever later.
+
+        When it is cancelled, steps under way come to their end; CVMs go on, and the journal finds them again.
+
+        Raises:
+            MarketError: another agent works on this journal.
+        """
+        self._tools.journal.own()
+        own = (self._again(self.find_orders), self._again(self._keep_warm), self._serve_all())
+        tasks = [asyncio.ensure_future(one) for one in own]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            tasks += self._busy.values()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.close()
+
+    def close(self) -> None:
+        """Wait for steps under way, then close connections and journal."""
+        for pool in (self._order_threads, self._own_threads):
+            pool.shutdown(wait=True, cancel_futures=True)
+        self._tools.services.close()
+        self._tools.journal.close()
+
+    async def _again(self, action: Callable[[], None]) -> None:
+        """Do one of the agent's own duties for ever."""
+        loop, failures, said = asyncio.get_running_loop(), 0, ""
         while True:
             try:
-                await asyncio.to_thread(self.find_orders)
-                await self._keep_warm()
-            except (MarketError, EnclaveError) as error:
-                self._tools.say(b"", f"{error}")
+                await loop.run_in_executor(self._own_threads, action)
+                failures, said = 0, ""
+            except Exception as error:  # a duty that ends would be an agent that only looks alive
+                failures, text = failures + 1, _words(error)
+                if text != said:
+                    self._tools.say(b"", text)
+                said = text
+            await asyncio.sleep(self._pause_s(failures))
+
+    async def _serve_all(self) -> None:
+        while True:
             for row in self._tools.journal.open_jobs():
-                task = self._busy.get(row.order_id)
-                if task is None or task.done():
-                    self._busy[row.order_id] = asyncio.create_task(self._serve(row.order_id))
+                if row.order_id not in self._busy and self._desk(row.order_id).is_due():
+                    self._start(row.order_id, self._serve(row.order_id))
             await asyncio.sleep(self._settings.poll_s)
 
-    def find_orders(self) -> None:
-        """Read orders placed since the last look into the journal."""
-        journal = self._tools.journal
-        placed, head = self._tools.chain.placed_since(self._settings.compute_offer, journal.cursor())
-        for one in placed:
-            journal.see_order(one.order_id, JobSource.of(self._tools.chain, one).to_text())
-        journal.move_cursor(head)
-
-    async def _keep_warm(self) -> None:
-        if (
-            self._settings.warm
-            and await asyncio.to_thread(self._fleet.ready, self._tools.chain.now()) is None
-        ):
-            await self._prepare()
-
-    async def _prepare(self) -> None:
-        async with self._preparing:
-            if await asyncio.to_thread(self._fleet.ready, self._tools.chain.now()) is None:
-                self._before_step(StepKind.PREPARE_CVM)
-                await asyncio.to_thread(self._fleet.prepare)
+    def _start(self, order_id: bytes, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._busy[order_id] = task
+        task.add_done_callback(lambda _: self._busy.pop(order_id, None))
 
     async def _serve(self, order_id: bytes) -> None:
         """Take steps of one order until it waits, fails or is over; a failure is tried again ever later."""
-        working = self._working.get(order_id)
-        if working is not None and time.monotonic() < working.retry_at_s:
-            return
+        loop = asyncio.get_running_loop()
         while True:
-            row = next((one for one in self._tools.journal.open_jobs() if one.order_id == order_id), None)
+            row = next((one for one in self.open_jobs() if one.order_id == order_id), None)
             if row is None:
                 return
             try:
-                kind = await asyncio.to_thread(self.take_step, row)
-                if kind is StepKind.PREPARE_CVM:
-                    await self._prepare()
-            except (MarketError, EnclaveError) as error:
-                self._failed(order_id, str(error))
-                return
+                kind = await loop.run_in_executor(self._order_threads, self._advance, row)
             except Exception as error:  # nobody foresaw it: this order waits, the others go on
-                self._failed(order_id, f"unexpected {type(error).__name__}: {error}")
+                self._failed(order_id, _words(error))
                 return
-            self._went_well(order_id)
-            if kind in (StepKind.WAIT, StepKind.FORGET):
+            if kind is StepKind.FORGET:
                 return
+            self._desk(order_id).failures = 0
+            if kind is StepKind.WAIT:
+                return
+
+    def _advance(self, row: JobRow) -> StepKind:
+        kind = self.take_step(row)
+        if kind is not StepKind.PREPARE_CVM:
+            return kind
+        start_within = self._desk(row.order_id).start_within
+        if start_within < self._certified_for_s and self._prepare_until(start_within):
+            return kind
+        # Trying again would launch one CVM after the other.
+        self._certified_for_s = min(self._certified_for_s, start_within)
+        self._forget(row, f"it may start {start_within} s after it is accepted, certificates end before")
+        return StepKind.FORGET
 
     def _failed(self, order_id: bytes, text: str) -> None:
         self._say(order_id, text)
-        working = self._working.get(order_id)
-        if working is not None:
-            working.failures += 1
-            pause_s = min(_LONGEST_PAUSE_S, self._settings.poll_s * 2**working.failures)
-            working.retry_at_s = time.monotonic() + pause_s
+        self._tools.journal.set_fact(order_id, "trouble", text)
+        desk = self._desk(order_id)
+        desk.failures += 1
+        desk.pause(self._pause_s(desk.failures))
 
-    def _went_well(self, order_id: bytes) -> None:
-        working = self._working.get(order_id)
-        if working is not None:
-            working.failures = 0
+    def _pause_s(self, failures: int) -> float:
+        longest: float = max(self._settings.longest_pause_s, self._settings.poll_s)
+        return min(longest, self._settings.poll_s * 2.0 ** min(failures, 16))
 
+    # ------------------------------------------------------------------------------------------- its duties
+    def find_orders(self) -> None:
+        """Read orders placed since the last look into the journal."""
+        find_orders(self._tools, self._settings.compute_offer)
+
+    def _keep_warm(self) -> None:
+        while True:
+            with self._preparing:
+                ready = len(self._fleet.spare(self._tools.chain.now()))
+                if ready >= self._settings.warm and not self._fleet.unfinished():
+                    return
+                self._before_step(StepKind.PREPARE_CVM)
+                self._fleet.prepare()
+
+    def _prepare_until(self, start_within: int) -> bool:
+        """Make a CVM ready that an order may start with; False where a fresh certificate ends before."""
+        with self._preparing:
+            if self._fleet.ready(self._tools.chain.now() + start_within) is None:
+                self._before_step(StepKind.PREPARE_CVM)
+                self._fleet.prepare()
+            return self._fleet.ready(self._tools.chain.now() + start_within) is not None
+
+    # ------------------------------------------------------------------------------------------- one order
     def take_step(self, row: JobRow) -> StepKind:
         """Look at one order and take its next step; PREPARE_CVM is left to the caller.
 
         Raises:
             MarketError, EnclaveError: the step did not work out.
         """
-        chain = self._tools.chain
-        record = chain.order(row.order_id)
-        working = self._load(row)
-        if working is None:
-            if record.state.terminal or record.state is OrderState.NONE:
-                why = f"{record.state.name}, and its packet was never found"
-                self._tools.journal.finish(row.order_id, why)
-            return StepKind.WAIT
-        client = self._client_for(row, record, working.job)
+        record = self._tools.chain.order(row.order_id)
+        desk = self._desk(row.order_id)
+        if desk.job is None and not self._load(row, record, desk):
+            return StepKind.FORGET
+        refusal = self._refusal(desk) if record.state is OrderState.PLACED else ""
+        client = self._client_for(row, record, desk, refusal)
         try:
-            seen = self._observe(row, record, working, client)
-            step = next_step(seen)
+            step = next_step(observe(self._tools, row.order_id, record, desk, client, refusal))
             self._before_step(step.kind)
-            return self._act(row, working, client, step)
+            self._act(row, record, desk, client, step)
+            return step.kind
         finally:
             if client is not None:
                 client.close()
 
-    def _act(self, row: JobRow, working: _Working, client: CvmClient | None, step: Step) -> StepKind:
-        if step.kind is StepKind.FORGET:
-            self._forget(row, step.why)
-        elif step.kind is StepKind.WAIT:
-            self._say(row.order_id, step.why)
-        elif step.kind is not StepKind.PREPARE_CVM:
-            self._say(row.order_id, step.kind.value)
-            worker = Worker(self._tools, row.order_id, working.job, client)
-            worker.ask_after = working.ask_after
-            worker.do(step)
-        return step.kind
+    def _load(self, row: JobRow, record: OrderRecord, desk: Desk) -> bool:
+        """Fetch what the order needs; False where it is over without that."""
+        source = JobSource.from_text(row.preimage)
+        try:
+            job = load_job(source, self._tools.blobs)
+        except (MarketError, EnclaveError) as error:
+            if self._is_over(source, record):
+                self._forget(row, f"{record.state.name}, and it was never fetched: {error}")
+                return False
+            raise
+        tools = self._tools
+        desk.unfit = inadmissible(job, admit_members(job, row.order_id, tools.chain.domain(), tools.operator))
+        desk.plaintext_bytes = plaintext_needed(job)
+        desk.job = job
+        return True
 
-    def _load(self, row: JobRow) -> _Working | None:
-        if row.order_id not in self._working:
-            try:
-                job = load_job(JobSource.from_text(row.preimage), self._tools.blobs)
-            except (MarketError, EnclaveError) as error:
-                self._say_once(row.order_id, f"cannot work on this order: {error}")
-                return None
-            self._working[row.order_id] = _Working(job)
-        return self._working[row.order_id]
+    def _is_over(self, source: JobSource, record: OrderRecord) -> bool:
+        terms, now = source.preimage.terms, self._tools.chain.now()
+        if record.state is OrderState.NONE:
+            return now > terms.place_before
+        late = record.state is OrderState.PLACED and now > record.since + terms.windows.accept_within
+        return late or record.state.terminal
 
-    def _client_for(self, row: JobRow, record: OrderRecord, job: Job) -> CvmClient | None:
-        promised = self._tools.journal.cvm_of(row.order_id)
-        if promised is None and record.state is OrderState.PLACED:
-            until = self._tools.chain.now() + job.preimage.terms.windows.start_within
-            promised = self._fleet.ready(until)
-            if promised is not None:
-                self._tools.journal.promise(promised.socket, row.order_id)
-        return None if promised is None else self._fleet.client(promised)
+    def _refusal(self, desk: Desk) -> str:
+        assert desk.job is not None
+        penalty_bps = self._tools.chain.start_penalty_bps()
+        return desk.unfit or self._policy.refusal(desk.job.preimage, desk.plaintext_bytes, penalty_bps)
 
-    def _observe(
-        self, row: JobRow, record: OrderRecord, working: _Working, client: CvmClient | None
-    ) -> Observed:
+    # ------------------------------------------------------------------------------------------- its CVM
+    def _client_for(self, row: JobRow, record: OrderRecord, desk: Desk, refusal: str) -> CvmClient | None:
         journal = self._tools.journal
         promised = journal.cvm_of(row.order_id)
-        return Observed(
-            now=self._tools.chain.now(),
-            state=record.state,
-            phase=record.phase,
-            since=record.since,
-            windows=working.job.preimage.terms.windows,
-            inputs=len(working.job.inputs),
-            held=journal.fact(row.order_id, "held") is not None,
-            refused_by_policy=self._refusal(working.job),
-            cvm=_seen(client, len(working.job.inputs)),
-            cvm_certified=promised is not None and promised.registered,
-            stored=journal.fact(row.order_id, "result") is not None,
-            parting=journal.fact(row.order_id, "parting") or "",
-            ask_after=working.ask_after,
-        )
+        if record.state is OrderState.PLACED:
+            promised = self._promised(row, desk, promised, refusal)
+        elif promised is not None and record.cvm_id != promised.cvm_id:
+            # Never accepted, or accepted with another CVM: this one is as free as before.
+            journal.release(row.order_id)
+            promised = None
+        return None if promised is None or promised.ended else self._fleet.client(promised)
 
-    def _refusal(self, job: Job) -> str:
-        plaintext = sum(held.manifest.sealed.plaintext_bytes for held in job.inputs)
-        return self._policy.refusal(job.preimage, plaintext, self._tools.chain.start_penalty_bps())
+    def _promised(self, row: JobRow, desk: Desk, promised: CvmRow | None, refusal: str) -> CvmRow | None:
+        """Return the CVM to accept with. Only an order that could be accepted now binds one."""
+        journal, order_id = self._tools.journal, row.order_id
+        until = self._tools.chain.now() + desk.start_within
+        if promised is not None:
+            if self._fleet.usable(promised, until):
+                return promised
+            journal.release(order_id)
+        if refusal or journal.fact(order_id, "held") is None:
+            return None
+        spare = self._fleet.spare(until)
+        return next((one for one in spare if journal.promise(one.socket, order_id)), None)
+
+    # ------------------------------------------------------------------------------------------- its step
+    def _act(
+        self, row: JobRow, record: OrderRecord, desk: Desk, client: CvmClient | None, step: Step
+    ) -> None:
+        if step.kind is StepKind.FORGET:
+            self._forget(row, self._with_trouble(row, step.why, record))
+        elif step.kind is StepKind.WAIT:
+            self._say(row.order_id, self._with_trouble(row, step.why, record))
+        elif step.kind is not StepKind.PREPARE_CVM:
+            self._say(row.order_id, step.kind.value)
+            self._note_trouble(row.order_id, step)
+            self._work(row, record, desk, client, step)
+
+    def _work(
+        self, row: JobRow, record: OrderRecord, desk: Desk, client: CvmClient | None, step: Step
+    ) -> None:
+        assert desk.job is not None
+        worker = Worker(self._tools, row.order_id, desk.job, client)
+        try:
+            worker.do(step)
+        except MarketError as error:
+            if step.kind is not StepKind.WIPE or not record.state.terminal:
+                raise
+            # It does not even erase: ending the process takes its memory and its plaintext with it.
+            self._forget(row, f"the order is {record.state.name}; {error}")
+        desk.was_asked(worker.not_granted)
+
+    def _note_trouble(self, order_id: bytes, step: Step) -> None:
+        """Keep why an order is given up; forget what was in the way of a step that goes on."""
+        journal = self._tools.journal
+        before = journal.fact(order_id, "trouble") or ""
+        if step.kind in _GIVING_UP and step.why not in before:
+            journal.set_fact(order_id, "trouble", "; ".join(text for text in (step.why, before) if text))
+        elif before and step.kind not in _KEEPS_TROUBLE:
+            journal.set_fact(order_id, "trouble", "")
+
+    def _with_trouble(self, row: JobRow, why: str, record: OrderRecord) -> str:
+        trouble = self._tools.journal.fact(row.order_id, "trouble") or ""
+        return f"{why}; {trouble}" if trouble and record.state not in _SETTLED else why
 
     def _forget(self, row: JobRow, why: str) -> None:
-        promised = self._tools.journal.cvm_of(row.order_id)
-        if promised is not None and not promised.ended:
+        """End the order's CVM, unless it never came to serve it, and the order's work."""
+        journal = self._tools.journal
+        promised = journal.cvm_of(row.order_id)
+        if promised is not None and not journal.was_sent(row.order_id, "accept"):
+            journal.release(row.order_id)
+        elif promised is not None and not promised.ended:
             self._fleet.retire(promised)
-        self._tools.journal.finish(row.order_id, why)
-        self._working.pop(row.order_id, None)
         self._say(row.order_id, why)
+        journal.finish(row.order_id, why)
+        self._desks.pop(row.order_id, None)
+
+    def _desk(self, order_id: bytes) -> Desk:
+        return self._desks.setdefault(order_id, Desk())
 
     def _say(self, order_id: bytes, text: str) -> None:
-        working = self._working.get(order_id)
-        if working is not None and working.said == text:
-            return
-        if working is not None:
-            working.said = text
-        self._tools.journal.note(order_id, text)
-        self._tools.say(order_id, text)
-
-    def _say_once(self, order_id: bytes, text: str) -> None:
-        row = next((one for one in self._tools.journal.open_jobs() if one.order_id == order_id), None)
-        if row is not None and row.note != text:
+        desk = self._desk(order_id)
+        if desk.said != text:
+            desk.said = text
             self._tools.journal.note(order_id, text)
             self._tools.say(order_id, text)
 
 
-def _seen(client: CvmClient | None, inputs: int) -> CvmSeen | None:
-    if client is None:
-        return None
-    try:
-        return _read_status(client.call("status").members, inputs)
-    except CvmGoneError:
-        return None
-
-
-def _read_status(members: JsonObject, inputs: int) -> CvmSeen:
-    order_id = members.get("order_id")
-    refusal = members.get("refusal")
-    return CvmSeen(
-        state=str(members.get("state")),
-        order_id=bytes_from_hex(order_id, 32) if isinstance(order_id, str) else None,
-        granted=frozenset(range(inputs)) - _indexes(members.get("missing_keys")),
-        fed=frozenset(range(inputs)) - _indexes(members.get("open_inputs")),
-        refusal="" if refusal is None else str(refusal)[:400],
-    )
-
-
-def _indexes(value: Json) -> frozenset[int]:
-    return (
-        frozenset(item for item in value if isinstance(item, int)) if isinstance(value, list) else frozenset()
-    )
+def _words(error: Exception) -> str:
+    text = str(error) if isinstance(error, MarketError | EnclaveError) else f"unexpected {error!r}"
+    return text[:_MAX_WORDS]

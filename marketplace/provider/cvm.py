@@ -14,7 +14,7 @@ from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
 from enclave_runtime.wire.errors import WireError
 from marketplace.errors import MarketError
 
-__all__ = ["Answer", "CvmClient", "CvmGoneError", "CvmRefusedError"]
+__all__ = ["MAX_BODY_BYTES", "MAX_HEADER_BYTES", "Answer", "CvmClient", "CvmGoneError", "CvmRefusedError"]
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_BODY_BYTES = 4 << 20
@@ -78,6 +78,14 @@ class CvmClient:
         if answer.members.get("ok") is not True:
             raise _refusal(answer.members.get("error"))
         return answer
+
+    def reach(self) -> bool:
+        """Return whether somebody listens; asks nothing, since a wiped CVM ends once it told its status."""
+        try:
+            self._connect()
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connection; the CVM lives on."""

@@ -1,18 +1,19 @@
 """CVMs of this provider: launched by the platform, certified before an order is accepted, found again later.
 
-A CVM is born, certified by M certifiers, serves one order and ends. One ready CVM waits ahead of orders,
-so that accepting one does not wait for a boot.
+A CVM is born, certified by M certifiers, serves one order and ends. Ready CVMs wait ahead of orders, so that
+accepting one does not wait for a boot.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from enclave_runtime.wire.canonical import JsonObject, dump
 from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of
@@ -24,11 +25,11 @@ from marketplace.errors import MarketError
 from marketplace.provider.cvm import CvmClient, CvmGoneError
 from marketplace.provider.journal import CvmRow, Journal
 from marketplace.provider.ports import AgentChain
-from marketplace.provider.services import Services
+from marketplace.provider.services import Certification, Services
 
 __all__ = ["Fleet", "Launched", "Launcher"]
 
-_BOOT_TIMEOUT_S = 20.0
+_BOOT_TIMEOUT_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,16 @@ class Launched:
 class Launcher(Protocol):
     """The platform, as far as an agent needs it."""
 
-    def launch(self) -> Launched:
-        """Start a measured CVM."""
+    def launch(self, name: str) -> Launched:
+        """Start a measured CVM under a name that was never used before."""
+        ...
+
+    def find(self, name: str) -> Launched | None:
+        """Return the running CVM that was launched under `name`."""
         ...
 
     def kill(self, pid: int) -> None:
-        """End a CVM."""
+        """End a CVM, and return when it is gone; one that is gone already is no error."""
         ...
 
 
@@ -64,6 +69,7 @@ class Fleet:
         operator: bytes,
         certifiers: Sequence[str],
         say: Callable[[str], None],
+        boot_timeout_s: float = _BOOT_TIMEOUT_S,
     ) -> None:
         self._launcher = launcher
         self._chain = chain
@@ -72,18 +78,29 @@ class Fleet:
         self._operator = operator
         self._certifiers = tuple(certifiers)
         self._say = say
+        self._boot_timeout_s = boot_timeout_s
 
     def ready(self, until: int) -> CvmRow | None:
         """Return a registered CVM that is promised to nobody and good until Unix time `until`."""
+        return next(iter(self.spare(until)), None)
+
+    def spare(self, until: int) -> list[CvmRow]:
+        """Return all of those; what is gone, or not good any more even now, leaves the fleet."""
+        now, found = self._chain.now(), []
         for row in self._journal.cvms():
-            if row.order_id is None and row.registered and row.cvm_id is not None:
-                if not self.alive(row):
-                    self._journal.ended(row.socket)
-                elif self._chain.cvm_usable(row.cvm_id, until):
-                    return row
-                else:
-                    self.retire(row)
-        return None
+            if row.order_id is not None or not row.registered or row.cvm_id is None:
+                continue
+            if not self.alive(row):
+                self.gone(row)
+            elif self._chain.cvm_usable(row.cvm_id, until):
+                found.append(row)
+            elif not self._chain.cvm_usable(row.cvm_id, now):
+                self.retire(row)
+        return found
+
+    def usable(self, row: CvmRow, until: int) -> bool:
+        """Return whether a CVM lives and is good until Unix time `until`."""
+        return row.cvm_id is not None and self.alive(row) and self._chain.cvm_usable(row.cvm_id, until)
 
     def prepare(self) -> None:
         """Make one more CVM ready: launch, certify, register. Finishes a launch that a crash cut off.
@@ -91,28 +108,22 @@ class Fleet:
         Raises:
             MarketError: the platform, a certifier or the chain said no.
         """
-        unfinished = [row for row in self._journal.cvms() if not row.registered and self.alive(row)]
-        if unfinished:
-            socket = unfinished[0].socket
-        else:
-            launched = self._launcher.launch()
-            self._journal.launched(str(launched.socket), launched.pid)
-            socket = str(launched.socket)
+        row = self.unfinished() or self._launch()
         self._say("CVM launched; asking certifiers")
-        client = _connected(Path(socket))
         try:
-            self._certify(socket, client)
+            client = self._connected(row)
+        except MarketError:
+            self.retire(row)
+            raise
+        try:
+            self._certify(row.socket, client)
         finally:
             client.close()
 
     def client(self, row: CvmRow) -> CvmClient | None:
         """Return a connection to a CVM, or None if it is gone."""
         client = CvmClient(Path(row.socket))
-        try:
-            client.call("status")
-        except CvmGoneError:
-            return None
-        return client
+        return client if client.reach() else None
 
     def rows(self) -> list[CvmRow]:
         """Return the CVMs that have not ended."""
@@ -120,42 +131,101 @@ class Fleet:
 
     def alive(self, row: CvmRow) -> bool:
         """Return whether the CVM's process answers on its socket."""
-        client = self.client(row)
-        if client is None:
+        client = CvmClient(Path(row.socket))
+        try:
+            client.call("status")
+        except CvmGoneError:
             return False
-        client.close()
+        finally:
+            client.close()
         return True
 
     def retire(self, row: CvmRow) -> None:
-        """End a CVM that is of no more use."""
+        """End a CVM that is of no more use.
+
+        Raises:
+            MarketError: the platform is not there, and the CVM is.
+        """
         try:
             self._launcher.kill(row.pid)
-        finally:
-            self._journal.ended(row.socket)
+        except MarketError:
+            if self.alive(row):
+                raise
+        self.gone(row)
 
+    def gone(self, row: CvmRow) -> None:
+        """Note that a CVM's process has ended, and remove its socket's folder."""
+        self._journal.ended(row.socket)
+        path = Path(row.socket)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()  # its own, and empty by now; any other stays
+
+    def unfinished(self) -> CvmRow | None:
+        """Return a launched CVM that is not registered yet; what died on the way is noted.
+
+        Raises:
+            MarketError: the platform is not there.
+        """
+        for name in self._journal.intended():
+            # The agent died around a launch: whether there is such a CVM, the platform knows.
+            found = self._launcher.find(name)
+            if found is None:
+                self._journal.never_launched(name)
+            else:
+                self._journal.launched(name, str(found.socket), found.pid)
+        for row in self._journal.cvms():
+            if not row.registered and row.order_id is None:
+                if self.alive(row) or self._launcher.find(row.name) is not None:
+                    return row
+                self.gone(row)
+        return None
+
+    def _launch(self) -> CvmRow:
+        name = secrets.token_hex(4)
+        self._journal.intend(name)
+        launched = self._launcher.launch(name)
+        self._journal.launched(name, str(launched.socket), launched.pid)
+        return CvmRow(name, str(launched.socket), launched.pid, None, False, None, False)
+
+    def _connected(self, row: CvmRow) -> CvmClient:
+        path, until = Path(row.socket), time.monotonic() + self._boot_timeout_s
+        while time.monotonic() < until:
+            client = CvmClient(path)
+            try:
+                client.call("status")
+                return client
+            except CvmGoneError:
+                client.close()
+            time.sleep(0.02)
+        raise MarketError(f"the CVM {row.name} did not answer within {self._boot_timeout_s:.0f} s")
+
+    # ------------------------------------------------------------------------------------------- certifying
     def _certify(self, socket: str, client: CvmClient) -> None:
         public = CvmPublic.from_json(client.call("identify").members["public"])
-        seen = []
-        for url in self._certifiers:
-            challenge = self._services.certifier_challenge(url, hex_of(self._operator))
-            bundle = client.call(
-                "evidence",
-                purpose=Purpose.CERTIFY.value,
-                operator=hex_of(self._operator),
-                challenge=hex_of(challenge),
-            ).members["bundle"]
-            seen.append((bundle, self._services.certify(url, hex_of(self._operator), bundle)))
+        with ThreadPoolExecutor(max(1, len(self._certifiers)), thread_name_prefix="certify") as pool:
+            seen = list(pool.map(lambda url: self._vouched(Path(socket), url), self._certifiers))
         certificates = [
             (from_json(CvmCertificate, one.certificate), bytes_from_hex(one.signature, 65)) for _, one in seen
         ]
-        self._register(client, public, certificates)
         certified: list[JsonObject] = [
             {"bundle": bundle, "certificate": one.certificate, "signature": one.signature}
             for bundle, one in seen
         ]
+        self._register(client, public, certificates)
         self._journal.set_fact(socket.encode(), "certified", dump(certified).decode())
         self._journal.registered(socket, public.cvm_id)
         self._say(f"CVM {hex_of(public.cvm_id)[:12]} certified by {len(certificates)}")
+
+    def _vouched(self, path: Path, url: str) -> tuple[Any, Certification]:
+        """Return what one certifier saw, and its verdict; with a connection of its own."""
+        operator = hex_of(self._operator)
+        challenge = self._services.certifier_challenge(url, operator)
+        with contextlib.closing(CvmClient(path)) as client:
+            bundle = client.call(
+                "evidence", purpose=Purpose.CERTIFY.value, operator=operator, challenge=hex_of(challenge)
+            ).members["bundle"]
+        return bundle, self._services.certify(url, operator, bundle)
 
     def _register(
         self, client: CvmClient, public: CvmPublic, certificates: Sequence[tuple[CvmCertificate, bytes]]
@@ -179,17 +249,3 @@ class Fleet:
             certificates,
             lambda tx_hash: self._journal.sent(public.cvm_id, "register", tx_hash),
         )
-
-
-def _connected(path: Path) -> CvmClient:
-    until = time.monotonic() + _BOOT_TIMEOUT_S
-    while time.monotonic() < until:
-        if path.exists():
-            client = CvmClient(path)
-            try:
-                client.call("status")
-                return client
-            except CvmGoneError:
-                client.close()
-        time.sleep(0.02)
-    raise MarketError(f"the CVM at {os.path.basename(path)} did not answer within {_BOOT_TIMEOUT_S:.0f} s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from enclave_runtime.wire.orders import OrderPreimage
+from enclave_runtime.wire.orders import OrderPreimage, Windows
 from marketplace.domain.pricing import lock_required
 
 __all__ = ["AgentPolicy"]
@@ -18,21 +18,52 @@ class AgentPolicy:
         max_lock: the most stake that one order may lock, in the token's smallest unit. Prices can be dealt
             by one hand to the other, so an order's dues are no measure of its worth.
         max_seconds: the longest order that is taken.
-        max_input_bytes: the most plaintext that one order may bring.
+        max_plaintext_bytes: room for plaintext in a CVM. An order needs all of its inputs, and the longest
+            one twice, since an archive is there beside its files while it is unpacked.
+        min_start_s: the least startWithin. A client is paid for a missed start, so it must not be able to
+            order one that cannot be met.
+        max_start_s: the greatest startWithin; CVMs are certified for longer than that.
+        min_grace_s: the least grace: what is left after maxSeconds to get the report on chain, before the
+            stake pays the inputs' owners.
     """
 
     max_lock: int
     max_seconds: int = 7 * 86_400
-    max_input_bytes: int = 1 << 40
+    max_plaintext_bytes: int = 1 << 30
+    min_start_s: int = 20
+    max_start_s: int = 3600
+    min_grace_s: int = 20
 
     def refusal(self, preimage: OrderPreimage, plaintext_bytes: int, start_penalty_bps: int) -> str:
-        """Return why an order is not taken, or an empty text."""
+        """Return why an order is not taken, or an empty text.
+
+        Args:
+            plaintext_bytes: what it needs in the CVM.
+            start_penalty_bps: the share in force, basis points.
+        """
         lock = lock_required(preimage, start_penalty_bps)
         if lock > self.max_lock:
             return f"it would lock {lock} token units, this agent risks at most {self.max_lock}"
-        seconds = preimage.terms.windows.max_seconds
-        if seconds > self.max_seconds:
-            return f"it may run {seconds} s, this agent takes at most {self.max_seconds}"
-        if plaintext_bytes > self.max_input_bytes:
-            return f"it brings {plaintext_bytes} bytes, this agent takes at most {self.max_input_bytes}"
+        if plaintext_bytes > self.max_plaintext_bytes:
+            return (
+                f"it needs {plaintext_bytes} bytes for plaintext, a CVM here has {self.max_plaintext_bytes}"
+            )
+        return self._windows(preimage.terms.windows)
+
+    def _windows(self, windows: Windows) -> str:
+        if windows.max_seconds > self.max_seconds:
+            return f"it may run {windows.max_seconds} s, this agent takes at most {self.max_seconds}"
+        if not self.min_start_s <= windows.start_within <= self.max_start_s:
+            return (
+                f"it must start within {windows.start_within} s, "
+                f"this agent takes {self.min_start_s} to {self.max_start_s}"
+            )
+        if windows.grace < self.min_grace_s:
+            return f"it leaves {windows.grace} s to report, this agent needs at least {self.min_grace_s}"
+        if windows.keys_within > windows.max_seconds:
+            # A missing key is nobody's fault for keysWithin only: after maxSeconds it would be ours.
+            return (
+                f"keys may come for {windows.keys_within} s of an order of {windows.max_seconds} s, "
+                "expected no longer than the order"
+            )
         return ""

@@ -7,27 +7,27 @@ grant for the same request; so a step needs no memory of its own attempts.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
-from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of, to_json
-from enclave_runtime.wire.orders import ReportSummary
-from marketplace.errors import MarketError, UnreachableError
+from enclave_runtime.wire.canonical import JsonObject
+from enclave_runtime.wire.codec import bytes_from_hex, hex_of, to_json
+from marketplace.errors import MarketError
+from marketplace.provider.asking import ask_for_keys
 from marketplace.provider.bundle import publish
 from marketplace.provider.cvm import CvmClient, CvmGoneError, CvmRefusedError
 from marketplace.provider.job import Blobs, Job, head_parts, hold_inputs, read_segment
 from marketplace.provider.journal import Journal
+from marketplace.provider.parting import Parting
 from marketplace.provider.ports import AgentChain, Sent
 from marketplace.provider.reducer import Step, StepKind
-from marketplace.provider.services import ServiceRefusedError, Services
+from marketplace.provider.screening import admit_members
+from marketplace.provider.services import Services
 
-__all__ = ["Parting", "Tools", "Worker"]
+__all__ = ["Tools", "Worker"]
 
-_RESULT_CHUNK: Final = 1 << 20
-_ASK_AGAIN_S: Final = 2
+_ENDS_BEFORE_CHECK: Final = frozenset({StepKind.FEED, StepKind.CHECK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,6 @@ class Tools:
     say: Callable[[bytes, str], None]
 
 
-@dataclass(slots=True)
-class Parting:
-    """What a CVM signed at one point, kept as the JSON that goes into the order's bundle."""
-
-    statement: str
-    summary: ReportSummary
-    signature: bytes
-
-
 class Worker:
     """Works on one order with one CVM."""
 
@@ -59,8 +50,8 @@ class Worker:
         self._order_id = order_id
         self._job = job
         self._cvm = cvm
-        self.ask_after: dict[int, int] = {}
-        """Chain time before which an input's broker is not asked again."""
+        self.not_granted: dict[int, str] = {}
+        """After ASK_KEY: inputs that got no grant now, and why."""
 
     def do(self, step: Step) -> None:
         """Carry out one step.
@@ -68,7 +59,16 @@ class Worker:
         Raises:
             MarketError: it did not work out; the next look decides again.
         """
-        actions: dict[StepKind, Callable[[Step], None]] = {
+        try:
+            self._actions()[step.kind](step)
+        except CvmRefusedError as refusal:
+            if not refusal.final and not self._give_up(step, refusal):
+                raise
+            # The CVM has its last word now: the next look puts it on chain.
+            self._trouble(str(refusal))
+
+    def _actions(self) -> dict[StepKind, Callable[[Step], None]]:
+        return {
             StepKind.FETCH: self._fetch,
             StepKind.ACCEPT: self._accept,
             StepKind.ADMIT: self._admit,
@@ -82,15 +82,19 @@ class Worker:
             StepKind.REPORT: self._report,
             StepKind.COMPLETE: self._complete,
             StepKind.REFUSE: self._refuse,
+            StepKind.HOST_FAULT: self._host_fault,
             StepKind.WIPE: self._wipe,
         }
-        try:
-            actions[step.kind](step)
-        except CvmRefusedError as refusal:
-            if not refusal.final:
-                raise
-            # The CVM is REFUSED now: the next look puts its signed refusal on chain.
-            self._tools.say(self._order_id, str(refusal))
+
+    def _give_up(self, step: Step, refusal: CvmRefusedError) -> bool:
+        """Have the CVM sign that the order cannot go on, where time has run out under a step."""
+        if refusal.step == "grant-expired" and step.kind in _ENDS_BEFORE_CHECK:
+            self._sign_refusal()
+        elif refusal.step in ("grant-expired", "max-seconds") and step.kind is StepKind.RUN:
+            self._sign_host_fault(refusal.step)
+        else:
+            return False
+        return True
 
     # --------------------------------------------------------------------------------------- placed, accepted
     def _fetch(self, _: Step) -> None:
@@ -98,67 +102,46 @@ class Worker:
         self._fact("held", "yes")
 
     def _accept(self, _: Step) -> None:
-        row = self._tools.journal.cvm_of(self._order_id)
+        journal = self._tools.journal
+        row = journal.cvm_of(self._order_id)
         if row is None or row.cvm_id is None:
             raise MarketError("accept: no CVM is promised to this order")
-        self._tools.chain.accept(
-            self._job.preimage, self._job.packet.policy, row.cvm_id, self._sent("accept")
-        )
+        try:
+            self._tools.chain.accept(
+                self._job.preimage, self._job.packet.policy, row.cvm_id, self._sent("accept")
+            )
+        except MarketError:
+            if not journal.was_sent(self._order_id, "accept"):
+                # Refused before anything went out: the CVM is as free as before.
+                journal.release(self._order_id)
+            raise
 
     def _admit(self, _: Step) -> None:
-        self._fact_once("evidence", self._evidence_text)
-        self._fact("start_signature", str(self._admitted()["start_signature"]))
+        self._admitted()
 
-    def _admitted(self) -> JsonObject:
-        packet = self._job.packet
-        return self._call(
-            "admit",
-            domain={**self._domain_json(), "chain_id": str(self._tools.chain.domain().chain_id)},
-            order_id=hex_of(self._order_id),
-            preimage=to_json(self._job.preimage),
-            manifests=[held.manifest_bytes.decode() for held in self._job.inputs],
-            config=hex_of(packet.config),
-            config_salt=hex_of(packet.config_salt),
-            result_key=hex_of(packet.result_key),
-            operator=hex_of(self._tools.operator),
-        )
+    def _admitted(self) -> bytes:
+        """Hand the order to the CVM, which answers again as before; return its start signature."""
+        if self._tools.journal.fact(self._order_id, "evidence") is None:
+            self._fact("evidence", self._evidence_text())
+        members = admit_members(self._job, self._order_id, self._tools.chain.domain(), self._tools.operator)
+        signature = self._call("admit", **members)["start_signature"]
+        self._fact("start_signature", str(signature))
+        return bytes_from_hex(signature, 65)
 
     def _start(self, _: Step) -> None:
-        # The CVM answers a repeated `admit` as before: the signature needs no place in the journal.
-        signature = bytes_from_hex(self._admitted()["start_signature"], 65)
-        self._tools.chain.start(self._job.preimage.terms, signature, self._sent("start"))
+        self._tools.chain.start(self._job.preimage.terms, self._admitted(), self._sent("start"))
 
     # --------------------------------------------------------------------------------------- keys and content
     def _ask_key(self, step: Step) -> None:
-        index = _index(step)
-        url = self._job.inputs[index].manifest.release.url
-        if url is None:
-            self._later(index, "the owner grants by hand; no broker is named")
-            return
-        try:
-            grant = self._release(index, url)
-        except ServiceRefusedError as refusal:
-            self._later(index, str(refusal))
-            self._fact(f"refusal.{index}", str(refusal))
-            return
-        except UnreachableError as error:
-            self._later(index, str(error))
-            return
-        if grant is None:
-            self._later(index, "the owner has not decided yet")
-            return
-        try:
-            self._call("grant", grant, input_index=index)
-        except CvmRefusedError as refusal:
-            self._later(index, str(refusal))
-            self._fact(f"refusal.{index}", str(refusal))
+        brokers = [(index, self._job.inputs[index].manifest.release.url) for index in step.inputs]
+        domain = self._tools.chain.domain()
+        book: JsonObject = {"chain_id": domain.chain_id, "order_book": hex_of(domain.verifying_contract)}
+        order: JsonObject = {"domain": book, "preimage": to_json(self._job.preimage)}
+        ask_for_keys(self._tools.services, self._client(), order, brokers, self._refused)
 
-    def _release(self, index: int, url: str) -> bytes | None:
-        challenge = self._tools.services.broker_challenge(url)
-        asked = self._call("key_request", input_index=index, challenge=hex_of(challenge))
-        order = {"domain": self._domain_json(), "preimage": to_json(self._job.preimage)}
-        body = {"request": asked["request"], "bundle": asked["bundle"]}
-        return self._tools.services.release(url, {**body, "order": order, "challenge": hex_of(challenge)})
+    def _refused(self, index: int, why: str) -> None:
+        self.not_granted[index] = why
+        self._trouble(f"input {index}: {why}")
 
     def _feed(self, step: Step) -> None:
         index = _index(step)
@@ -176,72 +159,92 @@ class Worker:
         self._call("check")
 
     def _checkpoint(self, _: Step) -> None:
-        parting = _parting(self._call("check"))
-        self._fact("integrity", _as_text(parting))
-        location = self._publish()
+        parting = Parting.of(self._call("check"))
+        self._fact("integrity", parting.to_text())
         self._tools.chain.checkpoint(
-            self._job.preimage.terms, parting.summary, parting.signature, location, self._sent("checkpoint")
+            self._job.preimage.terms,
+            parting.summary,
+            parting.signature,
+            self._publish(),
+            self._sent("checkpoint"),
         )
 
     def _run(self, _: Step) -> None:
         self._call("run")
 
     def _store_result(self, _: Step) -> None:
-        uri = self._tools.blobs.put(self._result_chunks())
-        self._fact("result", uri)
+        first = self._client().call("result", offset=0)
+        total = int(str(first.members["total"]))
+        # An engine that could not be run leaves nothing; the CVM will say so in its report.
+        self._fact("result", self._tools.blobs.put(self._result(first.body, total)) if total else "")
 
-    def _result_chunks(self) -> Iterator[bytes]:
-        offset, total = 0, 1
-        while offset < total:
-            answer = self._client().call("result", offset=offset)
-            total = int(str(answer.members["total"]))
-            if not answer.body and offset < total:
+    def _result(self, first: bytes, total: int) -> Iterator[bytes]:
+        piece, offset = first, 0
+        while True:
+            yield piece
+            offset += len(piece)
+            if offset >= total:
+                return
+            piece = self._client().call("result", offset=offset).body
+            if not piece:
                 raise MarketError(f"result: got no bytes at {offset} of {total}")
-            offset += len(answer.body)
-            yield answer.body
 
     def _report(self, _: Step) -> None:
         uri = self._tools.journal.fact(self._order_id, "result") or ""
-        signed = self._call("report", location=uri, stored=True)
-        envelope = signed.get("key_envelope")
-        if isinstance(envelope, str):
-            self._fact("key_envelope", envelope)
-        self._fact("report", _as_text(_parting(signed)))
-        self._fact("parting", "report")
+        try:
+            self._keep(self._call("report", location=uri, stored=True), "report")
+        except CvmRefusedError as refusal:
+            reason = self._tools.journal.fact(self._order_id, "host_fault")
+            if refusal.step != "one-report" or reason is None:
+                raise
+            # The one report says HOST, and the agent died before it had it.
+            self._sign_host_fault(reason)
 
     def _complete(self, _: Step) -> None:
-        parting = self._kept("report")
+        parting = self._last_word()
         # Its last word is said: the keys go before the money moves. If the CVM is gone already, so are they.
         self._try_wipe()
         self._tools.chain.complete(
             self._job.preimage, parting.summary, parting.signature, self._publish(), self._sent("complete")
         )
 
-    def _refuse(self, step: Step) -> None:
+    def _refuse(self, _: Step) -> None:
         if self._tools.journal.fact(self._order_id, "parting") is None:
-            reason = "keys-missing" if step.input_index is not None else "refused"
-            self._fact("report", _as_text(_parting(self._call("refuse", reason=reason))))
-            self._fact("parting", "refusal")
-        parting = self._kept("report")
+            self._sign_refusal()
+        parting = self._last_word()
         self._try_wipe()
         self._tools.chain.refuse(
             self._job.preimage, parting.summary, parting.signature, self._publish(), self._sent("refuse")
         )
 
+    def _host_fault(self, step: Step) -> None:
+        self._sign_host_fault(step.why)
+
+    def _sign_refusal(self) -> None:
+        self._keep(self._call("refuse", reason="keys-missing"), "refusal")
+
+    def _sign_host_fault(self, reason: str) -> None:
+        """Have outcome HOST signed; its reason is written down first, since a repetition must name it too."""
+        self._fact("host_fault", reason)
+        self._keep(self._call("host_failure", reason=reason), "report")
+
+    def _keep(self, signed: JsonObject, parting: str) -> None:
+        envelope = signed.get("key_envelope")
+        if isinstance(envelope, str):
+            self._fact("key_envelope", envelope)
+        self._fact("report", Parting.of(signed).to_text())
+        self._fact("parting", parting)
+
+    def _last_word(self) -> Parting:
+        text = self._tools.journal.fact(self._order_id, "report")
+        if text is None:
+            raise MarketError("report: nothing in the journal yet")
+        return Parting.from_text(text)
+
     def _try_wipe(self) -> None:
         with contextlib.suppress(CvmGoneError):
             if self._cvm is not None and self._tools.journal.fact(self._order_id, "wiped") is None:
                 self._wipe(Step(StepKind.WIPE))
-
-    def _kept(self, name: str) -> Parting:
-        text = self._tools.journal.fact(self._order_id, name)
-        if text is None:
-            raise MarketError(f"{name}: nothing in the journal yet")
-        value = parse_object(text.encode())
-        statement = dump(value["statement"]).decode()
-        return Parting(
-            statement, from_json(ReportSummary, value["summary"]), bytes_from_hex(value["signature"])
-        )
 
     def _wipe(self, _: Step) -> None:
         try:
@@ -265,10 +268,6 @@ class Worker:
             raise MarketError("evidence: this CVM's certification is not in the journal")
         return found
 
-    def _domain_json(self) -> JsonObject:
-        domain = self._tools.chain.domain()
-        return {"chain_id": domain.chain_id, "order_book": hex_of(domain.verifying_contract)}
-
     def _call(self, op: str, body: bytes = b"", **members: Any) -> JsonObject:
         return self._client().call(op, body, **members).members
 
@@ -277,32 +276,16 @@ class Worker:
             raise MarketError("this order has no CVM")
         return self._cvm
 
-    def _later(self, index: int, why: str) -> None:
-        self.ask_after[index] = self._tools.chain.now() + _ASK_AGAIN_S
-        self._tools.say(self._order_id, f"input {index}: {why}")
+    def _trouble(self, text: str) -> None:
+        """Keep why it did not go on, for people: `Agent` shows it with what it does next."""
+        self._fact("trouble", text)
+        self._tools.say(self._order_id, text)
 
     def _fact(self, name: str, value: str) -> None:
         self._tools.journal.set_fact(self._order_id, name, value)
 
-    def _fact_once(self, name: str, make: Callable[[], str]) -> None:
-        if self._tools.journal.fact(self._order_id, name) is None:
-            self._fact(name, make())
-
     def _sent(self, purpose: str) -> Sent:
         return lambda tx_hash: self._tools.journal.sent(self._order_id, purpose, tx_hash)
-
-
-def _parting(signed: JsonObject) -> Parting:
-    return Parting(
-        str(signed["statement"]),
-        from_json(ReportSummary, signed["summary"]),
-        bytes_from_hex(signed["signature"], 65),
-    )
-
-
-def _as_text(parting: Parting) -> str:
-    value = {"statement": json.loads(parting.statement), "summary": to_json(parting.summary)}
-    return dump({**value, "signature": hex_of(parting.signature)}).decode()
 
 
 def _index(step: Step) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from enclave_runtime.wire.orders import Phase, Windows
 from marketplace.domain.order_state import OrderState
-from marketplace.provider.reducer import CvmSeen, Observed, StepKind, next_step
+from marketplace.provider.reducer import CvmSeen, Observed, Step, StepKind, next_step
 
 ORDER = b"\x01" * 32
 WINDOWS = Windows(60, 60, 30, 90, 90, 600, 60)
@@ -26,8 +26,7 @@ def cvm(state: str, granted: int = 0, fed: int = 0) -> CvmSeen:
         (replace(PLACED, now=1061), StepKind.FORGET),
         (PLACED, StepKind.FETCH),
         (replace(PLACED, held=True), StepKind.PREPARE_CVM),
-        (replace(PLACED, held=True, cvm=READY), StepKind.PREPARE_CVM),
-        (replace(PLACED, held=True, cvm=READY, cvm_certified=True), StepKind.ACCEPT),
+        (replace(PLACED, held=True, cvm=READY), StepKind.ACCEPT),
     ],
 )
 def test_given_placed(seen: Observed, kind: StepKind) -> None:
@@ -51,8 +50,8 @@ def test_given_accepted(seen: Observed, kind: StepKind) -> None:
 @pytest.mark.parametrize(
     ("cvm_now", "phase", "stored", "kind", "index"),
     [
-        (cvm("AWAIT_KEYS"), Phase.SETUP, False, StepKind.ASK_KEY, 0),
-        (cvm("AWAIT_KEYS", granted=2), Phase.SETUP, False, StepKind.ASK_KEY, 2),
+        (cvm("ADMITTED"), Phase.SETUP, False, StepKind.ASK_KEY, None),
+        (cvm("AWAIT_KEYS", granted=2), Phase.SETUP, False, StepKind.ASK_KEY, None),
         (cvm("OPENED", granted=3, fed=1), Phase.SETUP, False, StepKind.FEED, 1),
         (cvm("OPENED", granted=3, fed=3), Phase.SETUP, False, StepKind.CHECK, None),
         (cvm("CHECKED", 3, 3), Phase.SETUP, False, StepKind.CHECKPOINT, None),
@@ -60,7 +59,9 @@ def test_given_accepted(seen: Observed, kind: StepKind) -> None:
         (cvm("RUNNING", 3, 3), Phase.ENGINE, False, StepKind.WAIT, None),
         (cvm("SEALED", 3, 3), Phase.ENGINE, False, StepKind.STORE_RESULT, None),
         (cvm("SEALED", 3, 3), Phase.ENGINE, True, StepKind.REPORT, None),
-        (cvm("REPORTED", 3, 3), Phase.ENGINE, True, StepKind.COMPLETE, None),
+        (cvm("REPORTED", 3, 3), Phase.ENGINE, True, StepKind.REPORT, None),
+        (cvm("WIPED", 3, 3), Phase.ENGINE, True, StepKind.WAIT, None),
+        (cvm("SOMETHING NEW"), Phase.SETUP, False, StepKind.WAIT, None),
         (cvm("REFUSED"), Phase.SETUP, False, StepKind.REFUSE, None),
         (READY, Phase.SETUP, False, StepKind.WAIT, None),
         (None, Phase.SETUP, False, StepKind.WAIT, None),
@@ -73,15 +74,61 @@ def test_given_running(
     assert (step.kind, step.input_index) == (kind, index)
 
 
-def test_given_running_when_keys_are_late_then_refuses_for_the_first_missing_input() -> None:
-    step = next_step(replace(RUNNING, cvm=cvm("AWAIT_KEYS", granted=1), now=1091))
+def at(second: int, state: str = "AWAIT_KEYS", granted: int = 0) -> Observed:
+    """Return a running order in the CVM's second `second`."""
+    return replace(RUNNING, cvm=replace(cvm(state, granted), seconds=second))
+
+
+def test_given_running_when_keys_are_missing_then_asks_for_all_of_them_at_once() -> None:
+    assert next_step(RUNNING) == Step(StepKind.ASK_KEY, inputs=(0, 1, 2))
+    assert next_step(at(1, granted=1)) == Step(StepKind.ASK_KEY, inputs=(1, 2))
+
+
+def test_given_running_when_a_broker_was_asked_a_moment_ago_then_only_the_others_are() -> None:
+    assert next_step(replace(RUNNING, asked=frozenset({0}))) == Step(StepKind.ASK_KEY, inputs=(1, 2))
+    step = next_step(replace(RUNNING, asked=frozenset(range(3))))
+    assert step.kind is StepKind.WAIT
+    assert "[0, 1, 2]" in step.why
+
+
+def test_given_running_when_keys_are_late_by_the_cvms_clock_then_refuses_for_the_first_missing_input() -> (
+    None
+):
+    assert next_step(at(89, granted=1)).kind is StepKind.ASK_KEY
+    step = next_step(at(90, granted=1))
     assert (step.kind, step.input_index) == (StepKind.REFUSE, 1)
+    # The chain's clock is none of the CVM's: it would not sign.
+    assert next_step(replace(at(5), now=5000)).kind is StepKind.ASK_KEY
 
 
-def test_given_running_when_a_broker_asked_for_patience_then_the_others_are_asked() -> None:
-    step = next_step(replace(RUNNING, ask_after={0: 1050}))
-    assert (step.kind, step.input_index) == (StepKind.ASK_KEY, 1)
-    assert next_step(replace(RUNNING, ask_after=dict.fromkeys(range(3), 1050))).kind is StepKind.WAIT
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        (at(600, "OPENED", granted=3), "max-seconds"),
+        (at(600, "CHECKED", granted=3), "max-seconds"),
+        (replace(at(700, "CHECKED", granted=3), phase=Phase.ENGINE), "max-seconds"),
+        (replace(at(130, "OPENED", granted=3), opened=40), "load-window"),
+    ],
+)
+def test_given_running_when_no_engine_can_run_any_more_then_the_host_says_so(
+    seen: Observed, why: str
+) -> None:
+    """Silence until the deadline would cost stake; saying it costs the pay only."""
+    assert next_step(seen) == Step(StepKind.HOST_FAULT, why=why)
+
+
+def test_given_running_when_the_load_window_lasts_then_loads_on() -> None:
+    assert next_step(replace(at(129, "OPENED", granted=3), opened=40)).kind is StepKind.FEED
+
+
+def test_given_running_when_keys_and_the_whole_time_are_over_then_the_owners_silence_is_named() -> None:
+    step = next_step(at(600))
+    assert (step.kind, step.input_index) == (StepKind.REFUSE, 0)
+
+
+def test_given_none_when_the_chain_forgot_the_order_then_waits() -> None:
+    """A reorganisation: the order comes back in another block, or not."""
+    assert next_step(replace(PLACED, state=OrderState.NONE)).kind is StepKind.WAIT
 
 
 @pytest.mark.parametrize("state", [OrderState.EXPIRED, OrderState.COMPLETED, OrderState.REVOKED])
