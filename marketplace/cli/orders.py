@@ -97,8 +97,15 @@ def place(
         windows=windows,
     )
     placed = place_order(session, request, dry_run=dry_run, yes=yes, as_json=as_json)
-    if placed is not None and wait:
-        _wait(session, placed, timeout, as_json)
+    if placed is None:
+        return
+    if not wait:
+        emit(as_json, placed.value, placed.lines)
+        return
+    for line in placed.lines:
+        note(line)
+    value, line = _waited(session, placed.order_id, timeout)
+    emit(as_json, {**placed.value, **value}, [line])
 
 
 @app.command("list")
@@ -173,7 +180,8 @@ def wait(
 ) -> None:
     """Wait until an order has ended. Exit code 4 if it has not in time."""
     session = session_of(context)
-    _wait(session, parse_order(session, order), timeout, as_json)
+    value, line = _waited(session, parse_order(session, order), timeout)
+    emit(as_json, value, [line])
 
 
 @app.command()
@@ -210,7 +218,8 @@ def expire(context: typer.Context, order: OrderId, as_json: AsJson = False) -> N
     _ended(as_json, identity, tx, "ended" if tx else "nothing is due; see `cloister order why`")
 
 
-def _wait(session: Session, order: bytes, timeout: float, as_json: bool) -> None:
+def _waited(session: Session, order: bytes, timeout: float) -> tuple[dict[str, object], str]:
+    """Wait for an order's end; return what to print of it."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.sdk import client
 
@@ -221,7 +230,7 @@ def _wait(session: Session, order: bytes, timeout: float, as_json: bool) -> None
         "phase": record.phase.name,
         "seconds_used": record.seconds_used,
     }
-    emit(as_json, value, [f"order {hex_of(order)} is {record.state.name}, {record.seconds_used} s billed"])
+    return value, f"order {hex_of(order)} is {record.state.name}, {record.seconds_used} s billed"
 
 
 def _ended(as_json: bool, order: bytes, tx: str, words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from marketplace.sdk.profile import Session
 
-__all__ = ["place_order", "request_of"]
+__all__ = ["Placement", "place_order", "request_of"]
 
 
 def request_of(
@@ -60,6 +60,15 @@ def request_of(
     return OrderRequest(compute, tuple(inputs), data, max_seconds, chosen, max_fee_bps, units)
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """An order that was placed, and what to print of it."""
+
+    order_id: bytes
+    value: dict[str, object]
+    lines: list[str]
+
+
 def place_order(
     session: Session,
     request: OrderRequest,
@@ -67,8 +76,8 @@ def place_order(
     dry_run: bool = False,
     yes: bool = False,
     as_json: bool = False,
-) -> bytes | None:
-    """Show the cost, ask, place; return the order id, or None for a dry run.
+) -> Placement | None:
+    """Show the cost, ask, place; for a dry run print what would be sent and return None.
 
     Raises:
         NotConfirmedError: nobody agreed.
@@ -99,8 +108,7 @@ def place_order(
         f"deposit  {amount(placed.deposit, info)} in escrow, sent {placed.tx} ({placed.gas} gas)",
         f"next     cloister order wait {hex_of(placed.order_id)[:14]}",
     ]
-    emit(as_json, value, lines)
-    return placed.order_id
+    return Placement(placed.order_id, value, lines)
 
 
 def _show_draft(session: Session, request: OrderRequest, quoted: dict[str, object], as_json: bool) -> None:

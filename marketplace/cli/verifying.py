@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from marketplace.cli.exits import ExitCode
 from marketplace.cli.options import AsJson, OrderId, parse_order, parse_sources, profile_of, session_of
-from marketplace.cli.output import emit, simulated
+from marketplace.cli.output import emit, progress, simulated
 from marketplace.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ def verify(
         return
     session = session_of(context, trust)
     identity = parse_order(session, order)
-    _show(auditor.verify(session, identity, sources), identity, trust, as_json)
+    with progress("reading the sealed result") as draw:
+        verdict = auditor.verify(session, identity, sources, draw)
+    _show(verdict, identity, trust, as_json)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.wire.errors import EnclaveError
 from enclave_runtime.wire.offers import OfferKind
 from enclave_runtime.wire.scalars import ZERO32
@@ -40,10 +41,16 @@ def collect(session: Session, order: bytes) -> tuple[OrderBundle, ChainFacts]:
     return read_bundle(session, order, last_location(events)), facts
 
 
-def verify(session: Session, order: bytes, sources: Mapping[int, Path] | None = None) -> Verdict:
+def verify(
+    session: Session,
+    order: bytes,
+    sources: Mapping[int, Path] | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
     """Walk the numbered checks of section 8 over a live order.
 
     Args:
+        progress: called with bytes done and in all while the sealed result is read.
         sources: input index -> folder that the auditor holds itself: engines that it read, and data whose
             salt is in its own keystore.
     Raises:
@@ -52,7 +59,7 @@ def verify(session: Session, order: bytes, sources: Mapping[int, Path] | None = 
         MarketError: the order's bundle, or collateral, cannot be had.
     """
     bundle, facts = collect(session, order)
-    held = Held(_own_digests(session, bundle, sources or {}), _result_digest(session, bundle))
+    held = Held(_own_digests(session, bundle, sources or {}), _result_digest(session, bundle, progress))
     return verify_order(bundle, facts, _anchor(session, bundle), held)
 
 
@@ -94,12 +101,12 @@ def _own_digests(session: Session, bundle: OrderBundle, sources: Mapping[int, Pa
     return found
 
 
-def _result_digest(session: Session, bundle: OrderBundle) -> bytes | None:
+def _result_digest(session: Session, bundle: OrderBundle, progress: Progress | None = None) -> bytes | None:
     """Return the digest of the sealed result as it lies in the store, None where there is none to fetch."""
     if bundle.report is None or bundle.report.summary.result_digest == ZERO32 or not bundle.result:
         return None
     try:
-        return stream_digest(session.store, bundle.result)
+        return stream_digest(session.store, bundle.result, progress=progress)
     except (MarketError, EnclaveError):
         # Step 9 then fails and says that there is none: what cannot be read proves nothing.
         return None
