@@ -425,7 +425,7 @@ abstract contract Market is Test {
     function _stop(OrderPreimage memory pre) internal {
         _arm();
         vm.prank(pre.terms.client);
-        book.stop(pre, "");
+        book.stop(pre);
     }
 
     function _settleRevoked(OrderPreimage memory pre) internal {
