@@ -43,8 +43,8 @@ class Cgroups:
         except OSError:
             return None
         one, two = _folders(own, mounts)
-        for found in (cls(2, dict.fromkeys(("memory", "pids"), two)) if two else None, cls(1, one)):
-            if found and {"memory", "pids"} <= found.parents.keys() and found._works():
+        for found in (*(cls(2, dict.fromkeys(("memory", "pids"), folder)) for folder in two), cls(1, one)):
+            if {"memory", "pids"} <= found.parents.keys() and found._works():
                 return found
         return None
 
@@ -173,16 +173,20 @@ def _own_groups(text: str) -> dict[str, str]:
     return own
 
 
-def _folders(own: dict[str, str], mountinfo: str) -> tuple[dict[str, Path], Path | None]:
-    """Return the version 1 folders by controller, and the version 2 folder, of the groups we are in."""
+def _folders(own: dict[str, str], mountinfo: str) -> tuple[dict[str, Path], list[Path]]:
+    """Return the version 1 folders by controller, and the version 2 folders to try, of the groups we are in.
+
+    A part of the version 2 hierarchy that was given to us is ours to divide, and we sit in a leaf of it.
+    """
     one: dict[str, Path] = {}
-    two: Path | None = None
+    two: list[Path] = []
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         root, mount_point = left.split()[3:5]
         kind, _, options = right.split(" ", 2)
         if kind == "cgroup2" and "" in own:
-            two = _below(Path(mount_point), root, own[""])
+            two += [_below(Path(mount_point), root, own[""])]
+            two += [Path(mount_point)] if root != "/" else []
         elif kind == "cgroup":
             for name in {"memory", "pids", "cpuacct"} & set(options.split(",")) & own.keys():
                 one[name] = _below(Path(mount_point), root, own[name])

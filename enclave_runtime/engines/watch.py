@@ -20,7 +20,7 @@ __all__ = ["Watch"]
 
 _INTERVAL_S: Final = 0.05
 _INTERVAL_WITHOUT_CGROUP_S: Final = 0.02
-_INIT_TASKS: Final = 1
+_INIT_TASKS: Final = 2  # as in `launch`: where the kernel refuses tasks, it does so before the guard kills
 _TMP_FILES: Final = (
     65_536  # of /tmp and /dev/shm each: an inode costs kernel memory that no size limit counts
 )

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -20,54 +17,34 @@ import pytest
 from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.attestation.dcap.layout import canonical_id, parse_quote
 from enclave_runtime.attestation.simulated.client import CvmState, PlatformClient
-from enclave_runtime.sealed.header import SealedInfo
-from enclave_runtime.sealed.sink import MemorySink
-from enclave_runtime.sealed.tree import Algorithm
-from enclave_runtime.sealed.unpack import Quota, unpack
-from enclave_runtime.sealed.unseal import FileSource, Unsealer, unseal
 from enclave_runtime.wire.canonical import dump
 from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of
 from enclave_runtime.wire.cvm import Possession, cvm_registry_domain
-from enclave_runtime.wire.dsse import Envelope
 from enclave_runtime.wire.eip712 import typed_digest
 from enclave_runtime.wire.identity import CvmPublic
 from enclave_runtime.wire.offers import OfferKind
 from enclave_runtime.wire.orders import TERMINAL_SEQUENCE, OrderStart, Outcome, Phase, ReportSummary
-from enclave_runtime.wire.report import IntegrityReport, OrderReport, Refusal, Wiped, result_key_info
+from enclave_runtime.wire.report import IntegrityReport, OrderReport, Refusal, Wiped
 from enclave_runtime.wire.signatures import recover_signer
 from tests.fakes.cvm_client import CvmClient
 from tests.fakes.sealed_order import OPERATOR, SealedOrder, engine_and_data, offer_of, seal_bytes, seal_input
+from tests.integration.cvm_kit import LOCK, ROOT, open_result, running_platform, statement_of
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[2]
 CHALLENGE = b"\x31" * 32
 
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[PlatformClient]:
-    with tempfile.TemporaryDirectory(prefix="cvm-") as name:
-        path = Path(name, "platform.sock")
-        command = [sys.executable, "-m", "enclave_runtime.attestation.simulated"]
-        process = subprocess.Popen(
-            [*command, "--state", str(Path(name, "state")), "--socket", str(path)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            assert process.stdout is not None
-            assert b"ready" in process.stdout.readline()
-            yield PlatformClient(path)
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    with running_platform() as client:
+        yield client
 
 
 @pytest.fixture
 def launched(platform: PlatformClient) -> Iterator[CvmState]:
     with tempfile.TemporaryDirectory(prefix="cvm-") as name:
-        state = platform.launch(ROOT, [ROOT / "requirements" / "runtime.txt"], Path(name), plain_mib=256)
+        state = platform.launch(ROOT, [LOCK], Path(name), plain_mib=256)
         try:
             yield state
         finally:
@@ -83,33 +60,6 @@ def cvm(launched: CvmState) -> Iterator[CvmClient]:
 @pytest.fixture(scope="module")
 def order() -> SealedOrder:
     return engine_and_data()
-
-
-def open_result(
-    order: SealedOrder, cvm_id: bytes, report: OrderReport, envelope: str, data: bytes, folder: Path
-) -> None:
-    """Open the sealed result into `folder`, as the client would."""
-    assert report.result is not None
-    line = report.result
-    bound = result_key_info(order.order_id, cvm_id, line.ciphertext_digest)
-    secret = order.result_key.open(bytes_from_hex(envelope), bound)
-    sizes = (Algorithm(line.algorithm), line.segment_bytes, line.plaintext_bytes)
-    info = SealedInfo(*sizes, line.content_digest, line.ciphertext_digest, line.key_commitment)
-    assert info.ciphertext_bytes == line.size
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        sink = MemorySink(line.plaintext_bytes)
-        unseal(FileSource(file.fileno()), Unsealer(info, secret[:32], secret[32:], sink))
-    descriptor = os.open(folder, os.O_RDONLY)
-    unpack(io.BytesIO(sink.view()), descriptor, Quota(1 << 30))
-    os.close(descriptor)
-
-
-def statement_of(text: str, public: CvmPublic) -> tuple[dict[str, Any], bytes]:
-    envelope = Envelope.from_bytes(text.encode())
-    assert envelope.verify(public.statement_spki)
-    return envelope.statement(), envelope.digest
 
 
 def summary_of(answer: dict[str, Any], order: SealedOrder, public: CvmPublic) -> ReportSummary:

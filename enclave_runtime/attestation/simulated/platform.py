@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enclave_runtime.attestation.collateral import Collateral
-from enclave_runtime.attestation.simulated import frames, launch, measure
+from enclave_runtime.attestation.simulated import accounts, frames, launch, measure
+from enclave_runtime.attestation.simulated.groups import CvmGroup, Groups
 from enclave_runtime.attestation.simulated.issuer import SimulatedVendor, World
 from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.errors import WireError
@@ -29,6 +30,8 @@ __all__ = ["Cvm", "LaunchRequest", "Platform"]
 _MIB = 1 << 20
 _MAX_SOCKET_PATH = 107  # sun_path without its NUL
 _MAX_CVMS = 64
+_GROUP_TRIES = 100
+_GROUP_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class Cvm:
     process: asyncio.subprocess.Process
     measured: measure.Measured
     socket: Path
+    account: int | None
+    group: CvmGroup | None
     ended: asyncio.Task[None] | None = None
 
     def describe(self) -> JsonObject:
@@ -96,7 +101,14 @@ class Platform:
         """
         self._vendor, self._world, self._debug = vendor, world, debug
         self._images, self._logs = state / "images", state / "logs"
-        self._bwrap, self._interpreter = launch.find_bwrap(), launch.Interpreter.current()
+        self._bwrap, self._interpreter = launch.find_tool("bwrap", "bubblewrap"), launch.Interpreter.current()
+        self._steps_down = accounts.can_step_down()
+        self._groups: Groups | None = None
+        if self._steps_down:
+            launch.find_tool("setpriv", "util-linux")
+            python = self._interpreter
+            accounts.check_readable((python.executable, python.prefix, python.base_prefix))
+            self._groups = Groups.find()
         self._cvms: dict[int, Cvm] = {}
 
     @property
@@ -124,17 +136,17 @@ class Platform:
         runtime = measure.read_runtime(request.runtime_dir)
         requirements = measure.read_requirements(request.requirements)
         measured = measure.measure(runtime, requirements, launch.sandbox_base(), debug=self._debug)
-        image = self._write_image(runtime)
         ours, theirs = socket.socketpair()
-        try:
-            process = await self._spawn(request, image, theirs)
-        except OSError:
-            ours.close()
-            shutil.rmtree(image, ignore_errors=True)
-            raise
-        finally:
-            theirs.close()
-        cvm = Cvm(process, measured, request.socket)
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
+            image = self._write_image(runtime)
+            undo.callback(shutil.rmtree, image, ignore_errors=True)
+            account, group = self._ground(request.socket_dir)
+            if group is not None:
+                undo.callback(group.remove)
+            process = await self._spawn(request, image, theirs, account, group)
+            undo.pop_all()
+        cvm = Cvm(process, measured, request.socket, account, group)
         cvm.ended = asyncio.create_task(self._tend(cvm, ours, image))
         self._cvms[process.pid] = cvm
         return cvm
@@ -168,10 +180,26 @@ class Platform:
             path = image / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+        for path in (image, *image.rglob("*")):  # for the CVM's account, whatever our umask
+            path.chmod(0o755 if path.is_dir() else 0o644)
         return image
 
+    def _ground(self, socket_dir: Path) -> tuple[int | None, CvmGroup | None]:
+        """Return account and control groups for a new CVM; the socket's directory becomes the account's."""
+        if not self._steps_down:
+            return None, None
+        alive = (cvm for cvm in self._cvms.values() if cvm.ended is None or not cvm.ended.done())
+        account = accounts.pick({cvm.account for cvm in alive if cvm.account is not None})
+        accounts.hand_over(socket_dir, account)
+        return account, self._groups.create(account) if self._groups else None
+
     async def _spawn(
-        self, request: LaunchRequest, image: Path, quotes: socket.socket
+        self,
+        request: LaunchRequest,
+        image: Path,
+        quotes: socket.socket,
+        account: int | None,
+        group: CvmGroup | None,
     ) -> asyncio.subprocess.Process:
         self._logs.mkdir(mode=0o700, exist_ok=True)
         argv = launch.cvm_argv(
@@ -181,6 +209,8 @@ class Platform:
             socket_dir=request.socket_dir.resolve(),
             quote_fd=quotes.fileno(),
             plain_bytes=request.plain_mib * _MIB,
+            account=account,
+            group=group,
         )
         with (self._logs / f"{image.name}.log").open("wb") as log:
             return await asyncio.create_subprocess_exec(
@@ -193,12 +223,14 @@ class Platform:
             )
 
     async def _tend(self, cvm: Cvm, quotes: socket.socket, image: Path) -> None:
-        """Answer quote requests until the CVM has ended, then remove its image."""
+        """Answer quote requests until the CVM has ended, then remove what was made for it."""
         answering = asyncio.create_task(self._answer_quotes(cvm.measured, quotes))
         await cvm.process.wait()
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
         shutil.rmtree(image, ignore_errors=True)
+        if cvm.group is not None:
+            await _dissolve(cvm.group)
 
     async def _answer_quotes(self, measured: measure.Measured, quotes: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=quotes)
@@ -215,3 +247,12 @@ class Platform:
             return {"error": "got no quote request over 64 bytes of report_data"}
         quote = self._vendor.quote(measured.body(report_data))
         return {"quote": quote.hex(), "event_log": measured.event_log.hex()}
+
+
+async def _dissolve(group: CvmGroup) -> None:
+    """End what is left in the groups and remove them, as soon as the kernel lets go of its last process."""
+    for _ in range(_GROUP_TRIES):
+        group.kill()
+        if group.remove():
+            break
+        await asyncio.sleep(_GROUP_PAUSE_S)

@@ -44,6 +44,8 @@ def main() -> None:
         "write_image": attempt(lambda: Path("/opt/cvm/x").write_text("x")),
         "write_root": attempt(lambda: Path("/x").write_text("x")),
         "scratch": attempt(lambda: (args.scratch / "x").write_text("x")),
+        "sysctl": attempt(lambda: os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY)),
+        "signal_to_root": attempt(lambda: os.kill(1, 0)),
         "plain_bytes": os.statvfs(args.scratch).f_blocks * os.statvfs(args.scratch).f_frsize,
         "module": sys.modules["enclave_runtime"].__file__,
         "nested": subprocess.run(NESTED, capture_output=True, text=True, check=False, timeout=20).__dict__,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from enclave_runtime.attestation.dcap.rtmr import parse_log, replay
 from enclave_runtime.attestation.simulated import launch
+from enclave_runtime.attestation.simulated.accounts import ACCOUNTS
+from enclave_runtime.attestation.simulated.groups import CvmGroup
 from enclave_runtime.attestation.simulated.issuer import SimulatedVendor
 from enclave_runtime.attestation.simulated.measure import (
     locked_requirements,
@@ -16,7 +19,8 @@ from enclave_runtime.attestation.simulated.measure import (
     read_requirements,
     read_runtime,
 )
-from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire import canonical
+from enclave_runtime.wire.errors import EnclaveError, WireError
 
 RUNTIME = (("enclave_runtime/__init__.py", b""), ("enclave_runtime/__main__.py", b"run()\n"))
 LOCK = (("runtime.txt", b"x==1\n"),)
@@ -92,10 +96,37 @@ def test_the_launcher_register_covers_boot_stub_and_isolation(monkeypatch):
     assert before.rtmr1 != after.rtmr1 and before.mrtd == after.mrtd
 
 
-def test_a_missing_bubblewrap_is_named_with_its_remedy(monkeypatch):
+def test_the_launcher_register_covers_every_part_of_the_command_lines(tmp_path, monkeypatch):
+    """Whoever adds an option to a CVM's command line changes RTMR1, or this test."""
+    monkeypatch.setattr(launch, "_system", lambda: iter(()))
+    monkeypatch.setattr(launch, "_python_binds", lambda interpreter: iter(()))
+    description = launch.launcher_description().decode()
+    group = CvmGroup(1, {"/sys/fs/cgroup/pids": tmp_path})
+    for account, given in ((None, None), (ACCOUNTS[0], group)):
+        argv = launch.cvm_argv(
+            "bwrap", launch.Interpreter.current(), image=Path("image"), socket_dir=Path("socket"), quote_fd=3,
+            plain_bytes=1, account=account, group=given,
+        )  # fmt: skip
+        here = {
+            "/bin/sh",
+            "-c",
+            "join",
+            "--",
+            "bwrap",
+            str(tmp_path / "cgroup.procs"),
+            str(tmp_path),
+            sys.executable,
+        }
+        ours = {"/sys", "/sys/fs", "/sys/fs/cgroup", "/sys/fs/cgroup/pids", "--reuid", "--regid", "1"}
+        runtime = {"--socket", launch.CVM_SOCKET, "--quote-fd", "3", "--scratch"}
+        for part in set(argv) - here - ours - runtime:
+            assert canonical.dump(part).decode() in description, part
+
+
+def test_a_missing_program_is_named_with_its_remedy(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(Exception, match="apt-get install bubblewrap"):
-        launch.find_bwrap()
+    with pytest.raises(EnclaveError, match="apt-get install bubblewrap"):
+        launch.find_tool("bwrap", "bubblewrap")
 
 
 def test_a_vendor_state_of_another_shape_is_refused():
