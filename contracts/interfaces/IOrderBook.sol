@@ -56,6 +56,9 @@ interface IOrderBook {
         ReportSummary summary,
         string location
     );
+    /// @notice The operator of the order's CVM says where the public bundle lies. It counts for more than the locations
+    /// of the two events above, which come from whoever carried the CVM's signature.
+    event OrderLocated(OrderId indexed id, bytes32 indexed cvmId, string location);
     /// @notice CANCELLED, EXPIRED, REVOKED or STOPPED: the order ended without a report.
     /// @param cvmId   Zero for an order that was never accepted.
     /// @param phase   Where it ended; an order that EXPIRED in NONE was started too late.
@@ -131,14 +134,20 @@ interface IOrderBook {
         string calldata location
     ) external;
 
+    /// @notice Says where the order's public bundle lies, whatever its state, by the operator of its CVM.
+    /// @dev Whoever copies a report out of the mempool and is faster brings another location along with it; the order
+    /// has then ended, and this is how its client still hears of the right one.
+    function locate(OrderId id, string calldata location) external;
+
     // ------------------------------------------------------------------------------------------------- closing
     /// @notice ACCEPTED after startWithin, or RUNNING after maxSeconds + grace -> EXPIRED, by anybody.
     /// @dev An order whose CVM is not good any more cannot expire: `voidOrder` and `settleRevoked` are its ways.
     function expire(OrderPreimage calldata pre) external;
 
-    /// @notice RUNNING -> STOPPED, by the client, or by anybody with the client's signature over `Stop`.
-    /// @param signature Empty where the caller is the client; else 65 bytes, or what an ERC-1271 client takes.
-    function stop(OrderPreimage calldata pre, bytes calldata signature) external;
+    /// @notice RUNNING -> STOPPED, by the client alone.
+    /// @dev The client's signature over `Stop` speaks to the CVM, not to this contract: time is paid until the call, so
+    /// a host that was given it could wait until it is due the most, and take silence for a stop.
+    function stop(OrderPreimage calldata pre) external;
 
     /// @notice RUNNING with a revoked CVM -> REVOKED, by anybody: paid to the last proof, without slash.
     function settleRevoked(OrderPreimage calldata pre) external;

@@ -4,8 +4,10 @@ pragma solidity 0.8.37;
 import {OrderId} from "../types/Orders.sol";
 
 /// @title Providers, their operator keys and their stake (docs/protocol.md section 6.8).
-/// @notice A provider is the account that owns compute offers. Its operator is a hot key that accepts orders: it moves
-/// neither stake nor payouts. Stake is counted per provider and token; the OrderBook alone locks, frees and slashes.
+/// @notice A provider is the account that owns compute offers. Its operator is a hot key that accepts orders. Stake is
+/// counted per provider and token; the OrderBook alone locks, frees and slashes.
+/// @dev Warning: an operator withdraws nothing, but whoever has its key can accept orders whose dues go to himself and
+/// let them fail: free stake is what it can lose. `requestUnstake` takes stake out of its reach at once.
 interface IProviderRegistry {
     event ProviderRegistered(address indexed provider, address indexed operator);
     event OperatorChanged(address indexed provider, address indexed operator, address indexed previous);

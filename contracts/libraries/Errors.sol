@@ -81,7 +81,6 @@ library Errors {
     error OrderBook_TooEarly(OrderId id, uint256 deadline, uint256 timestamp);
     error OrderBook_NotClient(OrderId id, address caller, address client);
     error OrderBook_OtherPayer(address payer, address client);
-    error OrderBook_NotStopped(OrderId id, address client);
     error OrderBook_Reserved(bytes32 field);
     error OrderBook_LocationTooLong(uint256 size, uint256 most);
     error OrderBook_InputCount(uint256 count, uint256 max);

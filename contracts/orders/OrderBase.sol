@@ -109,6 +109,10 @@ abstract contract OrderBase is IOrderBook, Escrow {
         }
     }
 
+    function _checkClient(OrderId id, OrderTerms calldata terms) internal view {
+        if (msg.sender != terms.client) revert Errors.OrderBook_NotClient(id, msg.sender, terms.client);
+    }
+
     /// @notice A deadline still holds at its own second.
     function _checkNotAfter(OrderId id, uint256 deadline) internal view {
         if (block.timestamp > deadline) revert Errors.OrderBook_TooLate(id, deadline, block.timestamp);

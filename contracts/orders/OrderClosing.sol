@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
-
 import {IOrderBook} from "../interfaces/IOrderBook.sol";
 import {Errors} from "../libraries/Errors.sol";
-import {OrderHashLib} from "../libraries/OrderHashLib.sol";
 import {OrderStateLib} from "../libraries/OrderStateLib.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
-import {Order, OrderId, OrderPreimage, OrderState, Stop, Windows} from "../types/Orders.sol";
+import {Order, OrderId, OrderPreimage, OrderState, Windows} from "../types/Orders.sol";
 import {OrderRunning} from "./OrderRunning.sol";
 
 /// @title Ends that no report brings, and the paying out (docs/protocol.md sections 6.2 and 6.7).
@@ -32,18 +29,12 @@ abstract contract OrderClosing is OrderRunning {
     }
 
     /// @inheritdoc IOrderBook
-    function stop(OrderPreimage calldata pre, bytes calldata signature) external nonReentrant {
+    function stop(OrderPreimage calldata pre) external nonReentrant {
         OrderId id = _idOfChecked(pre);
         Order storage order = _movable(id, OrderState.RUNNING, OrderState.STOPPED);
         _unrevoked(order.cvmId);
-        // Check: the client wants it.
-        address client = pre.terms.client;
-        if (msg.sender != client) {
-            bytes32 digest = _digest(OrderHashLib.hashStop(Stop(OrderId.unwrap(id))));
-            if (!SignatureChecker.isValidSignatureNowCalldata(client, digest, signature)) {
-                revert Errors.OrderBook_NotStopped(id, client);
-            }
-        }
+        // Check: the client wants it now. A signature would leave the moment, and with it the price, to its holder.
+        _checkClient(id, pre.terms);
         // Effect: time is paid by the chain's clock, since no report will come.
         _end(pre, id, order, OrderState.STOPPED);
     }

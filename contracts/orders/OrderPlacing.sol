@@ -94,7 +94,7 @@ abstract contract OrderPlacing is OrderBase {
         Order storage order = _movable(id, OrderState.NONE, OrderState.PLACED);
         // Check (1): the caller is who the terms bind. Other payers need signatures over the order id, which later
         // versions take.
-        if (msg.sender != terms.client) revert Errors.OrderBook_NotClient(id, msg.sender, terms.client);
+        _checkClient(id, terms);
         if (terms.payer != terms.client) revert Errors.OrderBook_OtherPayer(terms.payer, terms.client);
         // Check (2): the terms are ones that this contract keeps.
         _checkNotAfter(id, terms.placeBefore);
@@ -227,7 +227,7 @@ abstract contract OrderPlacing is OrderBase {
         return false;
     }
 
-    function _factsOf(bytes32 cvmId) private view returns (CvmFacts memory) {
+    function _factsOf(bytes32 cvmId) internal view returns (CvmFacts memory) {
         return CVMS.factsOf(cvmId);
     }
 

@@ -109,6 +109,15 @@ abstract contract OrderRunning is OrderPlacing {
         _report(pre, id, order, to, summary, signature, location);
     }
 
+    /// @inheritdoc IOrderBook
+    function locate(OrderId id, string calldata location) external {
+        _checkLocation(location);
+        bytes32 cvmId = _orders[id].cvmId;
+        address operator = _factsOf(cvmId).operator;
+        if (msg.sender != operator) revert Errors.OrderBook_CvmOperator(cvmId, operator, msg.sender);
+        emit OrderLocated(id, cvmId, location);
+    }
+
     /// @notice Takes the CVM's last word and ends the order with it.
     function _report(
         OrderPreimage calldata pre,

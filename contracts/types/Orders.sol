@@ -153,7 +153,7 @@ struct ReportSummary {
     uint64 unitsUsed;
 }
 
-/// @notice What the client signs to end an order early (EIP-712, OrderBook domain).
+/// @notice What the client signs so that the CVM ends its engine early (EIP-712, OrderBook domain). It moves no money.
 struct Stop {
     bytes32 orderId;
 }

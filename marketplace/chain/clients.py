@@ -81,25 +81,21 @@ class Clients:
             lambda: self.writer.call("OrderBook", "cancel", to_abi(terms), sent=sent),
         )
 
-    def stop(
-        self, preimage: OrderPreimage, signature: bytes = b"", *, sent: Sent | None = None
-    ) -> Receipt | None:
+    def stop(self, preimage: OrderPreimage, *, sent: Sent | None = None) -> Receipt | None:
         """End a running order and pay the time until now; None where it has ended already.
 
-        Args:
-            signature: the client's over `Stop`, where another account sends it.
         Raises:
-            ContractRefusal: not running, or not the client's wish.
+            ContractRefusal: not running, or the caller is not the client.
         """
         return once(
             self.reader,
             self.order_id(preimage.terms),
             lambda record: record.state.terminal,
-            lambda: self.writer.call("OrderBook", "stop", to_abi(preimage), signature, sent=sent),
+            lambda: self.writer.call("OrderBook", "stop", to_abi(preimage), sent=sent),
         )
 
     def sign_stop(self, order: bytes) -> bytes:
-        """Return the client's signature that lets anybody stop the order, and the CVM end its engine."""
+        """Return the client's word by which the CVM ends its engine; the contract does not take it."""
         return self.writer.signer.sign_typed(self.reader.deployment.order_domain, Stop(order))
 
     def again(self, terms: OrderTerms, salt: bytes, *, place_within_s: int = 3600) -> OrderTerms:

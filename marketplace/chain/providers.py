@@ -6,6 +6,7 @@ Protocol sections 4.5, 6.2 and 6.8. `Operators` is what the agent drives: every 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.cvm import CvmCertificate, CvmKeys, Possession, cvm_id
@@ -19,6 +20,7 @@ from enclave_runtime.wire.orders import (
     order_id,
 )
 from marketplace.chain.abicodec import AbiType, encode, list_of, struct_type, tuple_type
+from marketplace.chain.hints import last_location
 from marketplace.chain.once import once
 from marketplace.chain.reader import PlacedOrder, Reader
 from marketplace.chain.tokens import Token
@@ -31,6 +33,7 @@ from marketplace.errors import BadInputError
 __all__ = ["Operators", "Providers", "quorum_evidence"]
 
 PERMIT_GOOD_FOR_S = 1800
+_REPORTED: Final = frozenset({OrderState.REFUSED, OrderState.COMPLETED, OrderState.FAILED, OrderState.HOST})
 
 
 class Providers:
@@ -226,7 +229,8 @@ class Operators:
             ContractRefusal: the engine has started, or not this CVM's word.
         """
         arguments = (to_abi(preimage), to_abi(summary), signature, location)
-        return self._once(preimage.terms, _ended, "refuse", *arguments, sent=sent)
+        receipt = self._once(preimage.terms, _ended, "refuse", *arguments, sent=sent)
+        return receipt or self._locate(preimage.terms, location, sent)
 
     def complete(
         self,
@@ -242,7 +246,16 @@ class Operators:
             ContractRefusal: not running, or not this CVM's word.
         """
         arguments = (to_abi(preimage), to_abi(summary), signature, location)
-        return self._once(preimage.terms, _ended, "complete", *arguments, sent=sent)
+        receipt = self._once(preimage.terms, _ended, "complete", *arguments, sent=sent)
+        return receipt or self._locate(preimage.terms, location, sent)
+
+    def _locate(self, terms: OrderTerms, location: str, sent: Sent | None) -> Receipt | None:
+        """Say where the bundle lies where somebody else was faster with our report, and said otherwise."""
+        order = order_id(self.reader.deployment.order_domain, terms)
+        reported = self.reader.get_order(order).state in _REPORTED
+        if not reported or not location or last_location(self.reader.history(order)) == location:
+            return None
+        return self.writer.call("OrderBook", "locate", order, location, sent=sent)
 
     def _once(
         self,

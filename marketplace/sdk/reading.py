@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.orders import ReportSummary
+from marketplace.chain.hints import last_location
 from marketplace.errors import MarketError, NotFoundError
 from marketplace.sdk.bundle import MAX_BUNDLE_BYTES, OrderBundle
 
@@ -33,20 +34,11 @@ def terminal_event(session: Session, order: bytes) -> Reported:
     Raises:
         NotFoundError: there is none: it has not ended, or ended without a report.
     """
-    for event in reversed(session.reader.history(order)):
+    events = session.reader.history(order)
+    for event in reversed(events):
         if event.name == "OrderReported":
-            return Reported(summary_in(event), str(event.members["location"]), event.time)
+            return Reported(summary_in(event), last_location(events), event.time)
     raise NotFoundError(f"order {hex_of(order)}: no CVM reported on it", hint="see `cloister order why`")
-
-
-def last_location(events: list[OrderEvent]) -> str:
-    """Return the newest hint at an order's bundle, or an empty text."""
-    named = [
-        str(event.members["location"])
-        for event in events
-        if event.name in ("OrderCheckpointed", "OrderReported") and event.members["location"]
-    ]
-    return named[-1] if named else ""
 
 
 def summary_in(event: OrderEvent) -> ReportSummary:

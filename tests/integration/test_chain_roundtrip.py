@@ -14,6 +14,7 @@ from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.offers import Price
 from enclave_runtime.wire.orders import OrderPreimage, Outcome, Phase
 from marketplace.chain.devchain import DevChain
+from marketplace.chain.hints import last_location
 from marketplace.chain.refusals import ContractRefusal
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.pricing import lock_required
@@ -187,12 +188,13 @@ def _stopped_in_setup(world: World, preimage: OrderPreimage) -> None:
     world.clients.stop(preimage)
 
 
-def _stopped_by_letter(world: World, preimage: OrderPreimage) -> None:
+def _stopped_in_engine(world: World, preimage: OrderPreimage) -> None:
     world.running(CVM, preimage)
     world.checkpoint(CVM, preimage, 0)
     world.chain.warp(20)
-    letter = world.clients.sign_stop(world.id_of(preimage))
-    world.writer("passer_by").call("OrderBook", "stop", to_abi(preimage), letter)
+    with pytest.raises(ContractRefusal, match="NotClient"):
+        world.writer("passer_by").call("OrderBook", "stop", to_abi(preimage))
+    world.clients.stop(preimage)
 
 
 def _revoked(world: World, preimage: OrderPreimage) -> None:
@@ -221,7 +223,7 @@ ENDS: list[tuple[Callable[[World, OrderPreimage], None], OrderState, Phase]] = [
     (_silent, OrderState.EXPIRED, Phase.SETUP),
     (_silent_in_engine, OrderState.EXPIRED, Phase.ENGINE),
     (_stopped_in_setup, OrderState.STOPPED, Phase.SETUP),
-    (_stopped_by_letter, OrderState.STOPPED, Phase.ENGINE),
+    (_stopped_in_engine, OrderState.STOPPED, Phase.ENGINE),
     (_revoked, OrderState.REVOKED, Phase.ENGINE),
     (_revoked_in_setup, OrderState.REVOKED, Phase.SETUP),
 ]
@@ -252,6 +254,22 @@ def test_every_step_may_be_repeated_by_an_agent_that_forgot(world: World) -> Non
         world.offers()
     assert world.reader.get_order(world.id_of(preimage)).state is OrderState.COMPLETED
     assert len(world.reader.list_offers()) == 4, "listing the same terms again finds the same offer"
+
+
+def test_a_stranger_who_carries_a_report_does_not_hide_the_bundle(world: World) -> None:
+    preimage = world.order("copied")
+    world.running(CVM, preimage)
+    world.checkpoint(CVM, preimage, 0)
+    summary, signature = world.summary(CVM, preimage, Outcome.COMPLETED, seconds=0)
+    copied = (to_abi(preimage), to_abi(summary), signature, "file:nowhere")
+    world.writer("passer_by").call("OrderBook", "complete", *copied)
+    order = world.id_of(preimage)
+    assert last_location(world.reader.history(order)) == "file:nowhere"
+    for _ in range(2):
+        world.operators.complete(preimage, summary, signature, "file:bundle")
+    events = world.reader.history(order)
+    assert last_location(events) == "file:bundle"
+    assert [event.name for event in events].count("OrderLocated") == 1, "said once"
 
 
 def test_refusals_come_in_words_before_anything_is_sent(world: World) -> None:
