@@ -21,6 +21,7 @@ from enclave_runtime.attestation.simulated.issuer import SimulatedVendor, World
 from enclave_runtime.attestation.simulated.platform import Platform
 from enclave_runtime.attestation.simulated.server import PlatformServer
 from enclave_runtime.wire import canonical
+from enclave_runtime.wire.errors import EnclaveError
 
 __all__ = ["main"]
 
@@ -37,7 +38,7 @@ _STATUSES = [
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the platform until SIGTERM or SIGINT, then end its CVMs; return the exit code."""
+    """Run the platform until SIGTERM or SIGINT, then end its CVMs; return 0, or 1 where it can start none."""
     args = _arguments(argv)
     sys.stderr.write(_WARNING)
     with contextlib.suppress(PermissionError):  # already the leader of a session
@@ -51,8 +52,13 @@ def main(argv: list[str] | None = None) -> int:
         pck_revoked=args.dangerous_revoked_pck,
     )
     now = int(time.time()) if args.now is None else args.now
+    try:
+        platform = Platform(vendor, args.state, world=world, debug=args.dangerous_debug)
+    except EnclaveError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     _publish(args.state, vendor, world, now)
-    asyncio.run(_serve(Platform(vendor, args.state, world=world, debug=args.dangerous_debug), args.socket))
+    asyncio.run(_serve(platform, args.socket))
     return 0
 
 
