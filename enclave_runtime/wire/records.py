@@ -71,7 +71,7 @@ def dump_record(record: Any) -> JsonObject:
     Raises:
         WireError: a value outside its annotation.
     """
-    hints = get_type_hints(type(record), include_extras=True)
+    hints = _hints(type(record))
     return {
         field.name: _dump(hints[field.name], getattr(record, field.name))
         for field in dataclasses.fields(record)
@@ -84,7 +84,7 @@ def load_record(cls: type[T], value: object) -> T:
     Raises:
         WireError: missing or unknown members, other types, values outside their annotation.
     """
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     if not isinstance(value, dict) or set(value) != set(names):
         got = sorted(value) if isinstance(value, dict) else type(value).__name__
@@ -174,9 +174,19 @@ def _split(hint: Any) -> tuple[Any, Any]:
     return hint, None
 
 
+_HINTS: dict[Any, dict[str, Any]] = {}
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """Return a record's annotations; reading them anew for every message was most of its cost."""
+    if cls not in _HINTS:
+        _HINTS[cls] = get_type_hints(cls, include_extras=True)
+    return _HINTS[cls]
+
+
 def _is_struct(cls: Any) -> bool:
     """Return whether `cls` is one of the EIP-712 structs, which have their own JSON form."""
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     return bool(hints) and all(map(_is_struct_field, hints.values()))
 
 

@@ -106,9 +106,12 @@ class OrderBundle:
         value = parse_object(data, limit=MAX_BUNDLE_BYTES)
         if set(value) != _MEMBERS or value["version"] != 1:
             raise WireError("order bundle: got other members or another version than 1")
+        preimage = from_json(OrderPreimage, value["preimage"])
+        if not 1 <= len(preimage.inputs) == len(preimage.terms.inputs):
+            raise WireError("order bundle: got another number of offers than the terms have inputs, or none")
         return cls(
             order_id=bytes_from_hex(value["order_id"], 32),
-            preimage=from_json(OrderPreimage, value["preimage"]),
+            preimage=preimage,
             packet=OrderPacket.from_bytes(dump(value["packet"])),
             manifests=tuple(Manifest.from_bytes(dump(one)) for one in _list(value["manifests"], 16)),
             certified=tuple(

@@ -85,7 +85,8 @@ class _Argument:
         if self._chain.started_at is None or self._chain.terminal is None:
             expected = "an order that started and was reported on"
             raise RefusedError("chain.events", f"state {self._chain.state}", expected)
-        ended = Outcome(self._chain.terminal.outcome).name
+        outcome = self._chain.terminal.outcome
+        ended = Outcome(outcome).name if outcome in set(Outcome) else f"outcome {outcome}"
         equal("chain.state", self._chain.state, ended)
         return f"order {short(got)} is {self._chain.state}, read from {self._chain.source}"
 
@@ -110,7 +111,9 @@ class _Argument:
         for signed in (self._bundle.integrity, self._report()):
             if signed is not None:
                 self._check_signed(signed, spki)
-        return f"CVM {short(chain.cvm_id)} signed start, checkpoint and report as {short(chain.cvm.signer)}"
+        since = "; REVOKED since" if chain.cvm.revoked else ""
+        signer = short(chain.cvm.signer)
+        return f"CVM {short(chain.cvm_id)} signed start, checkpoint and report as {signer}{since}"
 
     # (4) what the contract settled on is what the CVM stated
     def statements(self) -> str:
@@ -131,6 +134,11 @@ class _Argument:
             expected = "an IntegrityReport and its checkpoint on chain"
             raise RefusedError("integrity.report", "none", expected)
         equal("integrity.outcome", last.outcome is Outcome.REFUSED, False)
+        started, checked = self._chain.started_at or 0, self._chain.checkpoint_at
+        if checked is None or checked < started:
+            raise RefusedError(
+                "integrity.time", f"a checkpoint at {checked}", f"one after the start, {started}"
+            )
         equal("integrity.summary", signed.summary, on_chain)
         equal("integrity.phase", on_chain.phase, int(Phase.ENGINE))
         stated = IntegrityReport.from_statement(signed.envelope.statement())
@@ -142,7 +150,7 @@ class _Argument:
         same("integrity.policy", stated.runtime_policy_digest, terms.runtime_policy_digest)
         equal("integrity.inputs", stated.inputs, last.inputs)
         same("integrity.digest", last.integrity_digest or b"", signed.envelope.digest)
-        return f"on chain at {self._chain.checkpoint_at}, before the report; {short(signed.envelope.digest)}"
+        return f"on chain at {checked}, before the report; {short(signed.envelope.digest)}"
 
     # (6) the hardware vendor's word, through no certifier's
     def evidence(self) -> str:
