@@ -94,7 +94,8 @@ def place_order(
         return None
     put = quoted.deposit if request.deposit is None else request.deposit
     confirm(f"place this order and deposit {amount(put, info)}?", yes=yes)
-    placed = client.place(session, request, entropy=os.urandom)
+    # The deposit that was agreed to, whatever is listed by now: a dearer version is refused, not paid.
+    placed = client.place(session, replace(request, deposit=put), entropy=os.urandom)
     value: dict[str, object] = {
         "order_id": hex_of(placed.order_id),
         "tx": placed.tx,
