@@ -1,7 +1,7 @@
 """The theft: an owner lists a dearer version while the client reads the cost, and the client pays that.
 
-The cost was shown, the client agreed to that deposit, and the order was drawn up anew, at whatever was listed by
-then, with the deposit that this required.
+The cost was shown, the client agreed to that deposit, and the order was drawn up anew, at whatever was listed
+by then, with the deposit that this required.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from marketplace.cli import placing
+from marketplace.sdk import client
 from marketplace.sdk.ordering import OrderRequest
 
 SHOWN = 1_000
@@ -27,8 +28,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[OrderRequest]:
         return SimpleNamespace(order_id=bytes(32), tx="0x", gas=1, deposit=request.deposit)
 
     quoted = SimpleNamespace(token=bytes(20), deposit=SHOWN)
-    monkeypatch.setattr(placing.client, "quote", lambda session, request: quoted)
-    monkeypatch.setattr(placing.client, "place", place)
+    monkeypatch.setattr(client, "quote", lambda session, request: quoted)
+    monkeypatch.setattr(client, "place", place)
     monkeypatch.setattr(placing, "quote_lines", lambda quoted, info: [])
     monkeypatch.setattr(placing, "quote_json", lambda quoted, info: {})
     return placed
