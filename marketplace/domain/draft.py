@@ -63,7 +63,8 @@ def default_windows(max_seconds: int, params: Params) -> Windows:
         accept_within=15 * _MINUTE,
         start_within=15 * _MINUTE,
         setup_seconds=30 * _MINUTE,
-        keys_within=max(15 * _MINUTE, params.min_grace),
+        # Not beyond maxSeconds: from then on a key that is missing would be the provider's fault.
+        keys_within=max(min(15 * _MINUTE, max_seconds), params.min_grace),
         load_within=30 * _MINUTE,
         max_seconds=max_seconds,
         grace=max(30 * _MINUTE, params.min_grace),

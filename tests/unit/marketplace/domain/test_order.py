@@ -16,7 +16,7 @@ from enclave_runtime.wire.orders import (
     order_id,
     runtime_policy_digest,
 )
-from marketplace.domain.draft import OrderDraft, draft_order
+from marketplace.domain.draft import OrderDraft, default_windows, draft_order
 from marketplace.domain.offer import ListedOffer, compute_terms, content_terms, sole_payee
 from marketplace.domain.order import check_order, check_preimage, runtime_policy
 from marketplace.domain.pricing import Params, deposit_required, lock_required
@@ -149,3 +149,9 @@ def test_walk_names_the_hash_that_differs() -> None:
         with pytest.raises(RefusedError) as caught:
             check_preimage(DOMAIN, expected, changed)
         assert caught.value.step == step
+
+
+@pytest.mark.parametrize("max_seconds", [60, 600, 3600, 86_400])
+def test_default_windows_wait_for_keys_no_longer_than_the_order_may_run(max_seconds: int) -> None:
+    windows = default_windows(max_seconds, PARAMS)
+    assert PARAMS.min_grace <= windows.keys_within <= max(max_seconds, PARAMS.min_grace)
