@@ -5,9 +5,9 @@ The agent carries these messages and can read none of the secrets in them: a gra
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,8 +20,10 @@ __all__ = ["Certification", "ServiceRefusedError", "Services"]
 _MAX_ANSWER_BYTES: Final = 1 << 20
 _MAX_WORDS: Final = 400
 """Of what a service says, in characters: it ends in the journal and on people's screens."""
-_PATIENCE: Final = 3
-"""How many times the timeout of one read a whole answer may take."""
+_CERTIFIER_S: Final = 45.0
+_BROKER_S: Final = 6.0
+"""For a whole exchange. Brokers are strangers', and asked within an order's time: a challenge and a release
+together must leave enough of the least grace (`AgentPolicy`) to say that no key came."""
 
 
 class ServiceRefusedError(MarketError):
@@ -47,23 +49,22 @@ class Certification:
 
 
 class Services:
-    """One HTTP client for all of them; safe to use from several threads."""
+    """Calls to all of them, each on a connection of its own; safe to use from several threads."""
 
-    def __init__(self, *, timeout_s: float = 15.0) -> None:
+    def __init__(self, *, certifier_s: float = _CERTIFIER_S, broker_s: float = _BROKER_S) -> None:
+        """Take the most seconds that one exchange may last."""
         import httpx
 
-        self._longest_s = _PATIENCE * timeout_s
-        # No compression: a few bytes of it could become all of this machine's memory.
-        plain = {"Accept-Encoding": "identity"}
-        self._http = httpx.Client(timeout=timeout_s, follow_redirects=False, trust_env=False, headers=plain)
+        self._certifier_s = certifier_s
+        self._broker_s = broker_s
+        self._tls = httpx.create_ssl_context(trust_env=False)
 
     def close(self) -> None:
-        """Close open connections."""
-        self._http.close()
+        """Nothing stays open between two calls."""
 
     def certifier_challenge(self, url: str, operator: str) -> bytes:
         """Return a certifier's fresh challenge for `operator` (0x-hex address), 32 bytes."""
-        return _challenge(url, self._call("POST", f"{url}/v1/challenge", {"operator": operator}))
+        return _challenge(url, self._certifier(f"{url}/v1/challenge", {"operator": operator}))
 
     def certify(self, url: str, operator: str, bundle: object) -> Certification:
         """Return a certifier's verdict on an evidence bundle.
@@ -72,7 +73,7 @@ class Services:
             ServiceRefusedError: it refused, and why.
             UnreachableError: no usable answer.
         """
-        answer = self._call("POST", f"{url}/v1/certify", {"bundle": bundle, "operator": operator})
+        answer = self._certifier(f"{url}/v1/certify", {"bundle": bundle, "operator": operator})
         certificate, signature = answer.get("certificate"), answer.get("signature")
         if not isinstance(certificate, dict) or not isinstance(signature, str):
             raise UnreachableError(f"{url}: got an answer without certificate and signature")
@@ -80,7 +81,7 @@ class Services:
 
     def broker_challenge(self, url: str) -> bytes:
         """Return a broker's fresh challenge, 32 bytes."""
-        return _challenge(url, self._call("GET", f"{url}/v1/challenge"))
+        return _challenge(url, self._call("GET", f"{url}/v1/challenge", None, self._broker_s))
 
     def release(self, url: str, body: dict[str, Any]) -> bytes | None:
         """Return a grant's exact text, or None while the owner has not decided.
@@ -89,7 +90,7 @@ class Services:
             ServiceRefusedError: it refused, and why.
             UnreachableError: no usable answer.
         """
-        answer = self._call("POST", f"{url}/v1/release", body)
+        answer = self._call("POST", f"{url}/v1/release", body, self._broker_s)
         grant = answer.get("grant")
         if isinstance(grant, str) and grant.isascii():
             return grant.encode()
@@ -97,28 +98,49 @@ class Services:
             return None
         raise UnreachableError(f"{url}: got neither a grant nor a request that waits")
 
-    def _call(self, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _certifier(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._call("POST", url, body, self._certifier_s)
+
+    def _call(self, method: str, url: str, body: dict[str, Any] | None, longest_s: float) -> dict[str, Any]:
         import httpx
 
-        until = time.monotonic() + self._longest_s
         try:
-            with self._http.stream(method, url, json=body) as response:
-                data = _limited(response.iter_raw(), url, until)
+            return _object(url, *asyncio.run(self._ask(method, url, body, longest_s)))
+        except TimeoutError as error:
+            raise UnreachableError(f"{url}: the answer takes too long") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             text = f"{url}: {type(error).__name__}: {error}"
             raise UnreachableError(text, hint="is it running?") from error
-        return _object(url, response.status_code, data)
+
+    async def _ask(
+        self, method: str, url: str, body: dict[str, Any] | None, longest_s: float
+    ) -> tuple[int, bytes]:
+        """Return status and body.
+
+        The time of the whole exchange is bounded, which only a task that can be cancelled allows: each byte
+        of head or body may come in time, and all of them together hold a thread for ever.
+        """
+        import httpx
+
+        # No compression: a few bytes of it could become all of this machine's memory.
+        plain = {"Accept-Encoding": "identity"}
+        client = httpx.AsyncClient(
+            timeout=longest_s, follow_redirects=False, trust_env=False, headers=plain, verify=self._tls
+        )
+        async with (
+            asyncio.timeout(longest_s),
+            client as http,
+            http.stream(method, url, json=body) as response,
+        ):
+            return response.status_code, await _limited(response.aiter_raw(), url)
 
 
-def _limited(chunks: Iterable[bytes], url: str, until: float) -> bytes:
+async def _limited(chunks: AsyncIterable[bytes], url: str) -> bytes:
     data = bytearray()
-    for chunk in chunks:
+    async for chunk in chunks:
         data += chunk
         if len(data) > _MAX_ANSWER_BYTES:
             raise UnreachableError(f"{url}: got more than {_MAX_ANSWER_BYTES} bytes")
-        if time.monotonic() > until:
-            # Each piece came in time, but one after the other they would hold this thread for ever.
-            raise UnreachableError(f"{url}: the answer takes too long")
     return bytes(data)
 
 
