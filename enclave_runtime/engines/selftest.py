@@ -179,7 +179,7 @@ def _wall(probe: _Probe) -> Iterator[LimitCheck]:
 
 
 def _processes(probe: _Probe) -> Iterator[LimitCheck]:
-    result = probe("processes", probes.PROCESSES, {}, processes=8, wall_s=2 * _SHORT_S)
+    result = probe("processes", probes.PROCESSES, {}, processes=8)
     first, _, _ = result.log.partition(b"\n")
     refused = first.isdigit() and int(first) <= 8
     killed = result.reason is Reason.PROCESSES
