@@ -100,7 +100,8 @@ interface IOrderBook {
     function accept(OrderPreimage calldata pre, RuntimePolicy calldata policy, bytes32 cvmId) external;
 
     /// @notice ACCEPTED -> CANCELLED, by anybody: the CVM was revoked, its runtime was removed from the reference
-    /// values, or a renewed certificate no longer fits the client's policy. Nobody is at fault, nothing is slashed.
+    /// values, or, until startWithin, a renewed certificate no longer fits the client's policy. Nobody is at fault,
+    /// nothing is slashed.
     function voidOrder(OrderPreimage calldata pre, RuntimePolicy calldata policy) external;
 
     // ------------------------------------------------------------------------------------------------- running

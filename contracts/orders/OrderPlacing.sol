@@ -82,8 +82,10 @@ abstract contract OrderPlacing is OrderBase {
         Order storage order = _movable(id, OrderState.ACCEPTED, OrderState.CANCELLED);
         _checkPolicyDigest(pre.terms, policy);
         CvmFacts memory facts = _factsOf(order.cvmId);
-        if (!facts.revoked && _isReference(facts) && _firstRefusal(policy, facts) == 0) {
-            revert Errors.OrderBook_CvmStillGood(order.cvmId);
+        if (!facts.revoked && _isReference(facts)) {
+            if (_firstRefusal(policy, facts) == 0) revert Errors.OrderBook_CvmStillGood(order.cvmId);
+            // Such a CVM may start, so that after startWithin its start was missed: `expire` is the only way then.
+            _checkNotAfter(id, uint256(order.since) + pre.terms.windows.startWithin);
         }
         // Effect: the whole deposit waits for the payer's claim.
         _end(pre, id, order, OrderState.CANCELLED);

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IOrderBook} from "../../../../contracts/interfaces/IOrderBook.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
+import {CvmCertificate, TcbStatus} from "../../../../contracts/types/Certificates.sol";
 import {
     OrderId,
     OrderPreimage,
@@ -79,5 +80,22 @@ contract AttacksTest is Market {
         (uint256 free, uint256 locked, uint256 unbonding,) = providers.stakeOf(provider, address(token));
         assertEq(free + locked, STAKE - safe);
         assertEq(unbonding, safe);
+    }
+
+    /// @dev A renewal with a worse TCB keeps nobody from starting, so that after a missed start the penalty must not
+    /// hang on who calls first: the client `expire`, or the provider `voidOrder`.
+    function test_AWorseCertificateIsNoWayOutOfAMissedStart() external {
+        vm.prank(admin);
+        references.acceptTrustClass(ROOT_SET, uint8(TcbStatus.OUT_OF_DATE));
+        OrderPreimage memory pre = _accepted();
+        vm.warp(T0 + 301);
+        CvmCertificate memory worse = _certificate();
+        worse.tcbStatus = uint8(TcbStatus.OUT_OF_DATE);
+        worse.expiresAt += 1;
+        _certify(worse);
+        _willRevert(abi.encodeWithSelector(Errors.OrderBook_TooLate.selector, _id(pre), T0 + 300, T0 + 301));
+        _void(pre);
+        _expire(pre);
+        assertEq(_payout(pre, 3), _penalty(pre));
     }
 }
