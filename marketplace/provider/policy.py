@@ -25,6 +25,8 @@ class AgentPolicy:
         max_start_s: the greatest startWithin; CVMs are certified for longer than that.
         min_grace_s: the least grace: what is left after maxSeconds to get the report on chain, before the
             stake pays the inputs' owners.
+        max_unpaid_s: the longest that CVM and stake may wait for keys beyond setupSeconds, which are all that
+            a refusal pays. Client and owner may be one, and a key that never comes costs them nothing else.
     """
 
     max_lock: int
@@ -33,6 +35,7 @@ class AgentPolicy:
     min_start_s: int = 20
     max_start_s: int = 3600
     min_grace_s: int = 20
+    max_unpaid_s: int = 1800
 
     def refusal(self, preimage: OrderPreimage, plaintext_bytes: int, start_penalty_bps: int) -> str:
         """Return why an order is not taken, or an empty text.
@@ -65,5 +68,10 @@ class AgentPolicy:
             return (
                 f"keys may come for {windows.keys_within} s of an order of {windows.max_seconds} s, "
                 "expected no longer than the order"
+            )
+        if windows.keys_within - windows.setup_seconds > self.max_unpaid_s:
+            return (
+                f"keys may come for {windows.keys_within} s and {windows.setup_seconds} s of them are paid, "
+                f"this agent waits {self.max_unpaid_s} s unpaid"
             )
         return ""
