@@ -118,7 +118,7 @@ def cvm_argv(
     by_root = account is not None
     argv = ["/bin/sh", "-c", _JOIN, "join", *map(str, group.entries), "--"] if group else []
     argv += [bwrap, *(_BY_ROOT if by_root else _BY_USER), *_ISOLATION]
-    argv += [*_system(), *_python_binds(interpreter)]
+    argv += [*_tmp(by_root=by_root), *_system(), *_python_binds(interpreter)]
     for place, folder in group.folders.items() if group else ():
         argv += _bind("--bind", str(folder), place)
     argv += [*_mounts(str(image), str(socket_dir), str(plain_bytes), by_root=by_root), "--"]
@@ -134,7 +134,10 @@ def launcher_description() -> bytes:
     That is the boot stub, the isolation as an ordinary user's platform builds it and as root's does, and how
     root is given up. Which of the two it was is not measured: neither CVM has anything of root.
     """
-    mounts = {by_root: [*_mounts("image", "socket", "plain", by_root=by_root)] for by_root in (False, True)}
+    mounts = {
+        by_root: [*_tmp(by_root=by_root), *_mounts("image", "socket", "plain", by_root=by_root)]
+        for by_root in (False, True)
+    }
     return canonical.dump(
         {
             "boot": BOOT.decode(),
@@ -161,13 +164,20 @@ def sandbox_base() -> bytes:
 
 def _mounts(image: str, socket_dir: str, plain_bytes: str, *, by_root: bool) -> Iterator[str]:
     """Yield the mounts that are the CVM's own; the last makes all but those read-only."""
-    # What root mounts is root's. Nobody but the CVM is in this mount namespace, so the mode lets in no other.
-    private = "1777" if by_root else "0700"
     yield from ("--bind", "/proc", "/proc", "--dev", "/dev")
-    yield from ("--perms", private, "--size", str(_TMP_BYTES), "--tmpfs", "/tmp")  # noqa: S108 - the CVM's own
-    yield from ("--perms", private, "--size", plain_bytes, "--tmpfs", PLAIN_DIR)
+    yield from ("--perms", _private(by_root), "--size", plain_bytes, "--tmpfs", PLAIN_DIR)
     yield from (*_bind("--ro-bind", image, IMAGE_DIR), *_bind("--bind", socket_dir, SOCKET_DIR))
     yield from ("--chdir", "/", "--remount-ro", "/")
+
+
+def _tmp(*, by_root: bool) -> Iterator[str]:
+    """Yield the CVM's own /tmp: before every bind, since the project or its Python may lie below /tmp."""
+    yield from ("--perms", _private(by_root), "--size", str(_TMP_BYTES), "--tmpfs", "/tmp")  # noqa: S108 - its own
+
+
+def _private(by_root: bool) -> str:
+    # What root mounts is root's. Nobody but the CVM is in this mount namespace, so the mode lets in no other.
+    return "1777" if by_root else "0700"
 
 
 def _system() -> Iterator[str]:
