@@ -21,7 +21,7 @@ import typer
 from enclave_runtime.wire.errors import EnclaveError, RefusedError
 from marketplace.errors import BadInputError, MarketError, NotFoundError, WaitTimeoutError
 
-__all__ = ["ExitCode", "NotConfirmedError", "guarded"]
+__all__ = ["ExitCode", "NotConfirmedError", "guarded", "one_line"]
 
 _INTERRUPTED: Final = 130
 _DEBUG: Final = "CLOISTER_DEBUG"
@@ -67,6 +67,11 @@ def guarded(run: Callable[[], object], *, as_json: bool) -> int:
             traceback.print_exc()
         what = f"unexpected {type(error).__name__}"
         return _report(what, todo=f"run it again with {_DEBUG}=1 and report what it prints", as_json=as_json)
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line, without control signs: much of it is strangers', and ends on a terminal."""
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "?" for sign in text)
 
 
 def _report_known(error: Exception, *, as_json: bool) -> int:
@@ -118,7 +123,7 @@ def _report(
     lines = [f"error: {what}"]
     for name, value in (("got", got), ("expected", expected), ("what to do", todo)):
         lines += [f"  {name + ':':<11} {value}"] if value else []
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write("\n".join(map(one_line, lines)) + "\n")
     if as_json:
         members = {"what": what, "got": got, "expected": expected, "todo": todo}
         sys.stdout.write(json.dumps({"error": members, "exit_code": int(code)}, sort_keys=True) + "\n")

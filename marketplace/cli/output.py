@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from marketplace.cli.exits import NotConfirmedError
+from marketplace.cli.exits import NotConfirmedError, one_line
 
 if TYPE_CHECKING:
     from enclave_runtime.sealed.buffers import Progress
@@ -25,13 +25,13 @@ def emit(as_json: bool, value: dict[str, object], lines: Iterable[str]) -> None:
         sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
     else:
         for line in lines:
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(one_line(line) + "\n")
     sys.stdout.flush()
 
 
 def note(line: str) -> None:
     """Print a line that is no result."""
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(one_line(line) + "\n")
     sys.stderr.flush()
 
 
