@@ -9,6 +9,7 @@ import {
     OrderPreimage,
     OrderState,
     Outcome,
+    Params,
     Phase,
     ReportSummary
 } from "../../../../contracts/types/Orders.sol";
@@ -97,5 +98,33 @@ contract AttacksTest is Market {
         _void(pre);
         _expire(pre);
         assertEq(_payout(pre, 3), _penalty(pre));
+    }
+
+    /// @dev Everything that the administrator holds, used against an order that runs: it settles as if nothing was.
+    function test_TheAdministratorReachesNothingOfARunningOrder() external {
+        OrderPreimage memory pre = _engine();
+        skip(900);
+        vm.startPrank(admin);
+        references.removeMeasurement(MEASUREMENT);
+        references.removeTrustClass(ROOT_SET);
+        cvms.setVerifier(quorum, false);
+        quorum.setThreshold(1);
+        for (uint256 i = 0; i < 2; ++i) {
+            quorum.removeCertifier(vm.addr(certifierKeys[i]));
+        }
+        Params memory greedy = Params(1000, 5000, 1 days, admin);
+        authority.execute(address(book), abi.encodeCall(book.addParams, (greedy)));
+        authority.setTargetClosed(address(cvms), true);
+        authority.setTargetClosed(address(references), true);
+        authority.setTargetClosed(address(book), true);
+        authority.setTargetClosed(address(providers), true);
+        authority.updateAuthority(address(quorum), address(token));
+        vm.stopPrank();
+        _complete(pre, Outcome.COMPLETED, 1000, 0);
+        uint256 compute = _amount(pre.compute.price, 1000, 0);
+        assertEq(_payout(pre, 8), compute - compute * FEE_BPS / 10_000, "the fee of its acceptance");
+        _claimAll(pre, 0);
+        assertEq(token.balanceOf(admin), 0);
+        assertEq(_locked(), 0);
     }
 }
