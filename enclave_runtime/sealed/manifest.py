@@ -47,7 +47,7 @@ class Release:
     grant_key: Hex20
 
     def __post_init__(self) -> None:
-        """Refuse another scheme or signs that a URL has not.
+        """Refuse another scheme, signs that a URL has not, and what would swallow a path that is added.
 
         Raises:
             WireError: as said.
@@ -56,6 +56,8 @@ class Release:
             return
         if not self.url.startswith(("https://", "http://")) or not _is_plain(self.url):
             raise WireError("release url: got something else than a plain http or https address")
+        if "?" in self.url or "#" in self.url:
+            raise WireError("release url: got a query or fragment, expected an address to add paths to")
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,8 @@ def test_every_member_is_bound_by_the_digest() -> None:
         changed(locations=["a" * 2049]),
         changed(release={"url": "ftp://x", "grant_key": "0x" + "04" * 20}),
         changed(release={"url": "http://x\n", "grant_key": "0x" + "04" * 20}),
+        changed(release={"url": "http://10.0.0.1/secrets?", "grant_key": "0x" + "04" * 20}),
+        changed(release={"url": "http://10.0.0.1/secrets#", "grant_key": "0x" + "04" * 20}),
         changed(release={"url": None, "grant_key": "0x" + "04" * 19}),
         changed(release={"url": None, "grant_key": "0x" + "AB" * 20}),
         changed(release=None),
