@@ -51,7 +51,7 @@ __all__ = ["Published3", "Story"]
 
 _POLL_S: Final = 0.03
 _TIMEOUT_S: Final = 90
-_PATIENCE_S: Final = 1800
+_PATIENCE_S: Final = MAX_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
