@@ -30,7 +30,7 @@ from marketplace.provider.worker import Tools, Worker
 
 __all__ = ["Agent", "AgentSettings"]
 
-_ORDER_THREADS: Final = 32
+_ORDER_THREADS: Final = 16
 _OWN_THREADS: Final = 2
 _SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 _GIVING_UP: Final = frozenset({StepKind.REFUSE, StepKind.HOST_FAULT})
@@ -217,10 +217,12 @@ class Agent:
     def _prepare_until(self, start_within: int) -> bool:
         """Make a CVM ready that an order may start with; False where a fresh certificate ends before."""
         with self._preparing:
-            if self._fleet.ready(self._tools.chain.now() + start_within) is None:
-                self._before_step(StepKind.PREPARE_CVM)
-                self._fleet.prepare()
-            return self._fleet.ready(self._tools.chain.now() + start_within) is not None
+            if self._fleet.ready(self._tools.chain.now() + start_within) is not None:
+                return True
+            self._before_step(StepKind.PREPARE_CVM)
+            # Another order may have it by now: it was good enough all the same.
+            fresh = self._fleet.prepare()
+            return self._tools.chain.cvm_usable(fresh, self._tools.chain.now() + start_within)
 
     # ------------------------------------------------------------------------------------------- one order
     def take_step(self, row: JobRow) -> StepKind:

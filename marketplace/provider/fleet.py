@@ -25,11 +25,12 @@ from marketplace.errors import MarketError
 from marketplace.provider.cvm import CvmClient, CvmGoneError
 from marketplace.provider.journal import CvmRow, Journal
 from marketplace.provider.ports import AgentChain
-from marketplace.provider.services import Certification, Services
+from marketplace.provider.services import Certification, ServiceRefusedError, Services
 
 __all__ = ["Fleet", "Launched", "Launcher"]
 
 _BOOT_TIMEOUT_S: Final = 20.0
+_FREE: Final = "AWAIT_ORDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +86,48 @@ class Fleet:
         return next(iter(self.spare(until)), None)
 
     def spare(self, until: int) -> list[CvmRow]:
-        """Return all of those; what is gone, or not good any more even now, leaves the fleet."""
+        """Return all of those; what is gone, taken, or not good any more even now, leaves the fleet."""
         now, found = self._chain.now(), []
         for row in self._journal.cvms():
             if row.order_id is not None or not row.registered or row.cvm_id is None:
                 continue
-            if not self.alive(row):
+            state = self._state(row)
+            if not state:
                 self.gone(row)
-            elif self._chain.cvm_usable(row.cvm_id, until):
+            elif state == _FREE and self._chain.cvm_usable(row.cvm_id, until):
                 found.append(row)
-            elif not self._chain.cvm_usable(row.cvm_id, now):
+            elif state != _FREE or not self._chain.cvm_usable(row.cvm_id, now):
                 self.retire(row)
         return found
 
     def usable(self, row: CvmRow, until: int) -> bool:
-        """Return whether a CVM lives and is good until Unix time `until`."""
-        return row.cvm_id is not None and self.alive(row) and self._chain.cvm_usable(row.cvm_id, until)
+        """Return whether a CVM waits for an order and is good until Unix time `until`."""
+        if row.cvm_id is None or self._state(row) != _FREE:
+            return False
+        return self._chain.cvm_usable(row.cvm_id, until)
 
-    def prepare(self) -> None:
+    def prepare(self) -> bytes:
         """Make one more CVM ready: launch, certify, register. Finishes a launch that a crash cut off.
+
+        Returns:
+            Its CVM id.
 
         Raises:
             MarketError: the platform, a certifier or the chain said no.
         """
         row = self.unfinished() or self._launch()
-        self._say("CVM launched; asking certifiers")
+        self._say(f"CVM {row.name} launched; asking certifiers")
         try:
             client = self._connected(row)
         except MarketError:
             self.retire(row)
             raise
         try:
-            self._certify(row.socket, client)
+            return self._certify(row.socket, client)
+        except ServiceRefusedError:
+            # What it is measured as will not change: the next one may be of a newer runtime or platform.
+            self.retire(row)
+            raise
         finally:
             client.close()
 
@@ -131,14 +142,7 @@ class Fleet:
 
     def alive(self, row: CvmRow) -> bool:
         """Return whether the CVM's process answers on its socket."""
-        client = CvmClient(Path(row.socket))
-        try:
-            client.call("status")
-        except CvmGoneError:
-            return False
-        finally:
-            client.close()
-        return True
+        return bool(self._state(row))
 
     def retire(self, row: CvmRow) -> None:
         """End a CVM that is of no more use.
@@ -181,6 +185,16 @@ class Fleet:
                 self.gone(row)
         return None
 
+    def _state(self, row: CvmRow) -> str:
+        """Return the CVM's state by its own word, empty where nobody answers."""
+        client = CvmClient(Path(row.socket))
+        try:
+            return str(client.call("status").members.get("state"))
+        except CvmGoneError:
+            return ""
+        finally:
+            client.close()
+
     def _launch(self) -> CvmRow:
         name = secrets.token_hex(4)
         self._journal.intend(name)
@@ -201,7 +215,7 @@ class Fleet:
         raise MarketError(f"the CVM {row.name} did not answer within {self._boot_timeout_s:.0f} s")
 
     # ------------------------------------------------------------------------------------------- certifying
-    def _certify(self, socket: str, client: CvmClient) -> None:
+    def _certify(self, socket: str, client: CvmClient) -> bytes:
         public = CvmPublic.from_json(client.call("identify").members["public"])
         with ThreadPoolExecutor(max(1, len(self._certifiers)), thread_name_prefix="certify") as pool:
             seen = list(pool.map(lambda url: self._vouched(Path(socket), url), self._certifiers))
@@ -216,6 +230,7 @@ class Fleet:
         self._journal.set_fact(socket.encode(), "certified", dump(certified).decode())
         self._journal.registered(socket, public.cvm_id)
         self._say(f"CVM {hex_of(public.cvm_id)[:12]} certified by {len(certificates)}")
+        return public.cvm_id
 
     def _vouched(self, path: Path, url: str) -> tuple[Any, Certification]:
         """Return what one certifier saw, and its verdict; with a connection of its own."""
