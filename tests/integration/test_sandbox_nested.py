@@ -75,10 +75,11 @@ def outer(*options: str) -> list[str]:
             args += ["--symlink", os.readlink(path), str(path)]
         elif path.is_dir():
             args += ["--ro-bind", str(path), str(path)]
+    args += ["--tmpfs", "/tmp"]  # before what may lie under it
     for root in python_roots():
         args += ["--ro-bind", str(root), str(root)]
     args += ["--ro-bind", str(REPOSITORY / "enclave_runtime"), "/opt/cvm/enclave_runtime"]
-    args += ["--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/plain", *options, "--remount-ro", "/"]
+    args += ["--dev", "/dev", "--tmpfs", "/plain", *options, "--remount-ro", "/"]
     return [*args, "--", sys.executable, "-B", "-c", INSIDE]
 
 
