@@ -364,7 +364,7 @@ def main(args: Sequence[str]) -> int:
     if len(goals) > 1 or goals[0] not in ("demo", "test"):
         say(f"usage: scripts/setup [demo|test] [--again], got: {' '.join(args)}")
         return 2
-    # A simulated CVM that root's platform starts gives root up: it must be able to read what is installed here.
+    # A simulated CVM that root's platform starts gives root up, and must be able to read what is installed.
     os.umask(0o022)
     try:
         with alone():

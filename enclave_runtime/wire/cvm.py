@@ -1,4 +1,4 @@
-"""CVM identity: keys, possession, certificate (twin of contracts/types/Certificates.sol; sections 2 and 4)."""
+"""CVM identity: keys, possession, certificate (twin of types/Certificates.sol; protocol sections 2 and 4)."""
 
 from __future__ import annotations
 

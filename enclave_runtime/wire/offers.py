@@ -1,4 +1,4 @@
-"""Offer terms: the preimage of a terms hash (twin of contracts/types/Offers.sol, protocol sections 2 and 6.3)."""
+"""Offer terms: the preimage of a terms hash (twin of types/Offers.sol; protocol sections 2 and 6.3)."""
 
 from __future__ import annotations
 

@@ -7,11 +7,6 @@ from typing import Annotated, TypeAlias
 from enclave_runtime.wire.eip712 import Sol
 
 __all__ = [
-    "ZERO32",
-    "ZERO_ADDRESS",
-    "Address",
-    "Bytes32",
-    "Bytes32s",
     "U8",
     "U16",
     "U32",
@@ -19,6 +14,11 @@ __all__ = [
     "U64",
     "U128",
     "U256",
+    "ZERO32",
+    "ZERO_ADDRESS",
+    "Address",
+    "Bytes32",
+    "Bytes32s",
 ]
 
 Address: TypeAlias = Annotated[bytes, Sol("address")]

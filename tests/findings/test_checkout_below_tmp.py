@@ -1,4 +1,4 @@
-"""A checkout below /tmp lost its interpreter: the CVM's own /tmp was mounted over it (found by a fresh clone)."""
+"""A checkout below /tmp lost its interpreter: the CVM's own /tmp was mounted over it."""
 
 from pathlib import Path
 

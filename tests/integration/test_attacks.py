@@ -1,4 +1,4 @@
-"""Every bad actor of the demo against one running market: refused, money to the last unit, nothing decrypted left.
+"""Every bad actor of the demo against one market: refused, money to the last unit, nothing decrypted left.
 
 The same functions as `scripts/demo --attack NAME`. Each test gets a bench of its own in a shared market.
 """
