@@ -206,7 +206,8 @@ class Agent:
         find_orders(self._tools, self._settings.compute_offer)
 
     def _keep_warm(self) -> None:
-        while True:
+        # While an order is served its engine has the machine: a boot beside it would be paid by the client.
+        while not any(job.cvm is not None for job in self.open_jobs()):
             with self._preparing:
                 ready = len(self._fleet.spare(self._tools.chain.now()))
                 if ready >= self._settings.warm and not self._fleet.unfinished():
