@@ -34,7 +34,7 @@ Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="In whole tokens, 
 def register(
     context: typer.Context,
     operator: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="The agent's hot key: it moves no money.")
+        str, typer.Argument(metavar="ADDRESS", help="The agent's hot key: it withdraws nothing.")
     ],
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What an agent accepts: bounds on what one order may cost it (protocol section 6.3)."""
+"""What an agent accepts: bounds on what one order may cost it (protocol section 6.1)."""
 
 from __future__ import annotations
 
