@@ -209,7 +209,7 @@ def stop(context: typer.Context, order: OrderId, yes: Yes = False, as_json: AsJs
 
 @app.command()
 def expire(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
-    """Cancel or expire an order whose deadline is over. Anybody may."""
+    """End an order whose deadline is over or whose CVM is not good any more. Anybody may."""
     from marketplace.sdk import client
 
     session = session_of(context)

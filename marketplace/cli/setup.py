@@ -56,7 +56,8 @@ def init(
     from enclave_runtime.wire.codec import hex_of
     from marketplace.sdk.profile import CONFIG_NAME, Profile, Session, default_home
 
-    home = context.obj or default_home()
+    # Absolute: what is written below names paths relative to the home, wherever this was typed.
+    home = (context.obj or default_home()).absolute()
     if (home / CONFIG_NAME).exists():
         raise BadInputError(
             "home", f"{home} with a profile", "a folder without one", hint="name another with --home"

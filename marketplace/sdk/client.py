@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enclave_runtime.sealed.buffers import Progress
-from enclave_runtime.wire.orders import OrderPreimage, OrderTerms
+from enclave_runtime.wire.orders import OrderPreimage, OrderTerms, RuntimePolicy
 from marketplace.domain.order import OrderRecord, check_preimage
+from marketplace.domain.order_state import OrderState
+from marketplace.domain.packet import MAX_PACKET_BYTES, OrderPacket
 from marketplace.sdk.orderfile import OrderFile
 from marketplace.sdk.ordering import Draft, OrderRequest, PlacedOrder, draft, place, quote
 from marketplace.sdk.reading import last_location
+from marketplace.storage.base import read_blob
 
 if TYPE_CHECKING:
+    from marketplace.chain.reader import CvmRecord
     from marketplace.domain.why import Deadline, Explanation
     from marketplace.sdk.profile import Session
 
@@ -161,16 +165,38 @@ def stop(session: Session, order: bytes) -> str:
 
 
 def expire(session: Session, order: bytes) -> str:
-    """Do what an order's deadline allows by now, whoever calls: cancel or expire.
+    """Do what anybody may do by now to end an order: settle or void for its CVM, cancel or expire for time.
 
     Returns:
         The transaction's hash; empty where nothing is due.
     Raises:
         ContractRefusal: the chain moved on meanwhile.
+        MarketError: the order's packet, which voiding needs, cannot be had.
     """
     from marketplace.chain.anyone import Anyone
 
-    return _hash(Anyone(session.reader, session.writer).poke(preimage_of(session, order)))
+    anyone, preimage = Anyone(session.reader, session.writer), preimage_of(session, order)
+    record = session.reader.get_order(order)
+    cvm = session.reader.cvm(record.cvm_id)
+    if record.state is OrderState.RUNNING and cvm is not None and cvm.revoked:
+        return _hash(anyone.settle_revoked(preimage))
+    if record.state is OrderState.ACCEPTED and cvm is not None and not _still_good(session, cvm):
+        return _hash(anyone.void(preimage, _policy_of(session, order)))
+    return _hash(anyone.poke(preimage))
+
+
+def _still_good(session: Session, cvm: CvmRecord) -> bool:
+    """Return whether the market still accepts a CVM that an order was accepted with."""
+    reader = session.reader
+    return not cvm.revoked and reader.is_reference(cvm.measurement) and reader.is_trust_class(cvm.root_set)
+
+
+def _policy_of(session: Session, order: bytes) -> RuntimePolicy:
+    """Return an order's runtime policy from its packet, held against the terms."""
+    placed = session.reader.placed(order)
+    packet = OrderPacket.from_bytes(read_blob(session.store, placed.location, limit=MAX_PACKET_BYTES))
+    packet.check(placed.terms)
+    return packet.policy
 
 
 def result(session: Session, order: bytes, folder: Path, progress: Progress | None = None) -> list[str]:
