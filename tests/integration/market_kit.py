@@ -190,7 +190,7 @@ def start_market(folder: Path, processes: Processes) -> Market:
     story = Story(world, Console(json_on_stdout=True))
     market = Market(world, story)
     market.engine = story.publish_engine(quick, entry="main.py").offer
-    numbers = folder / "plain" / "numbers"
+    numbers = folder / "numbers"
     numbers.mkdir(parents=True)
     # Several segments, so that an agent can die between two of them.
     (numbers / "numbers.txt").write_text("\n".join(str(number) for number in range(10_000)))
