@@ -181,11 +181,16 @@ class Agent:
         kind = self.take_step(row)
         if kind is not StepKind.PREPARE_CVM:
             return kind
-        start_within = self._desk(row.order_id).start_within
-        if start_within < self._certified_for_s and self._prepare_until(start_within):
-            return kind
-        # Trying again would launch one CVM after the other.
-        self._certified_for_s = min(self._certified_for_s, start_within)
+        if not self._preparing.acquire(blocking=False):
+            return StepKind.WAIT  # one is on its way; orders that run need this thread
+        try:
+            start_within = self._desk(row.order_id).start_within
+            if start_within < self._certified_for_s and self._prepare(start_within):
+                return kind
+            # Trying again would launch one CVM after the other.
+            self._certified_for_s = min(self._certified_for_s, start_within)
+        finally:
+            self._preparing.release()
         self._forget(row, f"it may start {start_within} s after it is accepted, certificates end before")
         return StepKind.FORGET
 
@@ -215,15 +220,14 @@ class Agent:
                 self._before_step(StepKind.PREPARE_CVM)
                 self._fleet.prepare()
 
-    def _prepare_until(self, start_within: int) -> bool:
+    def _prepare(self, start_within: int) -> bool:
         """Make a CVM ready that an order may start with; False where a fresh certificate ends before."""
-        with self._preparing:
-            if self._fleet.ready(self._tools.chain.now() + start_within) is not None:
-                return True
-            self._before_step(StepKind.PREPARE_CVM)
-            # Another order may have it by now: it was good enough all the same.
-            fresh = self._fleet.prepare()
-            return self._tools.chain.cvm_usable(fresh, self._tools.chain.now() + start_within)
+        if self._fleet.ready(self._tools.chain.now() + start_within) is not None:
+            return True
+        self._before_step(StepKind.PREPARE_CVM)
+        # Another order may have it by now: it was good enough all the same.
+        fresh = self._fleet.prepare()
+        return self._tools.chain.cvm_usable(fresh, self._tools.chain.now() + start_within)
 
     # ------------------------------------------------------------------------------------------- one order
     def take_step(self, row: JobRow) -> StepKind:

@@ -35,6 +35,8 @@ CREATE TABLE IF NOT EXISTS transactions (
 CREATE TABLE IF NOT EXISTS facts (
     order_id BLOB NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (order_id, name)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS open_jobs ON jobs(done) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS living_cvms ON cvms(ended) WHERE ended = 0;
 CREATE TABLE IF NOT EXISTS cursor (one INTEGER PRIMARY KEY CHECK (one = 1), block INTEGER NOT NULL) STRICT;
 """
 
