@@ -19,7 +19,8 @@ class AgentPolicy:
             by one hand to the other, so an order's dues are no measure of its worth.
         max_seconds: the longest order that is taken.
         max_plaintext_bytes: room for plaintext in a CVM. An order needs all of its inputs, and the longest
-            one twice, since an archive is there beside its files while it is unpacked.
+            one twice, since an archive is there beside its files while it is unpacked. Less than the CVM's
+            tmpfs, of which a little is not for files: an order that fits in here must fit in there.
         min_start_s: the least startWithin. A client is paid for a missed start, so it must not be able to
             order one that cannot be met.
         max_start_s: the greatest startWithin; CVMs are certified for longer than that.
@@ -31,7 +32,7 @@ class AgentPolicy:
 
     max_lock: int
     max_seconds: int = 7 * 86_400
-    max_plaintext_bytes: int = 1 << 30
+    max_plaintext_bytes: int = 1023 << 20
     min_start_s: int = 20
     max_start_s: int = 3600
     min_grace_s: int = 20
