@@ -9,7 +9,7 @@ from pathlib import Path
 
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.chain.authors import Authors
-from marketplace.demo.attacks.bench import Bench, Outcome, Refused
+from marketplace.demo.attacks.bench import Bench, Outcome
 from marketplace.demo.scenario import DATASET_PRICE, ENGINE_PRICE, EXAMPLE, SEGMENT_BYTES
 from marketplace.domain.offer import content_terms, sole_payee
 from marketplace.domain.order_state import OrderState
@@ -42,17 +42,21 @@ def swapped_dataset(bench: Bench) -> Outcome:
 
 
 def grant_withheld(bench: Bench) -> Outcome:
-    """A client that also owns the dataset withholds the key, to hurt the provider."""
-    broker = bench.world.processes.named("broker-hospital-b")
+    """A client orders with a dataset of its own and withholds the key, to hurt the provider."""
+    own = bench.story.publish_dataset("centre", bench.story.dataset_folders()[1])
+    broker = bench.world.processes.named("broker-centre")
     bench.world.processes.stop_one(broker)
-    order = bench.place(bench.quick())
-    bench.run_until(order)
+    try:
+        inputs = (bench.offers.engine.offer, bench.offers.dataset_a.offer, own.offer)
+        order = bench.place(replace(bench.quick(), inputs=inputs))
+        bench.run_until(order)
+    finally:
+        bench.world.restart_broker("centre")
     record = bench.record(order)
-    bench.world.restart_broker("hospital-b")
     if record.state is not OrderState.REFUSED:
         raise MarketError(f"the order is {record.state.name}, expected REFUSED")
-    refused = Refused("CVM", "keys-missing", "no key of input 2", "every key within keysWithin")
-    return Outcome(refused, "the provider is paid its set-up seconds and loses nothing of its stake")
+    note = "the provider is paid its set-up seconds and loses nothing of its stake"
+    return Outcome(bench.stated_refusal(order), note)
 
 
 def _publish_lie(bench: Bench, slug: str, folder: Path, kind: OfferKind, digest: bytes) -> int:
