@@ -6,19 +6,15 @@ The CVM is never imported: it is another process, and all that this module knows
 from __future__ import annotations
 
 import socket
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
+from enclave_runtime.wire import frames
+from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.errors import WireError
 from marketplace.errors import MarketError
 
-__all__ = ["MAX_BODY_BYTES", "MAX_HEADER_BYTES", "Answer", "CvmClient", "CvmGoneError", "CvmRefusedError"]
-
-MAX_HEADER_BYTES = 1 << 20
-MAX_BODY_BYTES = 4 << 20
-_FRAME = struct.Struct(">II")
+__all__ = ["Answer", "CvmClient", "CvmGoneError", "CvmRefusedError"]
 
 
 class CvmGoneError(MarketError):
@@ -65,11 +61,12 @@ class CvmClient:
         Raises:
             CvmGoneError: nobody listens, or the connection broke.
             CvmRefusedError: the CVM said no.
+            WireError: a message beyond the frame's limits, which is not sent.
         """
-        header = dump({"op": op, **members})
+        head = frames.pack({"op": op, **members}, len(body))
         try:
             connection = self._connect()
-            connection.sendall(_FRAME.pack(len(header), len(body)) + header)
+            connection.sendall(head)
             connection.sendall(body)
             answer = self._read(connection)
         except (OSError, WireError) as error:
@@ -106,10 +103,9 @@ class CvmClient:
         return self._socket
 
     def _read(self, connection: socket.socket) -> Answer:
-        header_size, body_size = _FRAME.unpack(_exactly(connection, _FRAME.size))
-        if header_size > MAX_HEADER_BYTES or body_size > MAX_BODY_BYTES:
-            raise WireError(f"got a frame of {header_size} + {body_size} bytes")
-        return Answer(parse_object(_exactly(connection, header_size)), _exactly(connection, body_size))
+        header_bytes, body_bytes = frames.read_prefix(_exactly(connection, frames.PREFIX_BYTES))
+        members = frames.read_header(_exactly(connection, header_bytes))
+        return Answer(members, _exactly(connection, body_bytes))
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

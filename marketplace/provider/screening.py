@@ -16,8 +16,8 @@ from enclave_runtime.wire.canonical import dump
 from enclave_runtime.wire.codec import hex_of, to_json
 from enclave_runtime.wire.eip712 import Domain
 from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.frames import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from enclave_runtime.wire.offers import OfferTerms
-from marketplace.provider.cvm import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from marketplace.provider.job import Job
 
 __all__ = ["admit_members", "inadmissible", "plaintext_needed"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 from enclave_runtime.wire.codec import hex_of, to_json
 from marketplace.demo.attacks.bench import Bench, Outcome, Refused, refusal_of
@@ -13,6 +12,7 @@ from marketplace.errors import MarketError
 from marketplace.provider.cvm import CvmClient
 from marketplace.provider.job import head_parts, read_segment
 from marketplace.provider.reducer import StepKind
+from marketplace.provider.screening import admit_members
 from marketplace.sdk import client
 
 __all__ = [
@@ -129,18 +129,8 @@ def never_starts(bench: Bench) -> Outcome:
 
 def admit_at(bench: Bench, order: bytes, cvm: CvmClient, **changes: object) -> None:
     """Hand an order to a CVM as the agent does, with changes."""
-    job = bench.agent.job_of(order)
-    domain = bench.agent.tools.chain.domain()
-    message: dict[str, Any] = {
-        "domain": {"chain_id": str(domain.chain_id), "order_book": hex_of(domain.verifying_contract)},
-        "order_id": hex_of(order),
-        "preimage": to_json(job.preimage),
-        "manifests": [held.manifest_bytes.decode() for held in job.inputs],
-        "config": hex_of(job.packet.config),
-        "config_salt": hex_of(job.packet.config_salt),
-        "result_key": hex_of(job.packet.result_key),
-        "operator": hex_of(bench.agent.tools.operator),
-    }
+    tools = bench.agent.tools
+    message = admit_members(bench.agent.job_of(order), order, tools.chain.domain(), tools.operator)
     cvm.call("admit", **(message | changes))
 
 

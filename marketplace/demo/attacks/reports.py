@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from coincurve import PrivateKey
 
-from enclave_runtime.wire.canonical import parse_object
-from enclave_runtime.wire.codec import bytes_from_hex, from_json, to_abi
+from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.eip712 import typed_digest
 from enclave_runtime.wire.orders import ReportSummary
 from enclave_runtime.wire.signatures import secp256k1_sign
 from marketplace.chain.writer import Writer
 from marketplace.demo.attacks.bench import Bench, Outcome, Refused, refusal_of
 from marketplace.errors import MarketError
+from marketplace.provider.parting import Parting
 from marketplace.provider.reducer import StepKind
 
 __all__ = ["forged_report", "report_other_order", "second_report"]
@@ -65,8 +65,8 @@ def _kept(bench: Bench, order: bytes, name: str) -> tuple[ReportSummary, bytes]:
     text = bench.agent.tools.journal.fact(order, name)
     if text is None:
         raise MarketError(f"no {name} in the journal")
-    value = parse_object(text.encode())
-    return from_json(ReportSummary, value["summary"]), bytes_from_hex(value["signature"], 65)
+    parting = Parting.from_text(text)
+    return parting.summary, parting.signature
 
 
 def _complete(bench: Bench, order: bytes, summary: ReportSummary, signature: bytes) -> None:
