@@ -33,11 +33,20 @@ class Home:
     path: Path
     address: bytes
     grant_address: bytes | None = None
+    _session: Session | None = None
 
     @property
     def session(self) -> Session:
-        """Return a fresh session on this home's profile."""
-        return Session(Profile.load(self.path))
+        """Return the session on this home's profile: one, with one connection to the chain."""
+        if self._session is None:
+            self._session = Session(Profile.load(self.path))
+        return self._session
+
+    def close(self) -> None:
+        """Close the connection; the next `session` reads the profile anew."""
+        if self._session is not None:
+            self._session.reader.node.rpc.close()
+            self._session = None
 
     @property
     def text(self) -> str:

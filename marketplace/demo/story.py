@@ -133,6 +133,7 @@ class Story:
         provider.stake(session, session.deployment.token, STAKE)
         self.compute = provider.list_compute(session, COMPUTE_PRICE).offer
         operator = homes["operator"]
+        operator.close()
         old = Profile.load(operator.path)
         Profile.write(
             operator.path,

@@ -99,7 +99,9 @@ class World:
         return order_id(self.deployment.order_domain, preimage.terms)
 
     def stop(self) -> None:
-        """End every process of this world."""
+        """End every process of this world, and every party's connection to its chain."""
+        for home in self.homes.values():
+            home.close()
         self.processes.stop()
         self.chain.stop()
 

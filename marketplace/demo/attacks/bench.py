@@ -110,6 +110,7 @@ class Bench:
         fleet = self.agent.fleet
         for row in fleet.rows():
             fleet.retire(row)
+        self.agent.close()
 
     @property
     def world(self) -> Any:
