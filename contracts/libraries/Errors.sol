@@ -9,7 +9,14 @@ library Errors {
     /// @notice The token moved another amount than it was asked to (a fee on transfer, for one).
     error Escrow_ReceivedOther(address token, uint256 received, uint256 expected);
 
+    // --------------------------------------------------------------------------------------------- Ledger
+    error Ledger_NothingCredited(address token, address account);
+    error Ledger_CreditTooLow(address token, address account, uint256 credit, uint256 needed);
+    error Ledger_NoReceiver(address to);
+
     // --------------------------------------------------------------------------------------- OfferRegistry
+    error OfferCodec_HeadsLength(uint256 got, uint256 expected);
+    error OfferCodec_PayeesLength(uint256 got, uint256 each, uint256 maxPayees);
     error OfferRegistry_UnknownOffer(uint64 offer);
     error OfferRegistry_UnknownVersion(uint64 offer, uint32 version);
     error OfferRegistry_Inactive(uint64 offer);

@@ -14,12 +14,14 @@ enum OfferKind {
 /// @param fixedPrice  Due once per order, in the token's smallest unit.
 /// @param perHour     Price of 3600 seconds, billed by the second, rounded down.
 /// @param minSeconds  The least number of seconds billed once the price is due.
+/// @param maxSeconds  The longest rent: no order may ask for more seconds. Zero is no bound.
 /// @param perUnit     Price of one metered unit.
-/// @param revenueBps  Share of what a served order earns; reserved, must be zero until served orders exist.
+/// @param revenueBps  Share of what a served order earns.
 struct Price {
     uint128 fixedPrice;
     uint128 perHour;
     uint32 minSeconds;
+    uint32 maxSeconds;
     uint128 perUnit;
     uint16 revenueBps;
 }
@@ -37,9 +39,10 @@ struct Payee {
 /// @param manifestDigest Digest of the sealed manifest; zero for compute.
 /// @param contentDigest  Content digest of the plaintext archive (section 3.2); zero for compute.
 /// @param grantKey       Address whose key signs grants for this content; zero for compute.
-/// @param royaltyBps     Share asked of models derived from this one; reserved for royalties.
-/// @param lineage        Statement digest of the order report a derived model came from, or zero.
-/// @param restrictions   Root of who may order; reserved, zero means anybody.
+/// @param royaltyBps     Share asked of what models derived from this one earn; models and datasets only.
+/// @param lineage        keccak256(abi.encode(order id, keccak256(royalty table))) of a derived model, which only the
+///                       registry can put there; zero where the lineage is unproven.
+/// @param restrictions   keccak256(abi.encode(clients root, engines root, runtimes root)); zero means anybody.
 struct OfferTerms {
     uint8 kind;
     address token;

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Price} from "../types/Offers.sol";
+import {Errors} from "./Errors.sol";
+
+/// @title Offer terms as tight bytes, and their EIP-712 hash (docs/protocol.md section 2).
+/// @notice A head is everything of `OfferTerms` but its token (given beside it) and its payees (given by hash), big
+/// endian, 241 bytes, as the constants below lay it out. The heads of an order lie one after the other, compute first.
+/// Payees are {account 20, bps 2} each, 1 to 8. Nothing is padded, so no two byte strings carry the same terms.
+/// @dev Every accessor reads `heads.offset + at` without a bound: whoever took the bytes from outside calls `check`
+/// once. `at` is a byte offset, a multiple of HEAD. The assembly reads calldata and writes behind the free memory
+/// pointer or into memory that Solidity allocated: it is memory-safe.
+library OfferCodec {
+    uint256 internal constant HEAD = 241;
+    uint256 internal constant PAYEE = 22;
+    uint256 internal constant MAX_PAYEES = 8;
+
+    // Where each member of a head begins, and its size in bytes behind it.
+    uint256 internal constant KIND = 0; // 1
+    uint256 internal constant FIXED_PRICE = 1; // 16
+    uint256 internal constant PER_HOUR = 17; // 16
+    uint256 internal constant PER_UNIT = 33; // 16
+    uint256 internal constant MIN_SECONDS = 49; // 4
+    uint256 internal constant MAX_SECONDS = 53; // 4
+    uint256 internal constant REVENUE_BPS = 57; // 2
+    uint256 internal constant ROYALTY_BPS = 59; // 2
+    uint256 internal constant PAYEES_HASH = 61; // 32
+    uint256 internal constant MANIFEST_DIGEST = 93; // 32
+    uint256 internal constant CONTENT_DIGEST = 125; // 32
+    uint256 internal constant GRANT_KEY = 157; // 20
+    uint256 internal constant LINEAGE = 177; // 32
+    uint256 internal constant RESTRICTIONS = 209; // 32
+
+    // Whole literals, so that the compiler hashes them: a concatenation of constants would be hashed at run time.
+    bytes32 internal constant PRICE_TYPEHASH = keccak256(
+        "Price(uint128 fixedPrice,uint128 perHour,uint32 minSeconds,uint32 maxSeconds,uint128 perUnit,uint16 revenueBps)"
+    );
+    bytes32 internal constant PAYEE_TYPEHASH = keccak256("Payee(address account,uint16 bps)");
+    bytes32 internal constant OFFER_TERMS_TYPEHASH = keccak256(
+        "OfferTerms(uint8 kind,address token,Price price,Payee[] payees,bytes32 manifestDigest,bytes32 contentDigest,address grantKey,uint16 royaltyBps,bytes32 lineage,bytes32 restrictions)"
+        "Payee(address account,uint16 bps)"
+        "Price(uint128 fixedPrice,uint128 perHour,uint32 minSeconds,uint32 maxSeconds,uint128 perUnit,uint16 revenueBps)"
+    );
+
+    /// @notice Reverts unless `heads` are exactly `count` heads.
+    function check(bytes calldata heads, uint256 count) internal pure {
+        if (heads.length != count * HEAD) revert Errors.OfferCodec_HeadsLength(heads.length, count * HEAD);
+    }
+
+    /// @return hash The terms hash of the head at byte `at`: a struct hash without a domain, so that it names the same
+    /// terms on every chain.
+    function termsHash(bytes calldata heads, uint256 at, address token) internal pure returns (bytes32 hash) {
+        return termsHash(heads, at, token, payeesHash(heads, at));
+    }
+
+    /// @dev As above with the payees' hash given: a lister's head repeats it, a checker may have computed it.
+    function termsHash(bytes calldata heads, uint256 at, address token, bytes32 payees)
+        internal
+        pure
+        returns (bytes32 hash)
+    {
+        bytes32 priceType = PRICE_TYPEHASH;
+        bytes32 termsType = OFFER_TERMS_TYPEHASH;
+        // One buffer behind the free memory pointer serves both hashes: abi.encode would copy every member thrice.
+        // Memory-safe: nothing below the pointer is touched and nothing above it is kept.
+        assembly ("memory-safe") {
+            let head := add(heads.offset, at)
+            let buffer := mload(0x40)
+            mstore(buffer, priceType)
+            mstore(add(buffer, 0x20), shr(128, calldataload(add(head, FIXED_PRICE))))
+            mstore(add(buffer, 0x40), shr(128, calldataload(add(head, PER_HOUR))))
+            mstore(add(buffer, 0x60), shr(224, calldataload(add(head, MIN_SECONDS))))
+            mstore(add(buffer, 0x80), shr(224, calldataload(add(head, MAX_SECONDS))))
+            mstore(add(buffer, 0xa0), shr(128, calldataload(add(head, PER_UNIT))))
+            mstore(add(buffer, 0xc0), shr(240, calldataload(add(head, REVENUE_BPS))))
+            let price_ := keccak256(buffer, 0xe0)
+            mstore(buffer, termsType)
+            mstore(add(buffer, 0x20), shr(248, calldataload(head)))
+            mstore(add(buffer, 0x40), shr(96, shl(96, token)))
+            mstore(add(buffer, 0x60), price_)
+            mstore(add(buffer, 0x80), payees)
+            // manifestDigest and contentDigest are neighbours in both layouts: one copy.
+            calldatacopy(add(buffer, 0xa0), add(head, MANIFEST_DIGEST), 0x40)
+            mstore(add(buffer, 0xe0), shr(96, calldataload(add(head, GRANT_KEY))))
+            mstore(add(buffer, 0x100), shr(240, calldataload(add(head, ROYALTY_BPS))))
+            // So are lineage and restrictions.
+            calldatacopy(add(buffer, 0x120), add(head, LINEAGE), 0x40)
+            hash := keccak256(buffer, 0x160)
+        }
+    }
+
+    /// @return hash The EIP-712 hash of `Payee[]`. Reverts unless `payees` are 1 to 8 whole payees.
+    function hashPayees(bytes calldata payees) internal pure returns (bytes32 hash) {
+        uint256 count = payees.length / PAYEE;
+        if (count * PAYEE != payees.length || count == 0 || count > MAX_PAYEES) {
+            revert Errors.OfferCodec_PayeesLength(payees.length, PAYEE, MAX_PAYEES);
+        }
+        bytes32 payeeType = PAYEE_TYPEHASH;
+        // Three words to hash one payee, then the row of hashes, both behind the free memory pointer and not kept.
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            let row := add(buffer, 0x60)
+            let from := payees.offset
+            mstore(buffer, payeeType)
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                let word := calldataload(from)
+                mstore(add(buffer, 0x20), shr(96, word))
+                mstore(add(buffer, 0x40), and(shr(80, word), 0xffff))
+                mstore(add(row, shl(5, i)), keccak256(buffer, 0x60))
+                from := add(from, PAYEE)
+            }
+            hash := keccak256(row, shl(5, count))
+        }
+    }
+
+    /// @return account Receiver number `index`; the caller knows that there is one.
+    /// @return bps     Its share.
+    function payee(bytes calldata payees, uint256 index) internal pure returns (address account, uint256 bps) {
+        // One word has both; what follows them in it is shifted out.
+        assembly ("memory-safe") {
+            let word := calldataload(add(payees.offset, mul(index, PAYEE)))
+            account := shr(96, word)
+            bps := and(shr(80, word), 0xffff)
+        }
+    }
+
+    /// @return value OfferKind as its number.
+    function kind(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(248, calldataload(add(heads.offset, at)))
+        }
+    }
+
+    /// @return value The price as a struct in memory.
+    function price(bytes calldata heads, uint256 at) internal pure returns (Price memory value) {
+        // Six loads into the six words that Solidity allocated for `value`.
+        assembly ("memory-safe") {
+            let head := add(heads.offset, at)
+            mstore(value, shr(128, calldataload(add(head, FIXED_PRICE))))
+            mstore(add(value, 0x20), shr(128, calldataload(add(head, PER_HOUR))))
+            mstore(add(value, 0x40), shr(224, calldataload(add(head, MIN_SECONDS))))
+            mstore(add(value, 0x60), shr(224, calldataload(add(head, MAX_SECONDS))))
+            mstore(add(value, 0x80), shr(128, calldataload(add(head, PER_UNIT))))
+            mstore(add(value, 0xa0), shr(240, calldataload(add(head, REVENUE_BPS))))
+        }
+    }
+
+    /// @return value Longest rent in seconds; zero is no bound.
+    function maxSeconds(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(224, calldataload(add(add(heads.offset, at), MAX_SECONDS)))
+        }
+    }
+
+    /// @return value Share of what a served order earns.
+    function revenueBps(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(240, calldataload(add(add(heads.offset, at), REVENUE_BPS)))
+        }
+    }
+
+    /// @return value Share asked of what derived models earn.
+    function royaltyBps(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(240, calldataload(add(add(heads.offset, at), ROYALTY_BPS)))
+        }
+    }
+
+    /// @return value Hash of the payees, as `hashPayees` makes it.
+    function payeesHash(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
+        return _word(heads, at + PAYEES_HASH);
+    }
+
+    /// @return value Digest of the sealed manifest; zero for compute.
+    function manifestDigest(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
+        return _word(heads, at + MANIFEST_DIGEST);
+    }
+
+    /// @return value Digest of the plaintext archive; zero for compute.
+    function contentDigest(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
+        return _word(heads, at + CONTENT_DIGEST);
+    }
+
+    /// @return value Address whose key signs grants; zero for compute.
+    function grantKey(bytes calldata heads, uint256 at) internal pure returns (address value) {
+        assembly ("memory-safe") {
+            value := shr(96, calldataload(add(add(heads.offset, at), GRANT_KEY)))
+        }
+    }
+
+    /// @return value Proven lineage of a derived model, or zero.
+    function lineage(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
+        return _word(heads, at + LINEAGE);
+    }
+
+    /// @return value Roots of who may order, hashed; zero is anybody.
+    function restrictions(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
+        return _word(heads, at + RESTRICTIONS);
+    }
+
+    function _word(bytes calldata data, uint256 at) private pure returns (bytes32 value) {
+        assembly ("memory-safe") {
+            value := calldataload(add(data.offset, at))
+        }
+    }
+}
