@@ -8,7 +8,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 
 import {Errors} from "./libraries/Errors.sol";
 
-/// @title The only code that moves tokens; OrderBook and ProviderRegistry stand on it.
+/// @title The only code that moves tokens; Ledger and ProviderRegistry stand on it.
 /// @notice Knows tokens and amounts, not what an order or a stake is.
 /// @dev Assumes of a token that what it credited stays credited: rebasing tokens are unfit. A token that takes a fee,
 /// returns false, reverts or re-enters harms only orders and stakes counted in itself (tests/contracts/forge/findings).
