@@ -9,6 +9,9 @@ library Errors {
     /// @notice The token moved another amount than it was asked to (a fee on transfer, for one).
     error Escrow_ReceivedOther(address token, uint256 received, uint256 expected);
 
+    // -------------------------------------------------------------------------------------------- LockLib
+    error LockLib_TooLarge(uint256 amount, uint256 max);
+
     // --------------------------------------------------------------------------------------------- Ledger
     error Ledger_NothingCredited(address token, address account);
     error Ledger_CreditTooLow(address token, address account, uint256 credit, uint256 needed);

@@ -4,8 +4,7 @@ pragma solidity 0.8.37;
 import {OrderState} from "../types/Orders.sol";
 
 /// @title The table of allowed transitions (docs/protocol.md section 6.2), the twin of `domain/order_state.py`.
-/// @dev Row `from` is 16 bits wide and starts at bit 16 * from; bit `to` in it allows from -> to. STOPPING and LAPSED
-/// have empty rows and stand in no row: nothing enters or leaves them until payment by checkpoint exists.
+/// @dev Row `from` is 16 bits wide and starts at bit 16 * from; bit `to` in it allows from -> to.
 library OrderStateLib {
     uint256 private constant _ONE = 1;
 
@@ -15,19 +14,26 @@ library OrderStateLib {
         | (_ONE << uint256(OrderState.LAPSED)) | (_ONE << uint256(OrderState.REVOKED))
         | (_ONE << uint256(OrderState.STOPPED));
 
+    /// @notice Where an order whose CVM has started may end, by a report or without one; being stopped or not.
+    uint256 internal constant ENDS = (_ONE << uint256(OrderState.EXPIRED)) | (_ONE << uint256(OrderState.REFUSED))
+        | (_ONE << uint256(OrderState.COMPLETED)) | (_ONE << uint256(OrderState.FAILED))
+        | (_ONE << uint256(OrderState.HOST)) | (_ONE << uint256(OrderState.LAPSED))
+        | (_ONE << uint256(OrderState.REVOKED));
+
     uint256 internal constant FROM_NONE = _ONE << uint256(OrderState.PLACED);
     uint256 internal constant FROM_PLACED =
         (_ONE << uint256(OrderState.ACCEPTED)) | (_ONE << uint256(OrderState.CANCELLED));
     uint256 internal constant FROM_ACCEPTED = (_ONE << uint256(OrderState.RUNNING))
         | (_ONE << uint256(OrderState.EXPIRED)) | (_ONE << uint256(OrderState.CANCELLED));
-    uint256 internal constant FROM_RUNNING = (_ONE << uint256(OrderState.RUNNING))
-        | (_ONE << uint256(OrderState.EXPIRED)) | (_ONE << uint256(OrderState.REFUSED))
-        | (_ONE << uint256(OrderState.COMPLETED)) | (_ONE << uint256(OrderState.FAILED))
-        | (_ONE << uint256(OrderState.HOST)) | (_ONE << uint256(OrderState.REVOKED))
-        | (_ONE << uint256(OrderState.STOPPED));
+    uint256 internal constant FROM_RUNNING =
+        ENDS | (_ONE << uint256(OrderState.RUNNING)) | (_ONE << uint256(OrderState.STOPPING));
+    /// @dev There is no way back to RUNNING: only what is STOPPING can become STOPPED.
+    uint256 internal constant FROM_STOPPING =
+        ENDS | (_ONE << uint256(OrderState.STOPPING)) | (_ONE << uint256(OrderState.STOPPED));
 
     uint256 internal constant TABLE = FROM_NONE | (FROM_PLACED << (16 * uint256(OrderState.PLACED)))
-        | (FROM_ACCEPTED << (16 * uint256(OrderState.ACCEPTED))) | (FROM_RUNNING << (16 * uint256(OrderState.RUNNING)));
+        | (FROM_ACCEPTED << (16 * uint256(OrderState.ACCEPTED))) | (FROM_RUNNING << (16 * uint256(OrderState.RUNNING)))
+        | (FROM_STOPPING << (16 * uint256(OrderState.STOPPING)));
 
     /// @return Whether the table allows `from` -> `to`.
     function isAllowed(OrderState from, OrderState to) internal pure returns (bool) {

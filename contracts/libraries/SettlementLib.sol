@@ -1,230 +1,342 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Payee, Price} from "../types/Offers.sol";
-import {OrderPreimage, OrderState, OrderTerms, Params, Phase} from "../types/Orders.sol";
+import {Price} from "../types/Offers.sol";
+import {OrderState, Phase} from "../types/Orders.sol";
 
-/// @title Who gets what (docs/protocol.md section 6.7, docs/adr/0003), the twin of `domain/settlement.py`.
-/// @notice Pure: no storage, clock or token. Every division rounds down, as the names say; what rounding leaves goes
-/// to the payer (seconds), to the net amount (fees) or to the last payee (splits).
-/// @dev Nothing overflows: a price part is at most 2^128 * 2^64, there are at most 17 of them, and bps are 16 bits.
+/// @title Who is due what (docs/protocol.md sections 6.3 to 6.9, docs/adr/0015), the twin of `domain/settlement.py`.
+/// @notice Pure: no storage, clock or token. Divisions round as the names say: dues, fees and shares down, locks up.
+/// What rounding leaves goes to the payer (seconds), to the net amount (fees) or to the last payee (shares).
+/// @dev No sum or product here overflows, which is why the arithmetic is unchecked: amounts and rates are 128 bits wide,
+/// units 64, seconds 40 and shares 16, and an order has at most 17 offers; so a due is below 2^193.
 library SettlementLib {
     uint256 internal constant BPS = 10_000;
     uint256 internal constant HOUR = 3600;
-    uint256 internal constant REFUND_INDEX = 0;
-    uint256 internal constant FEE_INDEX = 2;
-    uint256 internal constant PENALTY_INDEX = 3;
-    uint256 internal constant FIRST_PAYEE_INDEX = 8;
-    uint256 internal constant PAYEES = 8;
+    /// @notice Bytes of one payee in a packed list: account 20, bps 2.
+    uint256 internal constant PAYEE_BYTES = 22;
 
-    /// @notice What the terminal transition froze: everything that the split depends on beside the preimage.
-    /// @param secondsUsed Billed seconds, as `bill` returns them.
-    /// @param unitsUsed   Billed units, as `bill` returns them.
+    /// @notice What the dues of an order depend on beside its prices.
+    /// @param secs         Proven seconds as `secondsDown` bounds them: of the report, or of the last checkpoint.
+    /// @param units        Units by the same word, at most maxUnits.
+    /// @param span         Seconds that inputs are due in EXPIRED, by `spanOf`; otherwise not looked at.
+    /// @param served       The order has an access key: its inputs earn as it runs.
+    /// @param setupSeconds Most seconds of SETUP that compute is paid for.
+    /// @param limit        Seconds that the deposit funds; `secs` and `span` are already within it.
+    /// @param maxSeconds   The terms' maxSeconds, over which LAPSED and served inputs spread a fixed price.
     struct Frozen {
         OrderState state;
         Phase phase;
-        uint32 secondsUsed;
-        uint64 unitsUsed;
-    }
-
-    /// @notice The whole of a settlement: sum(gross) + penalty + refund = deposit + slashed.
-    /// @param gross Dues by offer: 0 is compute, k is input k - 1. Fees are inside.
-    struct Settlement {
-        uint256[] gross;
-        uint256 fees;
-        uint256 slashed;
-        uint256 penalty;
-        uint256 refund;
-    }
-
-    /// @notice One claimable amount.
-    /// @param index 0 refund, 2 fees, 3 penalty, 8 + 8k + j payee j of offer k (0 compute, 1.. inputs).
-    struct Payout {
-        uint8 index;
-        address receiver;
-        uint256 amount;
+        uint256 secs;
+        uint256 units;
+        uint256 span;
+        bool served;
+        uint256 setupSeconds;
+        uint256 limit;
+        uint256 maxSeconds;
     }
 
     // ---------------------------------------------------------------------------------------------- prices
-    /// @return Fixed part, time and units of `price`; time is at least `minSeconds`, and rounded down.
-    function amountDown(Price calldata price, uint256 secs, uint256 units) internal pure returns (uint256) {
-        uint256 billed = secs < price.minSeconds ? price.minSeconds : secs;
-        return price.fixedPrice + timeDown(price, billed) + uint256(price.perUnit) * units;
-    }
-
-    /// @return Time alone: no fixed part and no minimum.
-    function timeDown(Price calldata price, uint256 secs) internal pure returns (uint256) {
-        return (uint256(price.perHour) * secs) / HOUR;
-    }
-
-    /// @return sum The most that the order can cost: every price at maxSeconds and maxUnits.
-    function depositRequired(OrderPreimage calldata pre) internal pure returns (uint256 sum) {
-        uint256 secs = pre.terms.windows.maxSeconds;
-        uint256 units = pre.terms.maxUnits;
-        sum = amountDown(pre.compute.price, secs, units);
-        for (uint256 i = 0; i < pre.inputs.length; ++i) {
-            sum += amountDown(pre.inputs[i].price, secs, units);
+    /// @return Fixed part, time (never less than `minSeconds`) and units of `price`.
+    function amountDown(Price memory price, uint256 secs, uint256 units) internal pure returns (uint256) {
+        unchecked {
+            return price.fixedPrice + usageDown(price, max(secs, price.minSeconds), units);
         }
     }
 
-    /// @return What a missed start costs the provider: a share of its own price at the maximum.
-    function startPenaltyDown(OrderPreimage calldata pre, uint256 startPenaltyBps) internal pure returns (uint256) {
-        uint256 most = amountDown(pre.compute.price, pre.terms.windows.maxSeconds, pre.terms.maxUnits);
-        return shareDown(most, startPenaltyBps);
-    }
-
-    /// @return sum The stake to lock: every due of an input that the provider can leave unpaid, and the start penalty.
-    function lockRequired(OrderPreimage calldata pre, uint256 startPenaltyBps) internal pure returns (uint256 sum) {
-        sum = startPenaltyDown(pre, startPenaltyBps);
-        for (uint256 i = 0; i < pre.inputs.length; ++i) {
-            sum += amountDown(pre.inputs[i].price, pre.terms.windows.maxSeconds, 0);
+    /// @return Time and units alone: no fixed part and no minimum.
+    function usageDown(Price memory price, uint256 secs, uint256 units) internal pure returns (uint256) {
+        unchecked {
+            return uint256(price.perHour) * secs / HOUR + uint256(price.perUnit) * units;
         }
     }
 
-    /// @return `amount` * bps / 10 000, rounded down.
-    function shareDown(uint256 amount, uint256 bps) internal pure returns (uint256) {
-        return (amount * bps) / BPS;
-    }
-
-    // --------------------------------------------------------------------------------------------- billing
-    /// @notice The seconds and units that `to` bills, frozen at the transition.
-    /// @param to        The terminal state entered.
-    /// @param phase     The phase it is entered from.
-    /// @param reported  Seconds by the CVM's word: of the final summary, or of the last checkpoint for REVOKED.
-    /// @param units     Units by the same word.
-    /// @param elapsed   Seconds by the chain since start.
-    function bill(
-        OrderTerms calldata terms,
-        OrderState to,
-        Phase phase,
-        uint256 reported,
-        uint256 units,
-        uint256 elapsed
-    ) internal pure returns (uint256 secs, uint256 billedUnits) {
-        uint256 most = min(elapsed, terms.windows.maxSeconds);
-        if (to == OrderState.COMPLETED || to == OrderState.FAILED) {
-            return (min(reported, most), min(units, terms.maxUnits));
-        }
-        if (to == OrderState.REFUSED) return (min(min(reported, most), terms.windows.setupSeconds), 0);
-        if (to == OrderState.REVOKED && phase == Phase.ENGINE) return (min(reported, most), 0);
-        if (to == OrderState.STOPPED) return (most, 0);
-        if (to == OrderState.EXPIRED && phase != Phase.NONE) return (most, 0);
-        return (0, 0);
-    }
-
-    // ------------------------------------------------------------------------------------------ settlement
-    /// @return Gross due of the compute offer.
-    function computeGrossDown(OrderPreimage calldata pre, Frozen memory frozen) internal pure returns (uint256) {
-        OrderState state = frozen.state;
-        if (state == OrderState.COMPLETED || state == OrderState.FAILED) {
-            return amountDown(pre.compute.price, frozen.secondsUsed, frozen.unitsUsed);
-        }
-        // Nothing was proven yet, so neither the fixed part nor the minimum is due.
-        if (state == OrderState.REFUSED || (state == OrderState.STOPPED && frozen.phase == Phase.SETUP)) {
-            return timeDown(pre.compute.price, min(frozen.secondsUsed, pre.terms.windows.setupSeconds));
-        }
-        if (state == OrderState.STOPPED || (state == OrderState.REVOKED && frozen.phase == Phase.ENGINE)) {
-            return amountDown(pre.compute.price, frozen.secondsUsed, 0);
-        }
-        return 0;
-    }
-
-    /// @return Whether inputs are due in this state and phase.
-    function inputsDue(OrderState state, Phase phase) internal pure returns (bool) {
-        if (state == OrderState.EXPIRED) return phase != Phase.NONE;
-        if (state == OrderState.REVOKED) return phase == Phase.ENGINE;
-        return state == OrderState.COMPLETED || state == OrderState.FAILED || state == OrderState.STOPPED;
-    }
-
-    /// @return Gross due of input `i`. Units are zero except where a report proved them.
-    function inputGrossDown(OrderPreimage calldata pre, Frozen memory frozen, uint256 i)
+    /// @param maxSeconds Over which the fixed part is spread; with 0 none of it is earned.
+    /// @return Usage, and the part of the fixed price that `secs` of `maxSeconds` have earned.
+    function prorataDown(Price memory price, uint256 secs, uint256 units, uint256 maxSeconds)
         internal
         pure
         returns (uint256)
     {
-        if (!inputsDue(frozen.state, frozen.phase)) return 0;
-        return amountDown(pre.inputs[i].price, frozen.secondsUsed, frozen.unitsUsed);
+        unchecked {
+            uint256 earned = maxSeconds == 0 ? 0 : uint256(price.fixedPrice) * secs / maxSeconds;
+            return earned + usageDown(price, secs, units);
+        }
     }
 
-    /// @return amount What leaves the provider's lock: the penalty of a missed start, or the inputs' dues of a run
-    /// that ended in silence, so that the client does not pay for it.
-    function slashedDown(OrderPreimage calldata pre, Frozen memory frozen, uint256 startPenaltyBps)
+    /// @return `amount` * bps / 10 000: fees, penalties, shares.
+    function shareDown(uint256 amount, uint256 bps) internal pure returns (uint256) {
+        unchecked {
+            return amount * bps / BPS;
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------- clock
+    /// @param reported By the CVM's word, since start.
+    /// @param elapsed  By the chain, since start.
+    /// @return The seconds of a report that count.
+    function secondsDown(uint256 reported, uint256 elapsed, uint256 limit) internal pure returns (uint256) {
+        return min(min(reported, elapsed), limit);
+    }
+
+    /// @notice T of an order that EXPIRED: inputs are due until a proof was missing for `grace`.
+    /// @param secs Proven seconds; in SETUP nothing counts as proven for inputs.
+    function spanOf(Phase phase, uint256 secs, uint256 elapsed, uint256 grace, uint256 limit)
         internal
         pure
-        returns (uint256 amount)
+        returns (uint256)
     {
-        if (frozen.state != OrderState.EXPIRED) return 0;
-        if (frozen.phase == Phase.NONE) return startPenaltyDown(pre, startPenaltyBps);
-        for (uint256 i = 0; i < pre.inputs.length; ++i) {
-            amount += inputGrossDown(pre, frozen, i);
+        unchecked {
+            return min(min(elapsed, phase == Phase.ENGINE ? secs + grace : grace), limit);
         }
     }
 
-    /// @notice The whole split of a frozen order.
-    function settle(OrderPreimage calldata pre, Params memory params, Frozen memory frozen)
+    // ------------------------------------------------------------------------------------------------ dues
+    /// @notice Gross due of compute: what a terminal state owes, or what a living one has already earned for good.
+    /// @dev In RUNNING and STOPPING it is the least over all ends still open, but for holdback: see `claimableDown`.
+    function computeDueDown(Price memory price, Frozen memory f) internal pure returns (uint256) {
+        if (f.phase == Phase.NONE) return 0;
+        // Nothing was opened yet: time alone, and no more of it than the client agreed to for a set-up.
+        if (f.phase == Phase.SETUP) return usageDown(price, min(f.secs, f.setupSeconds), 0);
+        if (_isWhole(f.state) || f.state == OrderState.STOPPED) return amountDown(price, f.secs, f.units);
+        return usageDown(price, f.secs, f.units);
+    }
+
+    /// @notice Gross due of one input, in the same sense. An input under a lease is due nothing.
+    function inputDueDown(Price memory price, Frozen memory f, bool leased) internal pure returns (uint256) {
+        if (leased || f.phase == Phase.NONE) return 0;
+        bool engine = f.phase == Phase.ENGINE;
+        if (f.state == OrderState.EXPIRED) return amountDown(price, f.span, engine ? f.units : 0);
+        if (f.state == OrderState.STOPPED) return amountDown(price, f.secs, engine ? f.units : 0);
+        if (!engine) return 0;
+        if (_isWhole(f.state)) return amountDown(price, f.secs, f.units);
+        // A batch order that shows no result has used nothing of its inputs; a served one has been of use all along.
+        if (f.served || f.state == OrderState.LAPSED) return prorataDown(price, f.secs, f.units, f.maxSeconds);
+        return 0;
+    }
+
+    /// @notice What the provider's lock pays of `inputDueDown`; the client pays the rest.
+    /// @return Zero but in EXPIRED after start: there the client pays for proven use alone, and in SETUP for nothing.
+    function inputLockShareDown(Price memory price, Frozen memory f, bool leased) internal pure returns (uint256) {
+        if (leased || f.state != OrderState.EXPIRED || f.phase == Phase.NONE) return 0;
+        uint256 proven = f.phase == Phase.ENGINE ? usageDown(price, f.secs, f.units) : 0;
+        return inputDueDown(price, f, false) - proven;
+    }
+
+    // ------------------------------------------------------------------------------------------------ lock
+    /// @return What a missed start costs the provider: a share of its own price at the maximum.
+    function startPenaltyDown(Price memory compute, uint256 maxSeconds, uint256 maxUnits, uint256 penaltyBps)
         internal
         pure
-        returns (Settlement memory s)
+        returns (uint256)
     {
-        uint256 count = pre.inputs.length + 1;
-        s.gross = new uint256[](count);
-        s.slashed = slashedDown(pre, frozen, params.startPenaltyBps);
-        if (frozen.phase == Phase.NONE) s.penalty = s.slashed;
-        uint256 left = pre.terms.deposit + s.slashed - s.penalty;
-        for (uint256 k = 0; k < count; ++k) {
-            uint256 due = k == 0 ? computeGrossDown(pre, frozen) : inputGrossDown(pre, frozen, k - 1);
-            s.gross[k] = due;
-            s.fees += shareDown(due, params.feeBps);
-            left -= due;
-        }
-        s.refund = left;
+        return shareDown(amountDown(compute, maxSeconds, maxUnits), penaltyBps);
     }
 
-    // --------------------------------------------------------------------------------------------- payouts
-    /// @return list Every index that exists for this order, in rising order, zero amounts included.
-    function payouts(OrderPreimage calldata pre, Params memory params, Frozen memory frozen)
+    /// @return The stake to lock for one input that is not under a lease: its fixed part, its minimum rent and its time
+    /// for `grace`. Never below `inputLockShareDown`, since floor(a + b) <= floor(a) + ceil(b).
+    function inputLockUp(Price memory price, uint256 grace) internal pure returns (uint256) {
+        unchecked {
+            uint256 perHour = price.perHour;
+            return price.fixedPrice + _hoursUp(perHour * price.minSeconds) + _hoursUp(perHour * grace);
+        }
+    }
+
+    /// @param inputs Prices of the inputs that are not under a lease.
+    /// @return sum The stake to lock for a whole order.
+    function lockRequiredUp(
+        Price memory compute,
+        Price[] memory inputs,
+        uint256 maxSeconds,
+        uint256 maxUnits,
+        uint256 grace,
+        uint256 penaltyBps
+    ) internal pure returns (uint256 sum) {
+        sum = startPenaltyDown(compute, maxSeconds, maxUnits, penaltyBps);
+        uint256 count = inputs.length;
+        for (uint256 i = 0; i < count; ++i) {
+            unchecked {
+                sum += inputLockUp(inputs[i], grace);
+            }
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------- deposit
+    /// @param prices Compute first, then the inputs that are not under a lease.
+    /// @return sum What an order that runs for `limit` seconds can cost, with the reserve for a contest.
+    function depositRequired(Price[] memory prices, uint256 limit, uint256 maxUnits, uint256 holdbackBps)
         internal
         pure
-        returns (Payout[] memory list)
+        returns (uint256 sum)
     {
-        Settlement memory s = settle(pre, params, frozen);
-        uint256 count = 3;
-        for (uint256 k = 0; k < s.gross.length; ++k) {
-            count += _payeesOf(pre, k).length;
-        }
-        list = new Payout[](count);
-        list[0] = Payout(uint8(REFUND_INDEX), pre.terms.payer, s.refund);
-        list[1] = Payout(uint8(FEE_INDEX), params.treasury, s.fees);
-        list[2] = Payout(uint8(PENALTY_INDEX), pre.terms.client, s.penalty);
-        uint256 at = 3;
-        for (uint256 k = 0; k < s.gross.length; ++k) {
-            uint256 net = s.gross[k] - shareDown(s.gross[k], params.feeBps);
-            at = _split(list, at, FIRST_PAYEE_INDEX + PAYEES * k, _payeesOf(pre, k), net);
+        sum = computeDeposit(prices[0], limit, maxUnits, holdbackBps);
+        uint256 count = prices.length;
+        for (uint256 i = 1; i < count; ++i) {
+            unchecked {
+                sum += amountDown(prices[i], limit, maxUnits);
+            }
         }
     }
 
+    /// @return The part of `depositRequired` that compute needs: its most, and the reserve for a contest.
+    function computeDeposit(Price memory compute, uint256 limit, uint256 maxUnits, uint256 holdbackBps)
+        internal
+        pure
+        returns (uint256)
+    {
+        unchecked {
+            uint256 most = amountDown(compute, limit, maxUnits);
+            return most + holdbackDown(most, holdbackBps);
+        }
+    }
+
+    /// @return The least limit of an order that is funded in part: its set-up and two graces, or the whole if shorter.
+    function leastLimit(uint256 setupSeconds, uint256 grace, uint256 maxSeconds) internal pure returns (uint256) {
+        unchecked {
+            return min(setupSeconds + 2 * grace, maxSeconds);
+        }
+    }
+
+    /// @notice How many seconds `deposit` funds.
+    /// @param prices Compute first, then the inputs that are not under a lease.
+    /// @param least  The least limit that counts, by `leastLimit`.
+    /// @return ok    Whether `deposit` funds `least` at all.
+    /// @return limit The largest in [least, maxSeconds] whose `depositRequired` is not above `deposit`; 0 unless ok.
+    /// @dev At most 36 rounds of one loop over the prices; with rates far above a unit a second, three.
+    function fundedLimit(
+        Price[] memory prices,
+        uint256 deposit,
+        uint256 least,
+        uint256 maxSeconds,
+        uint256 maxUnits,
+        uint256 holdbackBps
+    ) internal pure returns (bool ok, uint256 limit) {
+        if (depositRequired(prices, maxSeconds, maxUnits, holdbackBps) <= deposit) {
+            return (true, maxSeconds);
+        }
+        uint256 needed = depositRequired(prices, least, maxUnits, holdbackBps);
+        if (needed > deposit) return (false, 0);
+        uint256 rate = _rate(prices, holdbackBps);
+        uint256 tooLong = maxSeconds;
+        limit = least;
+        unchecked {
+            for (uint256 round = 0; tooLong - limit > 1; ++round) {
+                // Straight up from the last good limit, at the rate of all prices together; then by halves.
+                uint256 step = round < 4 ? (deposit - needed) * HOUR / rate : (tooLong - limit) / 2;
+                uint256 tried = limit + min(max(step, 1), tooLong - limit - 1);
+                uint256 cost = depositRequired(prices, tried, maxUnits, holdbackBps);
+                if (cost <= deposit) (limit, needed) = (tried, cost);
+                else tooLong = tried;
+            }
+        }
+        ok = true;
+    }
+
+    // ------------------------------------------------------------------------------------- holdback, splits
+    /// @return What of compute's gross due waits for receipt or release (section 6.9).
+    function holdbackDown(uint256 gross, uint256 holdbackBps) internal pure returns (uint256) {
+        return shareDown(gross, holdbackBps);
+    }
+
+    /// @param due      Compute's, by `computeDueDown`.
+    /// @param released The holdback of a COMPLETED order was released; not looked at in other states.
+    /// @return What of `due` compute may claim. Until the order can no longer complete, or its holdback was released,
+    /// the held part is no more its own than after a contest: so nothing is ever taken back.
+    function claimableDown(uint256 due, OrderState state, uint256 holdbackBps, bool released)
+        internal
+        pure
+        returns (uint256)
+    {
+        bool open = state == OrderState.RUNNING || state == OrderState.STOPPING;
+        if (!open && (state != OrderState.COMPLETED || released)) return due;
+        unchecked {
+            return due - holdbackDown(due, holdbackBps);
+        }
+    }
+
+    /// @notice Splits what an offer's net income rose by since it was split last.
+    /// @param netBefore Net income split so far; 0 at first.
+    /// @param netAfter  Net income now, never below `netBefore`.
+    /// @param isFinal   Nothing follows: the last payee takes what rounding left of the whole.
+    /// @param royalties Packed list of what parents get of the net income; shares together at most 10 000.
+    /// @param payees    Packed list; shares together exactly 10 000, of what the royalties leave.
+    /// @return amounts  For each royalty, then for each payee. Together they never exceed netAfter - netBefore over all
+    /// calls so far, and with `isFinal` they make up exactly netAfter.
+    /// @dev What payees share is rounded down once more, instead of being the difference to the royalties' floors: that
+    /// difference can fall while the income rises (two royalties of 3000: from 3 to 4 it goes from 3 to 2).
+    function splitDown(
+        uint256 netBefore,
+        uint256 netAfter,
+        bool isFinal,
+        bytes calldata royalties,
+        bytes calldata payees
+    ) internal pure returns (uint256[] memory amounts) {
+        unchecked {
+            uint256 first = royalties.length / PAYEE_BYTES;
+            uint256 count = first + payees.length / PAYEE_BYTES;
+            amounts = new uint256[](count);
+            uint256 kept = BPS;
+            uint256 paid = 0;
+            for (uint256 k = 0; k < first; ++k) {
+                uint256 bps = bpsAt(royalties, k);
+                kept -= bps;
+                uint256 share = shareDown(netAfter, bps);
+                paid += share;
+                amounts[k] = share - shareDown(netBefore, bps);
+            }
+            (uint256 leftBefore, uint256 leftAfter) = (shareDown(netBefore, kept), shareDown(netAfter, kept));
+            for (uint256 k = first; k < count; ++k) {
+                uint256 bps = bpsAt(payees, k - first);
+                uint256 share = isFinal && k + 1 == count ? netAfter - paid : shareDown(leftAfter, bps);
+                paid += share;
+                amounts[k] = share - shareDown(leftBefore, bps);
+            }
+        }
+    }
+
+    /// @return account The receiver at `index` of a packed list.
+    function accountAt(bytes calldata list, uint256 index) internal pure returns (address account) {
+        assembly ("memory-safe") {
+            account := shr(96, calldataload(add(list.offset, mul(index, PAYEE_BYTES))))
+        }
+    }
+
+    /// @return bps The share at `index` of a packed list.
+    function bpsAt(bytes calldata list, uint256 index) internal pure returns (uint256 bps) {
+        assembly ("memory-safe") {
+            bps := and(shr(80, calldataload(add(list.offset, mul(index, PAYEE_BYTES)))), 0xffff)
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------- numbers
     /// @return The smaller of two numbers.
     function min(uint256 a, uint256 b) internal pure returns (uint256) {
         return a < b ? a : b;
     }
 
-    function _payeesOf(OrderPreimage calldata pre, uint256 k) private pure returns (Payee[] calldata) {
-        return k == 0 ? pre.compute.payees : pre.inputs[k - 1].payees;
+    /// @return The larger of two numbers.
+    function max(uint256 a, uint256 b) internal pure returns (uint256) {
+        return a > b ? a : b;
     }
 
-    /// @dev Each payee but the last gets its share rounded down; the last gets what is left, so that the sum is `net`.
-    function _split(Payout[] memory list, uint256 at, uint256 first, Payee[] calldata payees, uint256 net)
-        private
-        pure
-        returns (uint256)
-    {
-        uint256 left = net;
-        uint256 count = payees.length;
-        for (uint256 j = 0; j < count; ++j) {
-            uint256 share = j + 1 == count ? left : shareDown(net, payees[j].bps);
-            list[at + j] = Payout(uint8(first + j), payees[j].account, share);
-            left -= share;
+    /// @dev Ends in ENGINE that owe whole prices: fixed part, minimum, time and units.
+    function _isWhole(OrderState state) private pure returns (bool) {
+        return state == OrderState.COMPLETED || state == OrderState.FAILED || state == OrderState.REVOKED;
+    }
+
+    function _hoursUp(uint256 product) private pure returns (uint256) {
+        unchecked {
+            return (product + HOUR - 1) / HOUR;
         }
-        return at + count;
+    }
+
+    /// @dev What an hour of all prices costs at most, the reserve for a contest included; never 0.
+    function _rate(Price[] memory prices, uint256 holdbackBps) private pure returns (uint256 rate) {
+        unchecked {
+            uint256 count = prices.length;
+            for (uint256 i = 0; i < count; ++i) {
+                rate += prices[i].perHour;
+            }
+            rate += shareDown(prices[0].perHour, holdbackBps) + 1;
+        }
     }
 }
