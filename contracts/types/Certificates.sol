@@ -66,18 +66,14 @@ struct CvmCertificate {
     uint40 expiresAt;
 }
 
-/// @notice What a verifier proves and CvmRegistry stores.
+/// @notice What a verifier proves. CvmRegistry keeps it in two slots (CvmWord) and a profile of ReferenceValues.
 struct CvmFacts {
-    // slot 0
     address signer;
     uint40 expiresAt;
     uint8 tee;
     uint8 tcbStatus;
     bool revoked;
-    // slot 1
     address operator;
-    // slot 2
     bytes32 measurement;
-    // slot 3
     bytes32 rootSet;
 }
