@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {OfferTerms} from "./Offers.sol";
-
 /// @dev EIP-712 hash of `OrderTerms` under the OrderBook's domain (protocol.md section 2).
 type OrderId is bytes32;
 
-/// @dev STOPPING and LAPSED are reserved for payment by checkpoint; nothing enters them yet.
+/// @dev Numbers are part of events and of the twins: append only.
 enum OrderState {
     NONE,
     PLACED,
@@ -47,7 +45,7 @@ struct ComputeRef {
     bytes32 termsHash;
 }
 
-/// @param lease Reserved for LeaseBook; zero means the input's own price is paid.
+/// @param lease A lease of LeaseBook that covers this input, which then costs the order nothing; zero pays its price.
 struct InputRef {
     uint64 offer;
     uint32 version;
@@ -66,7 +64,9 @@ struct Windows {
     uint32 grace;
 }
 
-/// @notice Reserved for delivery holdback (section 6.9); both must be zero.
+/// @notice What of the compute price waits for the client's receipt (section 6.9).
+/// @param bps    Share of the compute price; zero holds nothing back.
+/// @param window Seconds after completion in which the client may contest.
 struct Holdback {
     uint16 bps;
     uint32 window;
@@ -117,13 +117,6 @@ struct RuntimePolicy {
     uint8 worstTcb;
 }
 
-/// @notice Everything that an order id commits to, repeated in calldata and checked by hash.
-struct OrderPreimage {
-    OrderTerms terms;
-    OfferTerms compute;
-    OfferTerms[] inputs;
-}
-
 /// @notice What the accepted CVM signs to start (EIP-712, OrderBook domain).
 struct OrderStart {
     bytes32 orderId;
@@ -158,31 +151,82 @@ struct Stop {
     bytes32 orderId;
 }
 
-/// @notice Stored facts of an order. Terminal slots are never cleared.
-/// @param since     Time of placing, acceptance or start, whichever came last.
-/// @param lastProof Time of the last accepted checkpoint, or of start.
-struct Order {
-    // slot 0
+/// @notice What a CVM's last word needs beside the order itself, as calldata carries it; the signed struct is
+/// `ReportSummary`, whose other members the contract knows (`orderId`, and `inputsRoot` from the order's bytes).
+/// @param numbers From the least significant bit: phase 8, outcome 8, attributableInput 8, sequence 32, secondsUsed 32,
+/// unitsUsed 64; the rest zero.
+/// @param r  Signature, EIP-2098: r, then s with the parity in the highest bit.
+/// @param vs See `r`.
+struct Report {
     bytes32 cvmId;
-    // slot 1: 8 + 8 + 40 + 40 + 32 + 32 + 64 + 16 = 240 bits
+    bytes32 resultDigest;
+    bytes32 statementDigest;
+    uint256 numbers;
+    bytes32 r;
+    bytes32 vs;
+}
+
+/// @notice The stored facts of an order, unpacked for readers (libraries/OrderWord.sol has the slot).
+/// @param since     See OrderWord: time of placing, last second to start, time of start, or time of the end.
+/// @param lastProof Seconds from start to the last proof; of an EXPIRED order the seconds that inputs are due for.
+/// @param sequence  Of the last checkpoint; zero after the end.
+/// @param claimed   After the end: bit k set when offer k was claimed, bit 17 for refund, fees and penalty.
+/// @param limit     Most seconds that are paid: maxSeconds, or fewer where the deposit funds fewer; zero when unknown.
+struct Order {
     OrderState state;
     Phase phase;
+    uint8 hold;
+    bool drawn;
+    bool struck;
     uint40 since;
-    uint40 lastProof;
+    uint32 lastProof;
     uint32 sequence;
+    uint32 claimed;
     uint32 secondsUsed;
     uint64 unitsUsed;
     uint16 paramsVersion;
+    uint32 cvm;
+    uint256 lock;
+    uint16 events;
+    Extra extra;
+}
+
+/// @notice What an order has beside its word once somebody funded it otherwise than in full, or stopped it.
+/// @param added     Paid in after placing.
+/// @param removed   Taken out by the payer before the end.
+/// @param limit     Most seconds that deposit and additions pay for.
+/// @param warnBelow Fewer funded seconds left than this, and a checkpoint says so.
+/// @param stoppedAt Time of the client's stop, or zero.
+struct Extra {
+    // slot 0
+    uint128 added;
+    uint128 removed;
+    // slot 1: 32 + 32 + 40 = 104 bits
+    uint32 limit;
+    uint32 warnBelow;
+    uint40 stoppedAt;
 }
 
 /// @notice One immutable set of shares, named by its version in each order.
 /// @param feeBps          Protocol fee, taken from each gross amount.
-/// @param startPenaltyBps Share of the compute price at maxSeconds that a missed start costs the provider.
+/// @param startPenaltyBps Share of the compute price at its most that a missed start costs the provider.
 /// @param minGrace        Least `grace` and `keysWithin` of an order, in seconds.
 /// @param treasury        Receiver of the fee.
 struct Params {
+    // slot 0: 16 + 16 + 32 + 160 = 224 bits
     uint16 feeBps;
     uint16 startPenaltyBps;
     uint32 minGrace;
     address treasury;
+}
+
+/// @notice The set that acceptances take now, in one slot with the switch that stops them.
+struct Current {
+    // slot 0: 224 + 16 + 8 = 248 bits (members of `Params` once more: a struct inside would begin a slot of its own)
+    uint16 feeBps;
+    uint16 startPenaltyBps;
+    uint32 minGrace;
+    address treasury;
+    uint16 version;
+    bool paused;
 }

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ComputeRef, Holdback, InputRef, OrderTerms, Windows} from "../types/Orders.sol";
+import {Errors} from "./Errors.sol";
+
+/// @title An order's terms as tight bytes (docs/protocol.md section 6.1), the twin of `domain/tight.py`.
+/// @notice What is hashed is the EIP-712 struct, word for word; what travels is the same members without the zeros that
+/// fill ABI words, since a sender pays for each byte three times: in calldata, in memory and in the log. There is one
+/// encoding of each order: every member has its place and width, and the length says how many inputs there are.
+/// @dev Members stand at constant offsets. Bytes behind the end of calldata read as zero, so that nothing here needs a
+/// bound of its own once `check` has seen the length.
+library OrderCodec {
+    uint256 internal constant CLIENT = 0;
+    uint256 internal constant PAYER = 20;
+    uint256 internal constant TOKEN = 40;
+    uint256 internal constant COMPUTE_OFFER = 60;
+    uint256 internal constant COMPUTE_VERSION = 68;
+    uint256 internal constant COMPUTE_TERMS = 72;
+    uint256 internal constant CONFIG_DIGEST = 104;
+    uint256 internal constant RESULT_KEY_DIGEST = 136;
+    uint256 internal constant ACCESS_KEY_DIGEST = 168;
+    uint256 internal constant RUNTIME_POLICY_DIGEST = 200;
+    uint256 internal constant PLACE_BEFORE = 232;
+    uint256 internal constant ACCEPT_WITHIN = 237;
+    uint256 internal constant START_WITHIN = 241;
+    uint256 internal constant SETUP_SECONDS = 245;
+    uint256 internal constant KEYS_WITHIN = 249;
+    uint256 internal constant LOAD_WITHIN = 253;
+    uint256 internal constant MAX_SECONDS = 257;
+    uint256 internal constant GRACE = 261;
+    uint256 internal constant MAX_UNITS = 265;
+    uint256 internal constant HOLDBACK_BPS = 273;
+    uint256 internal constant HOLDBACK_WINDOW = 275;
+    uint256 internal constant DELIVERY = 279;
+    uint256 internal constant DELIVERY_DIGEST = 280;
+    uint256 internal constant MAX_FEE_BPS = 312;
+    uint256 internal constant DEPOSIT = 314;
+    uint256 internal constant SALT = 330;
+    uint256 internal constant INPUTS = 362;
+
+    uint256 internal constant INPUT = 76;
+    uint256 internal constant INPUT_OFFER = 0;
+    uint256 internal constant INPUT_VERSION = 8;
+    uint256 internal constant INPUT_TERMS = 12;
+    uint256 internal constant INPUT_LEASE = 44;
+    uint256 internal constant MAX_INPUTS = 16;
+
+    bytes32 internal constant COMPUTE_REF_TYPEHASH =
+        keccak256("ComputeRef(uint64 offer,uint32 version,bytes32 termsHash)");
+    bytes32 internal constant INPUT_REF_TYPEHASH =
+        keccak256("InputRef(uint64 offer,uint32 version,bytes32 termsHash,bytes32 lease)");
+    bytes32 internal constant HOLDBACK_TYPEHASH = keccak256("Holdback(uint16 bps,uint32 window)");
+    bytes32 internal constant WINDOWS_TYPEHASH = keccak256(
+        "Windows(uint32 acceptWithin,uint32 startWithin,uint32 setupSeconds,uint32 keysWithin,uint32 loadWithin,uint32 maxSeconds,uint32 grace)"
+    );
+    bytes32 internal constant ORDER_TERMS_TYPEHASH = keccak256(
+        "OrderTerms(address client,address payer,address token,ComputeRef compute,InputRef[] inputs,bytes32 configDigest,bytes32 resultKeyDigest,bytes32 accessKeyDigest,bytes32 runtimePolicyDigest,uint40 placeBefore,Windows windows,uint64 maxUnits,Holdback holdback,uint8 delivery,bytes32 deliveryDigest,uint16 maxFeeBps,uint128 deposit,bytes32 salt)"
+        "ComputeRef(uint64 offer,uint32 version,bytes32 termsHash)" "Holdback(uint16 bps,uint32 window)"
+        "InputRef(uint64 offer,uint32 version,bytes32 termsHash,bytes32 lease)"
+        "Windows(uint32 acceptWithin,uint32 startWithin,uint32 setupSeconds,uint32 keysWithin,uint32 loadWithin,uint32 maxSeconds,uint32 grace)"
+    );
+
+    // ---------------------------------------------------------------------------------------------- reading
+    /// @return count The number of inputs, 1 to 16. Reverts where the length fits no number of inputs.
+    function check(bytes calldata order) internal pure returns (uint256 count) {
+        uint256 size = order.length;
+        unchecked {
+            // A shorter order wraps around and fails the same check.
+            uint256 rest = size - INPUTS;
+            count = rest / INPUT;
+            if (size < INPUTS || rest % INPUT != 0 || count == 0 || count > MAX_INPUTS) {
+                revert Errors.OrderCodec_Length(size);
+            }
+        }
+    }
+
+    /// @return value `size` bytes (1 to 32) at `at`, as a number.
+    function uintAt(bytes calldata order, uint256 at, uint256 size) internal pure returns (uint256 value) {
+        // `calldataload` reads 32 bytes; the shift keeps the first `size` of them.
+        assembly ("memory-safe") {
+            value := shr(sub(256, shl(3, size)), calldataload(add(order.offset, at)))
+        }
+    }
+
+    /// @return value The word at `at`.
+    function wordAt(bytes calldata order, uint256 at) internal pure returns (bytes32 value) {
+        assembly ("memory-safe") {
+            value := calldataload(add(order.offset, at))
+        }
+    }
+
+    function client(bytes calldata order) internal pure returns (address) {
+        return address(uint160(uintAt(order, CLIENT, 20)));
+    }
+
+    function payer(bytes calldata order) internal pure returns (address) {
+        return address(uint160(uintAt(order, PAYER, 20)));
+    }
+
+    function token(bytes calldata order) internal pure returns (address) {
+        return address(uint160(uintAt(order, TOKEN, 20)));
+    }
+
+    function computeOffer(bytes calldata order) internal pure returns (uint64) {
+        return uint64(uintAt(order, COMPUTE_OFFER, 8));
+    }
+
+    /// @return Whether the order serves: a batch order has no access key.
+    function isServed(bytes calldata order) internal pure returns (bool) {
+        return wordAt(order, ACCESS_KEY_DIGEST) != 0;
+    }
+
+    function setupSeconds(bytes calldata order) internal pure returns (uint256) {
+        return uintAt(order, SETUP_SECONDS, 4);
+    }
+
+    function maxSeconds(bytes calldata order) internal pure returns (uint256) {
+        return uintAt(order, MAX_SECONDS, 4);
+    }
+
+    function grace(bytes calldata order) internal pure returns (uint256) {
+        return uintAt(order, GRACE, 4);
+    }
+
+    function maxUnits(bytes calldata order) internal pure returns (uint256) {
+        return uintAt(order, MAX_UNITS, 8);
+    }
+
+    function holdbackBps(bytes calldata order) internal pure returns (uint256) {
+        return uintAt(order, HOLDBACK_BPS, 2);
+    }
+
+    function deposit(bytes calldata order) internal pure returns (uint256) {
+        return uintAt(order, DEPOSIT, 16);
+    }
+
+    /// @return Where input `i` begins.
+    function inputAt(uint256 i) internal pure returns (uint256) {
+        unchecked {
+            return INPUTS + INPUT * i;
+        }
+    }
+
+    function inputLease(bytes calldata order, uint256 i) internal pure returns (bytes32) {
+        return wordAt(order, inputAt(i) + INPUT_LEASE);
+    }
+
+    // ---------------------------------------------------------------------------------------------- hashing
+    /// @return hash The EIP-712 struct hash of the terms; `count` as `check` returned it.
+    /// @dev One buffer at the free pointer: the inputs' hashes first, then the nineteen words of the struct. Nothing of
+    /// it is used afterwards, so that the pointer stays where it was.
+    function structHash(bytes calldata order, uint256 count) internal pure returns (bytes32 hash) {
+        bytes32 inputs = _inputsHash(order, count);
+        bytes32 compute = _computeHash(order);
+        bytes32 windows = _windowsHash(order);
+        bytes32 held = _holdbackHash(order);
+        bytes32 typeHash = ORDER_TERMS_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            let from := order.offset
+            mstore(at, typeHash)
+            mstore(add(at, 0x20), shr(96, calldataload(add(from, CLIENT))))
+            mstore(add(at, 0x40), shr(96, calldataload(add(from, PAYER))))
+            mstore(add(at, 0x60), shr(96, calldataload(add(from, TOKEN))))
+            mstore(add(at, 0x80), compute)
+            mstore(add(at, 0xa0), inputs)
+            // configDigest, resultKeyDigest, accessKeyDigest and runtimePolicyDigest stand in one piece.
+            calldatacopy(add(at, 0xc0), add(from, CONFIG_DIGEST), 0x80)
+            mstore(add(at, 0x140), shr(216, calldataload(add(from, PLACE_BEFORE))))
+            mstore(add(at, 0x160), windows)
+            mstore(add(at, 0x180), shr(192, calldataload(add(from, MAX_UNITS))))
+            mstore(add(at, 0x1a0), held)
+            mstore(add(at, 0x1c0), shr(248, calldataload(add(from, DELIVERY))))
+            mstore(add(at, 0x1e0), calldataload(add(from, DELIVERY_DIGEST)))
+            mstore(add(at, 0x200), shr(240, calldataload(add(from, MAX_FEE_BPS))))
+            mstore(add(at, 0x220), shr(128, calldataload(add(from, DEPOSIT))))
+            mstore(add(at, 0x240), calldataload(add(from, SALT)))
+            hash := keccak256(at, 0x260)
+        }
+    }
+
+    /// @return root keccak256(abi.encode(inputs)): what a CVM signs as the inputs it was given.
+    function inputsRoot(bytes calldata order, uint256 count) internal pure returns (bytes32 root) {
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, 0x20)
+            mstore(add(at, 0x20), count)
+            let to := add(at, 0x40)
+            let from := add(order.offset, INPUTS)
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                mstore(to, shr(192, calldataload(from)))
+                mstore(add(to, 0x20), shr(224, calldataload(add(from, INPUT_VERSION))))
+                // Terms hash and lease stand in one piece.
+                calldatacopy(add(to, 0x40), add(from, INPUT_TERMS), 0x40)
+                to := add(to, 0x80)
+                from := add(from, INPUT)
+            }
+            root := keccak256(at, sub(to, at))
+        }
+    }
+
+    function _inputsHash(bytes calldata order, uint256 count) private pure returns (bytes32 hash) {
+        bytes32 typeHash = INPUT_REF_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            let list := add(at, 0xa0)
+            let from := add(order.offset, INPUTS)
+            mstore(at, typeHash)
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                mstore(add(at, 0x20), shr(192, calldataload(from)))
+                mstore(add(at, 0x40), shr(224, calldataload(add(from, INPUT_VERSION))))
+                calldatacopy(add(at, 0x60), add(from, INPUT_TERMS), 0x40)
+                mstore(add(list, shl(5, i)), keccak256(at, 0xa0))
+                from := add(from, INPUT)
+            }
+            hash := keccak256(list, shl(5, count))
+        }
+    }
+
+    function _computeHash(bytes calldata order) private pure returns (bytes32 hash) {
+        bytes32 typeHash = COMPUTE_REF_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            let from := order.offset
+            mstore(at, typeHash)
+            mstore(add(at, 0x20), shr(192, calldataload(add(from, COMPUTE_OFFER))))
+            mstore(add(at, 0x40), shr(224, calldataload(add(from, COMPUTE_VERSION))))
+            mstore(add(at, 0x60), calldataload(add(from, COMPUTE_TERMS)))
+            hash := keccak256(at, 0x80)
+        }
+    }
+
+    function _windowsHash(bytes calldata order) private pure returns (bytes32 hash) {
+        bytes32 typeHash = WINDOWS_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, typeHash)
+            // The seven windows are 28 bytes in one piece.
+            let seven := calldataload(add(order.offset, ACCEPT_WITHIN))
+            mstore(add(at, 0x20), shr(224, seven))
+            mstore(add(at, 0x40), and(shr(192, seven), 0xffffffff))
+            mstore(add(at, 0x60), and(shr(160, seven), 0xffffffff))
+            mstore(add(at, 0x80), and(shr(128, seven), 0xffffffff))
+            mstore(add(at, 0xa0), and(shr(96, seven), 0xffffffff))
+            mstore(add(at, 0xc0), and(shr(64, seven), 0xffffffff))
+            mstore(add(at, 0xe0), and(shr(32, seven), 0xffffffff))
+            hash := keccak256(at, 0x100)
+        }
+    }
+
+    function _holdbackHash(bytes calldata order) private pure returns (bytes32 hash) {
+        bytes32 typeHash = HOLDBACK_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            let both := calldataload(add(order.offset, HOLDBACK_BPS))
+            mstore(at, typeHash)
+            mstore(add(at, 0x20), shr(240, both))
+            mstore(add(at, 0x40), and(shr(208, both), 0xffffffff))
+            hash := keccak256(at, 0x60)
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- for people
+    /// @return terms The same members as a struct, for views, wallets and explorers.
+    function decode(bytes calldata order) internal pure returns (OrderTerms memory terms) {
+        uint256 count = check(order);
+        terms.client = client(order);
+        terms.payer = payer(order);
+        terms.token = token(order);
+        terms.compute = ComputeRef(
+            computeOffer(order), uint32(uintAt(order, COMPUTE_VERSION, 4)), wordAt(order, COMPUTE_TERMS)
+        );
+        terms.configDigest = wordAt(order, CONFIG_DIGEST);
+        terms.resultKeyDigest = wordAt(order, RESULT_KEY_DIGEST);
+        terms.accessKeyDigest = wordAt(order, ACCESS_KEY_DIGEST);
+        terms.runtimePolicyDigest = wordAt(order, RUNTIME_POLICY_DIGEST);
+        terms.placeBefore = uint40(uintAt(order, PLACE_BEFORE, 5));
+        terms.windows = Windows({
+            acceptWithin: uint32(uintAt(order, ACCEPT_WITHIN, 4)),
+            startWithin: uint32(uintAt(order, START_WITHIN, 4)),
+            setupSeconds: uint32(setupSeconds(order)),
+            keysWithin: uint32(uintAt(order, KEYS_WITHIN, 4)),
+            loadWithin: uint32(uintAt(order, LOAD_WITHIN, 4)),
+            maxSeconds: uint32(maxSeconds(order)),
+            grace: uint32(grace(order))
+        });
+        terms.maxUnits = uint64(maxUnits(order));
+        terms.holdback = Holdback(uint16(holdbackBps(order)), uint32(uintAt(order, HOLDBACK_WINDOW, 4)));
+        terms.delivery = uint8(uintAt(order, DELIVERY, 1));
+        terms.deliveryDigest = wordAt(order, DELIVERY_DIGEST);
+        terms.maxFeeBps = uint16(uintAt(order, MAX_FEE_BPS, 2));
+        terms.deposit = uint128(deposit(order));
+        terms.salt = wordAt(order, SALT);
+        terms.inputs = new InputRef[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 at = inputAt(i);
+            terms.inputs[i] = InputRef({
+                offer: uint64(uintAt(order, at, 8)),
+                version: uint32(uintAt(order, at + INPUT_VERSION, 4)),
+                termsHash: wordAt(order, at + INPUT_TERMS),
+                lease: wordAt(order, at + INPUT_LEASE)
+            });
+        }
+    }
+}

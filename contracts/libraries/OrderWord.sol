@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {OrderState, Phase} from "../types/Orders.sol";
+
+/// @dev Everything the chain stores of an order, in one slot; zero is an order that was never placed.
+///
+/// | bits    | member    | meaning |
+/// |---------|-----------|---------|
+/// | 0..3    | state     | OrderState |
+/// | 4..5    | phase     | Phase |
+/// | 6..7    | hold      | holdback: 0 none or pending, 1 released, 2 contested |
+/// | 8       | extra     | an `Extra` slot exists: partly funded, topped up, or stopping |
+/// | 9       | drawn     | something was claimed before the end |
+/// | 10      | struck    | an equivocation was punished |
+/// | 11..46  | since     | PLACED: placed at. ACCEPTED: last second to start. RUNNING: started at. Ended: ended at |
+/// | 47..76  | span      | seconds from start to the last proof; EXPIRED: the seconds that inputs are due for |
+/// | 77..100 | mark      | the CVM's last sequence; after the end, bit k: offer k was claimed, bit 17: the rest was |
+/// | 101..130| secs      | proven seconds; billed seconds after the end |
+/// | 131..170| units     | proven units; billed units after the end |
+/// | 171..180| params    | version of the parameters taken at acceptance |
+/// | 181..212| cvm       | index in CvmRegistry |
+/// | 213..236| lock      | what the provider's desk locked, as LockLib encodes it |
+/// | 237..252| events    | number of this order's next event |
+type OrderWord is uint256;
+
+using OrderWordLib for OrderWord global;
+
+/// @title Reading and writing the members of an `OrderWord`.
+/// @dev Setters replace a member and trust their caller that the value fits: each call site says why it does.
+library OrderWordLib {
+    uint256 internal constant PHASE = 4;
+    uint256 internal constant HOLD = 6;
+    uint256 internal constant EXTRA = 8;
+    uint256 internal constant DRAWN = 9;
+    uint256 internal constant STRUCK = 10;
+    uint256 internal constant SINCE = 11;
+    uint256 internal constant SPAN = 47;
+    uint256 internal constant MARK = 77;
+    uint256 internal constant SECS = 101;
+    uint256 internal constant UNITS = 131;
+    uint256 internal constant PARAMS = 171;
+    uint256 internal constant CVM = 181;
+    uint256 internal constant LOCK = 213;
+    uint256 internal constant EVENTS = 237;
+
+    uint256 internal constant MAX_SPAN = (1 << 30) - 1;
+    uint256 internal constant MAX_MARK = (1 << 24) - 1;
+    uint256 internal constant MAX_UNITS = (1 << 40) - 1;
+    uint256 internal constant MAX_PARAMS = (1 << 10) - 1;
+    uint256 internal constant MAX_EVENTS = (1 << 16) - 1;
+
+    function state(OrderWord word) internal pure returns (OrderState) {
+        return OrderState(OrderWord.unwrap(word) & 0xf);
+    }
+
+    function phase(OrderWord word) internal pure returns (Phase) {
+        return Phase((OrderWord.unwrap(word) >> PHASE) & 3);
+    }
+
+    function hold(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> HOLD) & 3;
+    }
+
+    function hasExtra(OrderWord word) internal pure returns (bool) {
+        return OrderWord.unwrap(word) & (1 << EXTRA) != 0;
+    }
+
+    function hasDrawn(OrderWord word) internal pure returns (bool) {
+        return OrderWord.unwrap(word) & (1 << DRAWN) != 0;
+    }
+
+    function isStruck(OrderWord word) internal pure returns (bool) {
+        return OrderWord.unwrap(word) & (1 << STRUCK) != 0;
+    }
+
+    function since(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> SINCE) & ((1 << 36) - 1);
+    }
+
+    function span(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> SPAN) & MAX_SPAN;
+    }
+
+    function mark(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> MARK) & MAX_MARK;
+    }
+
+    function secs(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> SECS) & MAX_SPAN;
+    }
+
+    function units(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> UNITS) & MAX_UNITS;
+    }
+
+    function paramsVersion(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> PARAMS) & MAX_PARAMS;
+    }
+
+    function cvm(OrderWord word) internal pure returns (uint32) {
+        return uint32(OrderWord.unwrap(word) >> CVM);
+    }
+
+    function lock(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> LOCK) & MAX_MARK;
+    }
+
+    function events(OrderWord word) internal pure returns (uint16) {
+        return uint16(OrderWord.unwrap(word) >> EVENTS);
+    }
+
+    function withState(OrderWord word, OrderState value) internal pure returns (OrderWord) {
+        return _with(word, 0, 0xf, uint256(value));
+    }
+
+    function withPhase(OrderWord word, Phase value) internal pure returns (OrderWord) {
+        return _with(word, PHASE, 3, uint256(value));
+    }
+
+    function withHold(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, HOLD, 3, value);
+    }
+
+    function withExtra(OrderWord word) internal pure returns (OrderWord) {
+        return OrderWord.wrap(OrderWord.unwrap(word) | (1 << EXTRA));
+    }
+
+    function withDrawn(OrderWord word) internal pure returns (OrderWord) {
+        return OrderWord.wrap(OrderWord.unwrap(word) | (1 << DRAWN));
+    }
+
+    function withStruck(OrderWord word) internal pure returns (OrderWord) {
+        return OrderWord.wrap(OrderWord.unwrap(word) | (1 << STRUCK));
+    }
+
+    function withSince(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, SINCE, (1 << 36) - 1, value);
+    }
+
+    function withSpan(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, SPAN, MAX_SPAN, value);
+    }
+
+    function withMark(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, MARK, MAX_MARK, value);
+    }
+
+    function withSecs(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, SECS, MAX_SPAN, value);
+    }
+
+    function withUnits(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, UNITS, MAX_UNITS, value);
+    }
+
+    function withParams(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, PARAMS, MAX_PARAMS, value);
+    }
+
+    function withCvm(OrderWord word, uint32 value) internal pure returns (OrderWord) {
+        return _with(word, CVM, type(uint32).max, value);
+    }
+
+    function withLock(OrderWord word, uint256 value) internal pure returns (OrderWord) {
+        return _with(word, LOCK, MAX_MARK, value);
+    }
+
+    /// @return The word with the number of the next event; the last number repeats, since counting must never stop
+    /// an order.
+    function counted(OrderWord word) internal pure returns (OrderWord) {
+        unchecked {
+            if (word.events() == MAX_EVENTS) return word;
+            return OrderWord.wrap(OrderWord.unwrap(word) + (1 << EVENTS));
+        }
+    }
+
+    function _with(OrderWord word, uint256 at, uint256 mask, uint256 value) private pure returns (OrderWord) {
+        return OrderWord.wrap((OrderWord.unwrap(word) & ~(mask << at)) | ((value & mask) << at));
+    }
+}
