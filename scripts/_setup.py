@@ -290,7 +290,7 @@ def node_part() -> Part:
             raise SetupError(f"npm installed no {', '.join(absent)}: they exist for Linux on x86-64 alone")
 
     key = digest(ROOT / "package-lock.json", ROOT / ".npmrc")
-    return Part("node", NODE, key, 120, 295, install, frozenset(NODE_TOOLS))
+    return Part("node", NODE, key, 136, 332, install, frozenset(NODE_TOOLS))
 
 
 def parts_for(goal: str) -> list[Part]:
