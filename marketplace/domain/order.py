@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 from enclave_runtime.wire.cvm import TcbStatus, root_set_hash
 from enclave_runtime.wire.cvm import TeeKind as TeeNumber
 from enclave_runtime.wire.eip712 import Domain
 from enclave_runtime.wire.errors import RefusedError
-from enclave_runtime.wire.offers import OfferKind, terms_hash
+from enclave_runtime.wire.offers import BPS, OfferKind, terms_hash
 from enclave_runtime.wire.orders import (
     OrderPreimage,
     OrderTerms,
     Phase,
     RuntimePolicy,
+    Windows,
     order_id,
     runtime_policy_digest,
 )
-from enclave_runtime.wire.scalars import ZERO32
+from enclave_runtime.wire.scalars import U32, U40, U128, ZERO32, ZERO_ADDRESS
 from marketplace.domain.order_state import OrderState
-from marketplace.domain.pricing import Params, deposit_required
+from marketplace.domain.pricing import Params, least_deposit
 from marketplace.errors import BadInputError
 
 __all__ = [
     "MAX_INPUTS",
+    "REST_BIT",
+    "Extra",
+    "Hold",
     "OrderRecord",
     "OrderView",
     "check_order",
@@ -34,6 +39,35 @@ __all__ = [
 ]
 
 MAX_INPUTS: Final = 16
+REST_BIT: Final = 17
+"""The bit of `OrderRecord.claimed` that stands for refund, fees, penalty and what a contest burned."""
+
+
+class Hold(IntEnum):
+    """What became of the part of the compute price that waits for the client (section 6.9)."""
+
+    PENDING = 0
+    RELEASED = 1
+    CONTESTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What an order has beside its word once it was funded otherwise than in full, or stopped.
+
+    Attributes:
+        added: token units that were paid in after placing.
+        removed: token units that the payer took out before the end.
+        limit: most seconds that deposit and additions pay for.
+        warn_below: fewer funded seconds than this, and a checkpoint says so.
+        stopped_at: Unix time of the client's stop; zero where there was none.
+    """
+
+    added: U128 = 0
+    removed: U128 = 0
+    limit: U32 = 0
+    warn_below: U32 = 0
+    stopped_at: U40 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +77,19 @@ class OrderRecord:
     Attributes:
         order_id: 32 bytes.
         cvm_id: the CVM named at accept, 32 bytes; zero before.
-        since: Unix time of placing, acceptance or start, whichever came last.
-        last_proof: Unix time of the last accepted checkpoint, or of start.
-        sequence: of the last accepted checkpoint.
+        since: Unix time, by state. PLACED: of placing. ACCEPTED: last second at which it may start. RUNNING and
+            STOPPING: of start. Ended: of the end.
+        last_proof: seconds from start to the last proof; of an EXPIRED order the seconds that inputs are due for.
+        sequence: of the last checkpoint; zero after the end.
         seconds_used: proven so far; in a terminal state, the billed ones.
         units_used: proven so far; in a terminal state, the billed ones.
         params_version: which set of shares holds; zero before accept.
+        cvm: number of the CVM in CvmRegistry; zero before accept.
+        lock: token units of the provider's stake that the order locks.
+        claimed: after the end: bit k where offer k (0 compute) was claimed, bit 17 where the rest was.
+        drawn: something was claimed while the order ran.
+        struck: its CVM was punished for two words where one is possible.
+        events: how many events the order had.
     """
 
     order_id: bytes
@@ -61,6 +102,27 @@ class OrderRecord:
     seconds_used: int
     units_used: int
     params_version: int
+    cvm: int = 0
+    lock: int = 0
+    claimed: int = 0
+    hold: Hold = Hold.PENDING
+    drawn: bool = False
+    struck: bool = False
+    events: int = 0
+    extra: Extra = Extra()
+
+    def limit(self, windows: Windows) -> int:
+        """Return the most seconds that are paid: maxSeconds, or fewer where the deposit funds fewer."""
+        return min(windows.max_seconds, self.extra.limit) if self.extra.limit else windows.max_seconds
+
+    def is_claimed(self, offer: int) -> bool:
+        """Return whether an ended order's offer `offer` (0 compute) has had all it is due."""
+        return self.state.terminal and bool(self.claimed >> offer & 1)
+
+    @property
+    def rest_claimed(self) -> bool:
+        """Return whether refund, fees and penalty of an ended order were credited."""
+        return self.state.terminal and bool(self.claimed >> REST_BIT & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +212,7 @@ def check_order(preimage: OrderPreimage, policy: RuntimePolicy, params: Params, 
     _check_tokens(preimage)
     _check_reserved(terms)
     _check_windows(terms, params)
+    _check_rent(preimage)
     check_policy(policy)
     digest = runtime_policy_digest(policy)
     if digest != terms.runtime_policy_digest:
@@ -158,9 +221,9 @@ def check_order(preimage: OrderPreimage, policy: RuntimePolicy, params: Params, 
         raise BadInputError("placeBefore", terms.place_before, f"later than chain time {now}")
     if params.fee_bps > terms.max_fee_bps:
         raise BadInputError("max fee", f"{terms.max_fee_bps} bps", f"at least the current {params.fee_bps}")
-    required = deposit_required(preimage)
-    if terms.deposit < required:
-        raise BadInputError("deposit", terms.deposit, f"at least {required} token units")
+    least = least_deposit(preimage)
+    if terms.deposit < least:
+        raise BadInputError("deposit", terms.deposit, f"at least {least} token units")
 
 
 def _check_kinds(preimage: OrderPreimage) -> None:
@@ -192,18 +255,18 @@ def _check_tokens(preimage: OrderPreimage) -> None:
 
 
 def _check_reserved(terms: OrderTerms) -> None:
-    reserved = {
-        "holdback": terms.holdback.bps or terms.holdback.window,
-        "delivery": terms.delivery,
-        "delivery digest": terms.delivery_digest != ZERO32,
-        "access key digest": terms.access_key_digest != ZERO32,
-        "lease": any(item.lease != ZERO32 for item in terms.inputs),
-    }
+    reserved = {"delivery": terms.delivery, "delivery digest": terms.delivery_digest != ZERO32}
     for name, value in reserved.items():
         if value:
             raise BadInputError(name, "a value", "none: it is reserved")
-    if terms.payer != terms.client:
-        raise BadInputError("payer", "0x" + terms.payer.hex(), "the client itself, for now")
+    for name, account in (("client", terms.client), ("payer", terms.payer)):
+        if account == ZERO_ADDRESS:
+            raise BadInputError(name, "the zero address", "an account")
+    held = terms.holdback
+    if held.bps > BPS or bool(held.bps) is not bool(held.window):
+        raise BadInputError(
+            "holdback", f"{held.bps} bps for {held.window} s", f"0 and 0, or at most {BPS} bps for a while"
+        )
 
 
 def _check_windows(terms: OrderTerms, params: Params) -> None:
@@ -215,6 +278,16 @@ def _check_windows(terms: OrderTerms, params: Params) -> None:
     for name in ("accept_within", "start_within", "setup_seconds", "load_within", "max_seconds"):
         if getattr(windows, name) == 0:
             raise BadInputError(name, "0 s", "at least 1 s")
+
+
+def _check_rent(preimage: OrderPreimage) -> None:
+    """No order asks for more seconds than an offer rents at most."""
+    wanted = preimage.terms.windows.max_seconds
+    for number, offer in enumerate((preimage.compute, *preimage.inputs)):
+        most = offer.price.max_seconds
+        if most and wanted > most:
+            name = "compute" if number == 0 else f"input {number - 1}"
+            raise BadInputError("max_seconds", f"{wanted} s", f"at most {most} s: the longest rent of {name}")
 
 
 def _kind(kind: int) -> str:

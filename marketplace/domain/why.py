@@ -49,10 +49,19 @@ class Explanation:
 
 _S, _P = OrderState, Phase
 _ALL_BACK: Final = "The whole deposit is the payer's again."
-_CLAIM: Final = ("anybody: claim, so that each receiver gets its amount",)
+_CLAIM: Final = ("anybody: collect, so that each receiver gets its amount",)
+_SLASHED: Final = (
+    "What is proven is paid; the provider's stake pays what the inputs' owners are due beyond it."
+)
 _RUNNING: Final = (
-    "client: stop, and pay the time until now",
+    "anybody: checkpoint, with the CVM's signature; each proof pays and keeps the order alive for grace",
+    "client: stop, and pay what is proven",
+    "anybody: top up; payer: reclaim what the order does not need",
     "anybody: settle-revoked, if the CVM was revoked meanwhile",
+)
+_STOPPING: Final = (
+    "provider: prove what was used within grace, or report",
+    "anybody: expire after grace; with a proof after the stop the order is STOPPED, without one EXPIRED",
 )
 
 _WORDS: Final[dict[tuple[OrderState, Phase], tuple[str, str, tuple[str, ...]]]] = {
@@ -73,13 +82,23 @@ _WORDS: Final[dict[tuple[OrderState, Phase], tuple[str, str, tuple[str, ...]]]] 
     ),
     (_S.RUNNING, _P.SETUP): (
         "Running: the CVM fetches keys and checks every digest; the engine has not started.",
-        "Nothing fixed is due yet.",
+        "Set-up time is due as it is proven; nothing fixed is due yet.",
         ("provider: checkpoint, refuse or report, with the CVM's signature", *_RUNNING),
     ),
     (_S.RUNNING, _P.ENGINE): (
         "Running: every digest was checked and the engine works.",
-        "Fixed prices and minimum times are due; time is counted.",
+        "Time and units are due as they are proven; fixed prices with the result.",
         ("provider: report, with the CVM's signature", *_RUNNING),
+    ),
+    (_S.STOPPING, _P.SETUP): (
+        "Stopped by the client before the engine started; the CVM may still prove what it did.",
+        "Only what a CVM proves is paid.",
+        _STOPPING,
+    ),
+    (_S.STOPPING, _P.ENGINE): (
+        "Stopped by the client while the engine worked; the CVM may still prove what it did.",
+        "Only what a CVM proves is paid.",
+        _STOPPING,
     ),
     (_S.CANCELLED, _P.NONE): ("Cancelled before it ran.", _ALL_BACK, _CLAIM),
     (_S.EXPIRED, _P.NONE): (
@@ -88,13 +107,13 @@ _WORDS: Final[dict[tuple[OrderState, Phase], tuple[str, str, tuple[str, ...]]]] 
         _CLAIM,
     ),
     (_S.EXPIRED, _P.SETUP): (
-        "Expired: no report came within maxSeconds and grace; the engine was never proven to start.",
-        _ALL_BACK + " The provider's stake pays what the inputs' owners are due.",
+        "Expired: no proof came for grace; the engine was never proven to start.",
+        _SLASHED,
         _CLAIM,
     ),
     (_S.EXPIRED, _P.ENGINE): (
-        "Expired: no report came within maxSeconds and grace. No result can be opened.",
-        _ALL_BACK + " The provider's stake pays what the inputs' owners are due.",
+        "Expired: no proof came for grace. No result can be opened.",
+        _SLASHED,
         _CLAIM,
     ),
     (_S.REFUSED, _P.SETUP): (
@@ -105,19 +124,28 @@ _WORDS: Final[dict[tuple[OrderState, Phase], tuple[str, str, tuple[str, ...]]]] 
     (_S.COMPLETED, _P.ENGINE): (
         "Completed: the CVM signed the order report.",
         "Everybody is due what the report proved; the rest goes back.",
-        ("client: get the result", *_CLAIM),
+        ("client: get the result, then give the receipt that frees what is held back", *_CLAIM),
     ),
     (_S.FAILED, _P.ENGINE): (
         "Failed: the engine itself ended badly, and the CVM signed that.",
         "Compute and inputs are due as proven; the rest goes back.",
         ("client: get the logs", *_CLAIM),
     ),
-    (_S.HOST, _P.SETUP): (
-        "Ended by the host's fault before the engine started.",
-        _ALL_BACK + " Nothing is slashed.",
+    (_S.LAPSED, _P.ENGINE): (
+        "Lapsed: the paid time was over before the engine was done, and the CVM signed that.",
+        "Time and units are due as proven, fixed prices in proportion; the rest goes back.",
         _CLAIM,
     ),
-    (_S.HOST, _P.ENGINE): ("Ended by the host's fault.", _ALL_BACK + " Nothing is slashed.", _CLAIM),
+    (_S.HOST, _P.SETUP): (
+        "Ended by the host's fault before the engine started.",
+        "The set-up time that was proven is due, nothing else. Nothing is slashed.",
+        _CLAIM,
+    ),
+    (_S.HOST, _P.ENGINE): (
+        "Ended by the host's fault.",
+        "Time and units proven before are due to compute; inputs of a batch order get nothing.",
+        _CLAIM,
+    ),
     (_S.REVOKED, _P.SETUP): (
         "Ended because the CVM was revoked before the engine started; nobody is at fault.",
         "Only what was proven is due; nothing is slashed.",
@@ -130,12 +158,12 @@ _WORDS: Final[dict[tuple[OrderState, Phase], tuple[str, str, tuple[str, ...]]]] 
     ),
     (_S.STOPPED, _P.SETUP): (
         "Stopped by the client before the engine started.",
-        "The provider gets the set-up time, inputs their due until the stop; the rest goes back.",
+        "The provider gets the set-up time that was proven; the rest goes back.",
         _CLAIM,
     ),
     (_S.STOPPED, _P.ENGINE): (
         "Stopped by the client while the engine worked.",
-        "Compute and inputs are due until the stop; the rest goes back.",
+        "Compute and inputs are due to the last proof; the rest goes back.",
         _CLAIM,
     ),
 }
@@ -158,7 +186,11 @@ def deadline_of(record: OrderRecord, windows: Windows) -> Deadline | None:
     if record.state is OrderState.PLACED:
         return Deadline("acceptWithin", record.since + windows.accept_within, "cancel")
     if record.state is OrderState.ACCEPTED:
-        return Deadline("startWithin", record.since + windows.start_within, "expire")
+        return Deadline("startWithin", record.since, "expire")
     if record.state is OrderState.RUNNING:
-        return Deadline("maxSeconds + grace", record.since + windows.max_seconds + windows.grace, "expire")
+        # A proof keeps an order alive for `grace`, and nothing does beyond the last second that is paid.
+        alive = record.since + min(record.last_proof, record.limit(windows)) + windows.grace
+        return Deadline("grace without a proof", alive, "expire")
+    if record.state is OrderState.STOPPING:
+        return Deadline("grace after the stop", record.extra.stopped_at + windows.grace, "expire")
     return None
