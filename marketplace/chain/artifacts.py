@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from enclave_runtime.wire.eip712 import sol_fields
 from enclave_runtime.wire.errors import WireError
@@ -20,6 +20,9 @@ from marketplace.errors import NotFoundError
 __all__ = ["Contract", "Entry", "EventEntry", "contract", "from_abi"]
 
 T = TypeVar("T")
+
+_HALVES: Final = {"OrderBook": ("OrderBookExtension",)}
+"""Contracts whose fallback hands every call that they do not know to another one's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,15 @@ class Contract:
         """Return the code that deploys this contract with `arguments`."""
         return self.bytecode + encode(self.constructor, arguments)
 
+    def joined(self, other: Contract) -> Contract:
+        """Return this contract with what another one answers at its address."""
+        return replace(
+            self,
+            functions=other.functions | self.functions,
+            events=other.events | self.events,
+            errors=other.errors | self.errors,
+        )
+
     def event_of(self, topic: bytes) -> EventEntry | None:
         """Return the event whose first topic is `topic`, or None."""
         return next((event for event in self.events.values() if event.topic == topic), None)
@@ -116,6 +128,13 @@ def contract(name: str) -> Contract:
     Raises:
         NotFoundError: no such artefact is shipped.
     """
+    made = _shipped(name)
+    for half in _HALVES.get(name, ()):
+        made = made.joined(_shipped(half))
+    return made
+
+
+def _shipped(name: str) -> Contract:
     # Beside this file, not by importlib.resources: that import alone takes as long as all of ours.
     path = Path(__file__).with_name("abi") / f"{name}.json"
     try:
