@@ -9,8 +9,7 @@ import {IReferenceValues} from "./IReferenceValues.sol";
 /// @notice It decides money only. Owners, clients and auditors verify the raw evidence themselves; whether a fact is
 /// good enough is said elsewhere, by ReferenceValues and by each order's runtime policy.
 /// @dev Each CVM has a small number, 1 and up, so that an order can name it in 32 bits, and one word that says all
-/// that money asks of it: signer 160 @0, expiresAt 40 @160, tcbStatus 8 @200, flags 8 @208, profile 32 @216
-/// (CvmWord). TEE, measurement and root set are those of the profile, which ReferenceValues numbered.
+/// that money asks of it (CvmWord): signer, expiry, TCB status, revoked, retired, profile. TEE, measurement and root set are those of the profile, which ReferenceValues numbered.
 interface ICvmRegistry {
     /// @notice The arguments of {register}.
     struct Registration {

@@ -58,65 +58,116 @@ library Errors {
     error CvmRegistry_EmptyFact(bytes32 cvmId, bytes32 field);
     error CvmRegistry_Expired(bytes32 cvmId, uint256 expiresAt, uint256 timestamp);
     error CvmRegistry_NotLater(bytes32 cvmId, uint256 expiresAt, uint256 known);
-    error CvmRegistry_OtherFact(bytes32 cvmId, bytes32 field);
+    error CvmRegistry_OtherProfile(bytes32 cvmId, uint32 got, uint32 expected);
+    error CvmRegistry_TooLong(bytes32 cvmId, uint256 expiresAt, uint256 latest);
+    error CvmRegistry_UnknownCvm(uint32 cvm);
+    error CvmRegistry_KnownVerifier(address verifier);
+    error CvmRegistry_NoVerifier(address account);
+    error CvmRegistry_NotOrderBook(address caller, address expected);
     error CvmRegistry_Revoked(bytes32 cvmId);
     error CvmRegistry_Retired(bytes32 cvmId);
     error CvmRegistry_NotOperator(bytes32 cvmId, address caller, address operator);
 
     // ------------------------------------------------------------------------------------- CertifierQuorum
-    error CertifierQuorum_Length(uint256 certificates, uint256 signatures);
+    /// @notice Evidence is 266 bytes and 138 for each certifier.
+    error CertifierQuorum_Length(uint256 size);
     error CertifierQuorum_TooFew(uint256 certificates, uint256 threshold);
     error CertifierQuorum_TooMany(uint256 certificates, uint256 max);
-    error CertifierQuorum_CvmIdMismatch(bytes32 got, bytes32 expected);
-    error CertifierQuorum_Disagree(uint256 index, bytes32 got, bytes32 expected);
     error CertifierQuorum_NotLasting(uint256 index, uint256 issuedAt, uint256 expiresAt);
     error CertifierQuorum_NotSigned(uint256 index);
+    /// @notice Also where a certifier signed another claim than the evidence holds: then somebody else is recovered.
     error CertifierQuorum_NotCertifier(address signer);
     error CertifierQuorum_NotAscending(address previous, address signer);
     error CertifierQuorum_AlreadyCertifier(address certifier);
     error CertifierQuorum_NoCertifier();
     error CertifierQuorum_Threshold(uint256 threshold, uint256 certifiers);
 
+    // ----------------------------------------------------------------------------------------- P256Verdict
+    error P256Verdict_Length(uint256 got, uint256 expected);
+    error P256Verdict_NotKey(bytes32 key);
+    error P256Verdict_AlreadyKey(bytes32 key);
+    error P256Verdict_OffCurve(bytes32 x, bytes32 y);
+    error P256Verdict_NotSigned(bytes32 key);
+    error P256Verdict_NotLasting(uint256 issuedAt, uint256 expiresAt);
+
     // ------------------------------------------------------------------------------------- ReferenceValues
     error ReferenceValues_Empty(bytes32 field);
-    error ReferenceValues_UnknownTee(uint8 tee);
     error ReferenceValues_WorstTcb(uint8 worstTcb, uint8 max);
+    error ReferenceValues_Closed(bytes32 rootSet);
+    error ReferenceValues_Open(bytes32 rootSet);
+    error ReferenceValues_Full(bytes32 rootSet, uint256 max);
+    error ReferenceValues_Accepted(uint32 profile);
+    error ReferenceValues_NotAccepted(uint32 profile);
+    error ReferenceValues_NotLower(uint32 profile, uint8 worstTcb, uint8 known);
+    error ReferenceValues_NotAscending(bytes32 previous, bytes32 measurement);
+
+    // ------------------------------------------------------------------------------------------ OrderCodec
+    /// @notice An order's bytes are 362 + 76 * n, with n from 1 to 16.
+    error OrderCodec_Length(uint256 got);
 
     // ------------------------------------------------------------------------------------------- OrderBook
     /// @notice The table of OrderStateLib knows no way from `actual` to `wanted`.
     error OrderBook_WrongState(OrderId id, OrderState actual, OrderState wanted);
     error OrderBook_WrongPhase(OrderId id, Phase actual, Phase expected);
     error OrderBook_NotTerminal(OrderId id, OrderState actual);
+    /// @notice Neither running nor ended: nothing is due to anybody yet.
+    error OrderBook_NothingDue(OrderId id, uint256 k);
     error OrderBook_TooLate(OrderId id, uint256 deadline, uint256 timestamp);
     error OrderBook_TooEarly(OrderId id, uint256 deadline, uint256 timestamp);
     error OrderBook_NotClient(OrderId id, address caller, address client);
+    error OrderBook_NotPayer(OrderId id, address caller, address payer);
     error OrderBook_OtherPayer(address payer, address client);
+    error OrderBook_OtherInBatch(uint256 index, bytes32 field);
+    error OrderBook_NotSignedBy(OrderId id, address account);
+    error OrderBook_Paused();
     error OrderBook_Reserved(bytes32 field);
     error OrderBook_LocationTooLong(uint256 size, uint256 most);
-    error OrderBook_InputCount(uint256 count, uint256 max);
     error OrderBook_DuplicateInput(uint256 index, uint64 offer);
-    error OrderBook_PreimageInputs(uint256 got, uint256 expected);
     error OrderBook_TermsHash(uint64 offer, bytes32 got, bytes32 expected);
-    error OrderBook_InputKind(uint256 index, uint8 kind);
-    error OrderBook_ComputeKind(uint8 kind);
-    error OrderBook_OtherToken(uint64 offer, address got, address expected);
+    error OrderBook_PayeesHash(uint64 offer, bytes32 got, bytes32 expected);
+    error OrderBook_Lineage(uint64 offer, bytes32 got, bytes32 expected);
+    error OrderBook_InputKind(uint256 index, uint256 kind);
+    error OrderBook_ComputeKind(uint256 kind);
+    /// @notice The order asks for more seconds than the offer rents.
+    error OrderBook_RentTooLong(uint64 offer, uint256 maxSeconds, uint256 most);
+    error OrderBook_RevenueAboveAll(uint256 sumBps);
+    error OrderBook_NeedsProof(uint64 offer);
+    error OrderBook_ListLength(uint256 got, uint256 expected);
     error OrderBook_WindowTooShort(bytes32 field, uint256 got, uint256 min);
-    error OrderBook_FeeAboveMax(uint16 feeBps, uint16 maxFeeBps);
+    error OrderBook_WindowTooLong(bytes32 field, uint256 got, uint256 max);
+    error OrderBook_UnitsTooMany(uint256 got, uint256 max);
+    error OrderBook_Holdback(uint256 bps, uint256 window);
+    error OrderBook_FeeAboveMax(uint256 feeBps, uint256 maxFeeBps);
     error OrderBook_DepositTooLow(uint256 deposit, uint256 required);
     error OrderBook_PolicyDigest(bytes32 got, bytes32 expected);
-    error OrderBook_PolicyRefuses(bytes32 cvmId, bytes32 field);
-    error OrderBook_NotReference(bytes32 cvmId, bytes32 measurement, bytes32 rootSet);
-    error OrderBook_CvmUnknown(bytes32 cvmId);
-    error OrderBook_CvmRevoked(bytes32 cvmId);
-    error OrderBook_CvmNotRevoked(bytes32 cvmId);
-    error OrderBook_CvmStillGood(bytes32 cvmId);
-    error OrderBook_CvmExpires(bytes32 cvmId, uint256 expiresAt, uint256 needed);
-    error OrderBook_CvmOperator(bytes32 cvmId, address operator, address caller);
+    error OrderBook_PolicyRefuses(uint32 cvm, bytes32 field);
+    error OrderBook_NotReference(uint32 cvm, uint32 profile);
+    error OrderBook_CvmUnknown(uint32 cvm);
+    error OrderBook_CvmRevoked(uint32 cvm);
+    error OrderBook_CvmRetired(uint32 cvm);
+    error OrderBook_CvmNotRevoked(uint32 cvm);
+    error OrderBook_CvmStillGood(uint32 cvm);
+    error OrderBook_CvmExpires(uint32 cvm, uint256 expiresAt, uint256 needed);
+    error OrderBook_CvmOperator(uint32 cvm, address operator, address caller);
     error OrderBook_NotSigned(OrderId id, address recovered, address expected);
     error OrderBook_SummaryMismatch(OrderId id, bytes32 field);
-    error OrderBook_Outcome(OrderId id, uint8 outcome);
+    error OrderBook_Outcome(OrderId id, uint256 outcome);
+    error OrderBook_AlreadyClaimed(OrderId id, uint256 k);
+    error OrderBook_NoSuchOffer(OrderId id, uint256 k, uint256 inputs);
+    /// @notice An order that EXPIRED gets what the lock owes first, by `claimRest`.
+    error OrderBook_SlashFirst(OrderId id);
+    error OrderBook_HoldbackPending(OrderId id, uint256 until);
+    error OrderBook_NoHoldback(OrderId id);
+    error OrderBook_SlashNotReceived(OrderId id, uint256 received, uint256 slashed);
+    error OrderBook_FullyFunded(OrderId id, uint256 limit);
+    error OrderBook_BelowFloor(OrderId id, uint256 limit, uint256 floor);
+    error OrderBook_NotServed(OrderId id);
+    error OrderBook_NoEquivocation(OrderId id);
+    error OrderBook_BatchTooLong(uint256 calls, uint256 max);
     error OrderBook_NotAuthority(address caller, address authority);
     error OrderBook_NoTreasury();
     error OrderBook_ParamsBound(bytes32 field, uint256 got, uint256 bound);
     error OrderBook_Wiring(address got, address expected);
+    /// @notice The extension was called by itself; it is half of the OrderBook and keeps nothing of its own.
+    error OrderBook_NotTheBook(address got, address expected);
 }

@@ -7,13 +7,17 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {ICertifierQuorum} from "../interfaces/ICertifierQuorum.sol";
 import {IEvidenceVerifier} from "../interfaces/IEvidenceVerifier.sol";
+import {CertificateLib} from "../libraries/CertificateLib.sol";
 import {Errors} from "../libraries/Errors.sol";
 import {OrderHashLib} from "../libraries/OrderHashLib.sol";
-import {CvmCertificate, CvmFacts, CvmKeys} from "../types/Certificates.sol";
+import {CvmCertificate, CvmFacts} from "../types/Certificates.sol";
 
 /// @title See {ICertifierQuorum}.
 contract CertifierQuorum is ICertifierQuorum, AccessManaged, EIP712 {
+    /// @notice No more certificates than a call should cost.
     uint256 public constant MAX_CERTIFICATES = 32;
+    /// @dev A certifier's own members, r and vs.
+    uint256 private constant _EACH = CertificateLib.OWN_SIZE + 64;
 
     /// @inheritdoc ICertifierQuorum
     mapping(address account => bool) public isCertifier;
@@ -34,41 +38,27 @@ contract CertifierQuorum is ICertifierQuorum, AccessManaged, EIP712 {
 
     /// @inheritdoc IEvidenceVerifier
     function verify(bytes calldata evidence) external view returns (bytes32 cvmId, CvmFacts memory facts) {
-        (CvmCertificate[] memory certificates, bytes[] memory signatures) =
-            abi.decode(evidence, (CvmCertificate[], bytes[]));
-        // Check (1): enough of them, and no more than a call should cost.
-        uint256 count = certificates.length;
-        if (count != signatures.length) revert Errors.CertifierQuorum_Length(count, signatures.length);
-        if (count < threshold) revert Errors.CertifierQuorum_TooFew(count, threshold);
-        if (count > MAX_CERTIFICATES) revert Errors.CertifierQuorum_TooMany(count, MAX_CERTIFICATES);
-        // Check (2): the id is that of the keys.
-        CvmCertificate memory first = certificates[0];
-        cvmId = OrderHashLib.hashKeys(CvmKeys(first.signer, first.hpke, first.statement, first.tls));
-        if (first.cvmId != cvmId) revert Errors.CertifierQuorum_CvmIdMismatch(first.cvmId, cvmId);
-        // Check (3): each is signed by another certifier and says the same; the earliest expiry holds.
-        bytes32 claim = _claim(first);
+        // Check (1): whole certificates, enough of them, and no more than a call should cost.
+        uint256 count = _countOf(evidence.length);
+        // Check (2): each is signed by another certifier; rising addresses make them distinct without a second list.
+        CvmCertificate memory certificate = CertificateLib.readClaim(evidence);
+        bytes32 domain = _domainSeparatorV4();
         uint40 expiresAt = type(uint40).max;
         address previous = address(0);
+        uint256 at = CertificateLib.CLAIM_SIZE;
         for (uint256 i = 0; i < count; ++i) {
-            CvmCertificate memory certificate = certificates[i];
-            bytes32 other = _claim(certificate);
-            if (other != claim) revert Errors.CertifierQuorum_Disagree(i, other, claim);
+            CertificateLib.readOwn(certificate, evidence, at);
+            address certifier = _certifierOf(i, domain, certificate, evidence[at + CertificateLib.OWN_SIZE:at + _EACH]);
+            if (certifier <= previous) revert Errors.CertifierQuorum_NotAscending(previous, certifier);
+            // Check (3): it lasts; the earliest expiry holds.
             if (certificate.expiresAt <= certificate.issuedAt) {
                 revert Errors.CertifierQuorum_NotLasting(i, certificate.issuedAt, certificate.expiresAt);
             }
             if (certificate.expiresAt < expiresAt) expiresAt = certificate.expiresAt;
-            previous = _certifierOf(i, certificate, signatures[i], previous);
+            previous = certifier;
+            at += _EACH;
         }
-        facts = CvmFacts({
-            signer: first.signer,
-            expiresAt: expiresAt,
-            tee: first.tee,
-            tcbStatus: first.tcbStatus,
-            revoked: false,
-            operator: first.operator,
-            measurement: first.measurement,
-            rootSet: first.rootSet
-        });
+        return (certificate.cvmId, CertificateLib.facts(certificate, expiresAt));
     }
 
     /// @inheritdoc ICertifierQuorum
@@ -79,11 +69,8 @@ contract CertifierQuorum is ICertifierQuorum, AccessManaged, EIP712 {
     /// @inheritdoc ICertifierQuorum
     function removeCertifier(address certifier) external restricted {
         if (!isCertifier[certifier]) revert Errors.CertifierQuorum_NotCertifier(certifier);
-        uint256 left = certifierCount - 1;
-        if (left < threshold) revert Errors.CertifierQuorum_Threshold(threshold, left);
         isCertifier[certifier] = false;
-        certifierCount = left;
-        emit CertifierRemoved(certifier, left);
+        emit CertifierRemoved(certifier, --certifierCount);
     }
 
     /// @inheritdoc ICertifierQuorum
@@ -104,33 +91,29 @@ contract CertifierQuorum is ICertifierQuorum, AccessManaged, EIP712 {
     }
 
     function _setThreshold(uint256 threshold_) private {
-        if (threshold_ == 0 || threshold_ > certifierCount) {
+        if (threshold_ == 0 || threshold_ > certifierCount || threshold_ > MAX_CERTIFICATES) {
             revert Errors.CertifierQuorum_Threshold(threshold_, certifierCount);
         }
         threshold = threshold_;
         emit ThresholdSet(threshold_);
     }
 
-    /// @dev Rising addresses make the signers distinct without a second list.
-    function _certifierOf(uint256 i, CvmCertificate memory certificate, bytes memory signature, address previous)
+    function _countOf(uint256 size) private view returns (uint256 count) {
+        if (size < CertificateLib.CLAIM_SIZE) revert Errors.CertifierQuorum_Length(size);
+        if ((size - CertificateLib.CLAIM_SIZE) % _EACH != 0) revert Errors.CertifierQuorum_Length(size);
+        count = (size - CertificateLib.CLAIM_SIZE) / _EACH;
+        if (count < threshold) revert Errors.CertifierQuorum_TooFew(count, threshold);
+        if (count > MAX_CERTIFICATES) revert Errors.CertifierQuorum_TooMany(count, MAX_CERTIFICATES);
+    }
+
+    function _certifierOf(uint256 i, bytes32 domain, CvmCertificate memory certificate, bytes calldata signature)
         private
         view
         returns (address signer)
     {
-        bytes32 digest = _hashTypedDataV4(OrderHashLib.hashCertificate(certificate));
-        (signer,,) = ECDSA.tryRecover(digest, signature);
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", domain, CertificateLib.hash(certificate)));
+        (signer,,) = ECDSA.tryRecover(digest, bytes32(signature[0:32]), bytes32(signature[32:64]));
         if (signer == address(0)) revert Errors.CertifierQuorum_NotSigned(i);
         if (!isCertifier[signer]) revert Errors.CertifierQuorum_NotCertifier(signer);
-        if (signer <= previous) revert Errors.CertifierQuorum_NotAscending(previous, signer);
-    }
-
-    /// @dev Every member on which certificates must agree.
-    function _claim(CvmCertificate memory c) private pure returns (bytes32) {
-        return keccak256(
-            bytes.concat(
-                abi.encode(c.cvmId, c.signer, c.hpke, c.statement, c.tls, c.operator),
-                abi.encode(c.measurement, c.tee, c.rootSet, c.tcbStatus, c.platformId, c.gpuDigest)
-            )
-        );
     }
 }
