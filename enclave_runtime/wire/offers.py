@@ -25,11 +25,15 @@ class OfferKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price in the token's smallest unit; the parts add up. `per_hour` is billed by the second."""
+    """A price in the token's smallest unit; the parts add up. `per_hour` is billed by the second.
+
+    `max_seconds` is the longest rent: no order may ask for more seconds; 0 is no bound.
+    """
 
     fixed_price: U128 = 0
     per_hour: U128 = 0
     min_seconds: U32 = 0
+    max_seconds: U32 = 0
     per_unit: U128 = 0
     revenue_bps: U16 = 0
 

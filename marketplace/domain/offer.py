@@ -133,6 +133,7 @@ def check_terms(terms: OfferTerms) -> None:
         raise BadInputError("kind", terms.kind, [kind.name.lower() for kind in OfferKind if kind])
     if terms.token == ZERO_ADDRESS:
         raise BadInputError("token", "the zero address", "the address of an ERC-20 token")
+    _check_price(terms.price)
     _check_payees(terms.payees)
     _check_reserved(terms)
     _check_content(terms)
@@ -163,7 +164,17 @@ def price_words(price: Price) -> str:
         parts.append(f"{price.per_hour} per hour{least}")
     if price.per_unit:
         parts.append(f"{price.per_unit} per unit")
-    return " + ".join(parts) or "free"
+    most = f", for at most {price.max_seconds} s" if price.max_seconds else ""
+    return (" + ".join(parts) or "free") + most
+
+
+def _check_price(price: Price) -> None:
+    if 0 < price.max_seconds < price.min_seconds:
+        raise BadInputError(
+            "longest rent",
+            f"{price.max_seconds} s",
+            f"at least the shortest, {price.min_seconds} s, or 0: no bound",
+        )
 
 
 def _check_payees(payees: tuple[Payee, ...]) -> None:

@@ -1,7 +1,7 @@
 """The life cycle of an order as a table (protocol 6.2; twin of contracts/libraries/OrderStateLib.sol).
 
-The table is the rule: what is not in it does not happen. docs/protocol.md draws its diagram from it. Until
-checkpoints pay there is exactly one, from SETUP to ENGINE.
+The table is the rule: what is not in it does not happen. docs/protocol.md draws its diagram from it. The
+contract keeps the squares of states; which phase and which call belong to each stands here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from enclave_runtime.wire.orders import Outcome, Phase
 
 __all__ = [
     "LIVE",
+    "RUNNING",
     "TERMINAL",
     "TRANSITIONS",
     "Action",
@@ -24,7 +25,7 @@ __all__ = [
 
 
 class OrderState(IntEnum):
-    """States by the numbers that the contract stores; STOPPING and LAPSED are reserved."""
+    """States by the numbers that the contract stores."""
 
     NONE = 0
     PLACED = 1
@@ -48,7 +49,7 @@ class OrderState(IntEnum):
 
 
 class Action(StrEnum):
-    """What moves an order; each is one call of OrderBook."""
+    """What moves an order; each is a call of OrderBook, or one kind of report that a call carries."""
 
     PLACE = "place"
     CANCEL = "cancel"
@@ -57,11 +58,17 @@ class Action(StrEnum):
     EXPIRE = "expire"
     VOID = "void"
     CHECKPOINT = "checkpoint"
+    """A proof of use: the phase stays."""
+    OPEN = "open"
+    """The first checkpoint in ENGINE: every digest was checked, the engine may start."""
     REFUSE = "refuse"
     COMPLETE = "complete"
     FAIL = "fail"
     HOST = "host"
+    LAPSE = "lapse"
     STOP = "stop"
+    SETTLE_STOPPED = "settle-stopped"
+    """Grace after a stop is over and a proof came after it; without one it is EXPIRE."""
     SETTLE_REVOKED = "settle-revoked"
 
 
@@ -69,26 +76,47 @@ _S, _A, _P = OrderState, Action, Phase
 Key = tuple[OrderState, Phase, Action]
 Target = tuple[OrderState, Phase]
 
-TRANSITIONS: Final[dict[Key, Target]] = {
+RUNNING: Final = (_S.RUNNING, _S.STOPPING)
+"""The states in which a CVM works on the order and its checkpoints are taken."""
+
+_BEFORE_START: Final[dict[Key, Target]] = {
     (_S.NONE, _P.NONE, _A.PLACE): (_S.PLACED, _P.NONE),
     (_S.PLACED, _P.NONE, _A.CANCEL): (_S.CANCELLED, _P.NONE),
     (_S.PLACED, _P.NONE, _A.ACCEPT): (_S.ACCEPTED, _P.NONE),
     (_S.ACCEPTED, _P.NONE, _A.START): (_S.RUNNING, _P.SETUP),
     (_S.ACCEPTED, _P.NONE, _A.EXPIRE): (_S.EXPIRED, _P.NONE),
     (_S.ACCEPTED, _P.NONE, _A.VOID): (_S.CANCELLED, _P.NONE),
-    (_S.RUNNING, _P.SETUP, _A.CHECKPOINT): (_S.RUNNING, _P.ENGINE),
-    (_S.RUNNING, _P.SETUP, _A.REFUSE): (_S.REFUSED, _P.SETUP),
-    (_S.RUNNING, _P.ENGINE, _A.COMPLETE): (_S.COMPLETED, _P.ENGINE),
-    (_S.RUNNING, _P.ENGINE, _A.FAIL): (_S.FAILED, _P.ENGINE),
-    (_S.RUNNING, _P.SETUP, _A.HOST): (_S.HOST, _P.SETUP),
-    (_S.RUNNING, _P.ENGINE, _A.HOST): (_S.HOST, _P.ENGINE),
-    (_S.RUNNING, _P.SETUP, _A.STOP): (_S.STOPPED, _P.SETUP),
-    (_S.RUNNING, _P.ENGINE, _A.STOP): (_S.STOPPED, _P.ENGINE),
-    (_S.RUNNING, _P.SETUP, _A.EXPIRE): (_S.EXPIRED, _P.SETUP),
-    (_S.RUNNING, _P.ENGINE, _A.EXPIRE): (_S.EXPIRED, _P.ENGINE),
-    (_S.RUNNING, _P.SETUP, _A.SETTLE_REVOKED): (_S.REVOKED, _P.SETUP),
-    (_S.RUNNING, _P.ENGINE, _A.SETTLE_REVOKED): (_S.REVOKED, _P.ENGINE),
 }
+_ENDS: Final = (
+    (_P.SETUP, _A.REFUSE, _S.REFUSED),
+    (_P.ENGINE, _A.COMPLETE, _S.COMPLETED),
+    (_P.ENGINE, _A.FAIL, _S.FAILED),
+    (_P.ENGINE, _A.LAPSE, _S.LAPSED),
+    (_P.SETUP, _A.HOST, _S.HOST),
+    (_P.ENGINE, _A.HOST, _S.HOST),
+    (_P.SETUP, _A.EXPIRE, _S.EXPIRED),
+    (_P.ENGINE, _A.EXPIRE, _S.EXPIRED),
+    (_P.SETUP, _A.SETTLE_REVOKED, _S.REVOKED),
+    (_P.ENGINE, _A.SETTLE_REVOKED, _S.REVOKED),
+)
+"""How an order ends once its CVM has started, being stopped or not: the end keeps the phase."""
+
+
+def _while_running(state: OrderState) -> dict[Key, Target]:
+    moves: dict[Key, Target] = {(state, phase, action): (end, phase) for phase, action, end in _ENDS}
+    moves[state, _P.SETUP, _A.OPEN] = (state, _P.ENGINE)
+    for phase in (_P.SETUP, _P.ENGINE):
+        moves[state, phase, _A.CHECKPOINT] = (state, phase)
+        if state is _S.RUNNING:
+            moves[state, phase, _A.STOP] = (_S.STOPPING, phase)
+        else:
+            moves[state, phase, _A.SETTLE_STOPPED] = (_S.STOPPED, phase)
+    return moves
+
+
+TRANSITIONS: Final[dict[Key, Target]] = (
+    _BEFORE_START | _while_running(_S.RUNNING) | _while_running(_S.STOPPING)
+)
 
 TERMINAL: Final = frozenset(state for state in OrderState if state.terminal)
 LIVE: Final = frozenset({_S.PLACED, _S.ACCEPTED, _S.RUNNING, _S.STOPPING})
@@ -97,6 +125,7 @@ _OUTCOMES: Final[dict[Outcome, Action]] = {
     Outcome.COMPLETED: Action.COMPLETE,
     Outcome.FAILED: Action.FAIL,
     Outcome.HOST: Action.HOST,
+    Outcome.LAPSED: Action.LAPSE,
     Outcome.REFUSED: Action.REFUSE,
 }
 
@@ -112,7 +141,7 @@ def allowed(state: OrderState, phase: Phase) -> tuple[Action, ...]:
 
 
 def outcome_state(phase: Phase, outcome: Outcome) -> OrderState | None:
-    """Return the terminal state of a RUNNING order whose CVM signed `outcome`, or None if none follows."""
+    """Return the terminal state of an order in RUNNING or STOPPING whose CVM signed `outcome`, or None."""
     action = _OUTCOMES.get(outcome)
     target = None if action is None else next_state(OrderState.RUNNING, phase, action)
     return None if target is None else target[0]
