@@ -271,25 +271,12 @@ library SettlementLib {
         bytes calldata payees
     ) internal pure returns (uint256[] memory amounts) {
         unchecked {
-            uint256 first = royalties.length / PAYEE_BYTES;
-            uint256 count = first + payees.length / PAYEE_BYTES;
-            amounts = new uint256[](count);
-            uint256 kept = BPS;
-            uint256 paid = 0;
-            for (uint256 k = 0; k < first; ++k) {
-                uint256 bps = bpsAt(royalties, k);
-                kept -= bps;
-                uint256 share = shareDown(netAfter, bps);
-                paid += share;
-                amounts[k] = share - shareDown(netBefore, bps);
-            }
-            (uint256 leftBefore, uint256 leftAfter) = (shareDown(netBefore, kept), shareDown(netAfter, kept));
-            for (uint256 k = first; k < count; ++k) {
-                uint256 bps = bpsAt(payees, k - first);
-                uint256 share = isFinal && k + 1 == count ? netAfter - paid : shareDown(leftAfter, bps);
-                paid += share;
-                amounts[k] = share - shareDown(leftBefore, bps);
-            }
+            amounts = new uint256[]((royalties.length + payees.length) / PAYEE_BYTES);
+            (uint256 kept, uint256 dust) = _share(netBefore, netAfter, amounts, 0, royalties);
+            (kept, dust) = (BPS - kept, netAfter - dust);
+            (netBefore, netAfter) = (shareDown(netBefore, kept), shareDown(netAfter, kept));
+            (, uint256 paid) = _share(netBefore, netAfter, amounts, royalties.length / PAYEE_BYTES, payees);
+            if (isFinal) amounts[amounts.length - 1] += dust - paid;
         }
     }
 
@@ -316,6 +303,26 @@ library SettlementLib {
     /// @return The larger of two numbers.
     function max(uint256 a, uint256 b) internal pure returns (uint256) {
         return a > b ? a : b;
+    }
+
+    /// @dev Writes what each receiver of `list` gets more of `netAfter` than of `netBefore`, from `amounts[first]` on.
+    /// @return bps  All shares of the list together.
+    /// @return paid All of its floors of `netAfter` together.
+    function _share(uint256 netBefore, uint256 netAfter, uint256[] memory amounts, uint256 first, bytes calldata list)
+        private
+        pure
+        returns (uint256 bps, uint256 paid)
+    {
+        unchecked {
+            uint256 count = list.length / PAYEE_BYTES;
+            for (uint256 k = 0; k < count; ++k) {
+                uint256 each = bpsAt(list, k);
+                uint256 share = shareDown(netAfter, each);
+                bps += each;
+                paid += share;
+                amounts[first + k] = share - shareDown(netBefore, each);
+            }
+        }
     }
 
     /// @dev Ends in ENGINE that owe whole prices: fixed part, minimum, time and units.
