@@ -21,32 +21,90 @@ library Errors {
     error OfferCodec_HeadsLength(uint256 got, uint256 expected);
     error OfferCodec_PayeesLength(uint256 got, uint256 each, uint256 maxPayees);
     error OfferRegistry_UnknownOffer(uint64 offer);
-    error OfferRegistry_UnknownVersion(uint64 offer, uint32 version);
-    error OfferRegistry_Inactive(uint64 offer);
-    error OfferRegistry_OtherTerms(uint64 offer, uint32 version, bytes32 registered, bytes32 expected);
     error OfferRegistry_NotOwner(uint64 offer, address caller, address owner);
-    error OfferRegistry_UnknownKind(uint8 kind);
-    error OfferRegistry_OtherKind(uint64 offer, uint8 kind, uint8 expected);
+    error OfferRegistry_UnknownVersion(uint64 offer, uint32 version);
+    error OfferRegistry_VersionUsed(uint64 offer, uint32 version);
+    /// @notice Versions are used one after the other, from 1.
+    error OfferRegistry_VersionGap(uint64 offer, uint32 version);
+    error OfferRegistry_Closed(uint64 offer, uint32 version);
+    error OfferRegistry_Retired(uint64 offer, uint32 version);
+    error OfferRegistry_OtherTerms(uint64 offer, uint32 version, bytes32 registered, bytes32 expected);
+    error OfferRegistry_UnknownKind(uint256 kind);
+    error OfferRegistry_OtherKind(uint64 offer, uint256 kind, uint256 expected);
     error OfferRegistry_NoToken();
-    error OfferRegistry_PayeeCount(uint256 count, uint256 max);
     error OfferRegistry_EmptyPayee(uint256 index);
     error OfferRegistry_PayeeSum(uint256 sum, uint256 expected);
-    error OfferRegistry_Reserved(bytes32 field);
+    error OfferRegistry_OtherPayees(bytes32 got, bytes32 expected);
+    error OfferRegistry_OutOfRange(bytes32 field, uint256 got, uint256 max);
     error OfferRegistry_MissingDigest(bytes32 field);
     error OfferRegistry_ComputeHasContent(bytes32 field);
+    /// @notice A lineage that no order report proved here.
+    error OfferRegistry_LineageUnproven(bytes32 lineage);
+    error OfferRegistry_OtherLineage(bytes32 got, bytes32 expected);
+    error OfferRegistry_NotClient(address caller, address client);
+    error OfferRegistry_InputCount(uint256 payees, uint256 tables, uint256 expected);
+    error OfferRegistry_InputTerms(uint256 index, bytes32 got, bytes32 expected);
+    error OfferRegistry_InputPayees(uint256 index, bytes32 got, bytes32 expected);
+    error OfferRegistry_InputTable(uint256 index, bytes32 got, bytes32 expected);
+    error OfferRegistry_NotOrderBook(address caller, address expected);
+    error OfferRegistry_SignedLength(uint256 got, uint256 least);
+    error OfferRegistry_SignedExpired(uint256 expiresAt, uint256 timestamp);
+    error OfferRegistry_OtherEpoch(address owner, uint256 got, uint256 expected);
+    error OfferRegistry_VolumeUsed(bytes32 signedOffer, uint256 filled, uint256 volume);
+    error OfferRegistry_NotSigned(address owner, bytes32 digest);
+    error RestrictionLib_Length(uint256 got, uint256 expected);
+    error RestrictionLib_OtherRoots(bytes32 got, bytes32 expected);
+    /// @param tree 0 clients, 1 engines, 2 runtimes.
+    error RestrictionLib_NotAllowed(uint256 tree);
+    error RoyaltyLib_Length(uint256 got, uint256 each, uint256 maxEntries);
+    error RoyaltyLib_TooManyEntries(uint256 max);
 
     // ------------------------------------------------------------------------------------ ProviderRegistry
+    error ProviderRegistry_NotOwner(uint64 offer, address caller, address owner);
+    error ProviderRegistry_NotCompute(uint64 offer, uint256 kind);
+    error ProviderRegistry_NoToken();
     error ProviderRegistry_NoOperator();
-    error ProviderRegistry_AlreadyRegistered(address provider);
-    error ProviderRegistry_NotRegistered(address provider);
-    error ProviderRegistry_OperatorTaken(address operator, address provider);
+    error ProviderRegistry_NoPayee(address payee);
+    error ProviderRegistry_AlreadyOpen(uint64 offer, address token);
+    error ProviderRegistry_NoDesk(uint64 offer, address token);
     error ProviderRegistry_NotOrderBook(address caller, address expected);
     error ProviderRegistry_NotOperator(address got, address expected);
+    error ProviderRegistry_Full(uint64 offer, address token, uint256 capacity);
     error ProviderRegistry_ZeroAmount();
-    error ProviderRegistry_FreeStakeTooLow(address provider, address token, uint256 free, uint256 needed);
-    error ProviderRegistry_NothingRequested(address provider, address token);
+    error ProviderRegistry_TooMuch(uint64 offer, address token, uint256 amount, uint256 most);
+    error ProviderRegistry_FreeStakeTooLow(uint64 offer, address token, uint256 free, uint256 needed);
+    error ProviderRegistry_NothingRequested(uint64 offer, address token);
     error ProviderRegistry_StillUnbonding(uint256 releaseAt, uint256 timestamp);
-    error ProviderRegistry_SlashAboveLock(uint256 slashed, uint256 locked);
+
+    // ------------------------------------------------------------------------------------------- LeaseBook
+    error LeaseBook_Length(uint256 got, uint256 expected);
+    error LeaseBook_NotOwner(uint64 offer, address caller, address owner);
+    error LeaseBook_NotLeasable(uint64 offer, uint256 kind);
+    error LeaseBook_OtherTerms(uint64 offer, uint32 version, bytes32 registered, bytes32 expected);
+    error LeaseBook_Empty(bytes32 field);
+    error LeaseBook_OtherPayees(bytes32 got, bytes32 expected);
+    error LeaseBook_NotOpen(bytes32 terms);
+    error LeaseBook_StillOpen(bytes32 terms);
+    error LeaseBook_FeeAboveMax(uint256 feeBps, uint256 max);
+    error LeaseBook_NotPayer(bytes32 lease, address caller, address payer);
+    error LeaseBook_NotLessee(bytes32 lease, address caller, address lessee);
+    error LeaseBook_NoLessee();
+    error LeaseBook_AlreadyLeased(bytes32 lease);
+    error LeaseBook_NoLease(bytes32 lease);
+    error LeaseBook_TooManyPeriods(bytes32 lease, uint256 periods, uint256 max);
+    error LeaseBook_TooLong(bytes32 lease, uint256 lastsFor, uint256 max);
+    error LeaseBook_Over(bytes32 lease, uint256 end, uint256 timestamp);
+    error LeaseBook_EndsAnyway(bytes32 lease, uint256 end, uint256 atTheEarliest);
+    error LeaseBook_PlacesTaken(bytes32 lease, uint256 taken);
+    error LeaseBook_NoTopUp(bytes32 lease);
+    error LeaseBook_TopUpLater(bytes32 lease, uint256 from, uint256 timestamp);
+    error LeaseBook_TopUpOver(bytes32 lease, uint256 until, uint256 timestamp);
+    error LeaseBook_NothingEarned(bytes32 lease);
+    error LeaseBook_NotOrderBook(address caller, address expected);
+    error LeaseBook_OtherUse(bytes32 lease, address lessee, uint64 offer, uint32 version, bytes32 termsHash);
+    error LeaseBook_EndsBefore(bytes32 lease, uint256 end, uint256 until);
+    error LeaseBook_NoPlace(bytes32 lease);
+    error LeaseBook_NoTreasury();
 
     // ---------------------------------------------------------------------------------------- CvmRegistry
     error CvmRegistry_UnknownVerifier(address verifier);
