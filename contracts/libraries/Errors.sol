@@ -9,6 +9,10 @@ library Errors {
     /// @notice The token moved another amount than it was asked to (a fee on transfer, for one).
     error Escrow_ReceivedOther(address token, uint256 received, uint256 expected);
 
+    // ------------------------------------------------------------------------------------------- Deployer
+    error Deployer_Taken(address at);
+    error Deployer_NoCode(address at);
+
     // -------------------------------------------------------------------------------------------- LockLib
     error LockLib_TooLarge(uint256 amount, uint256 max);
 
@@ -168,7 +172,6 @@ library Errors {
     error OrderBook_WrongState(OrderId id, OrderState actual, OrderState wanted);
     error OrderBook_WrongPhase(OrderId id, Phase actual, Phase expected);
     error OrderBook_NotTerminal(OrderId id, OrderState actual);
-    /// @notice Neither running nor ended: nothing is due to anybody yet.
     error OrderBook_NothingDue(OrderId id, uint256 k);
     error OrderBook_TooLate(OrderId id, uint256 deadline, uint256 timestamp);
     error OrderBook_TooEarly(OrderId id, uint256 deadline, uint256 timestamp);
@@ -216,9 +219,7 @@ library Errors {
     error OrderBook_SlashFirst(OrderId id);
     error OrderBook_HoldbackPending(OrderId id, uint256 until);
     error OrderBook_NoHoldback(OrderId id);
-    error OrderBook_SlashNotReceived(OrderId id, uint256 received, uint256 slashed);
     error OrderBook_FullyFunded(OrderId id, uint256 limit);
-    error OrderBook_BelowFloor(OrderId id, uint256 limit, uint256 floor);
     error OrderBook_NotServed(OrderId id);
     error OrderBook_NoEquivocation(OrderId id);
     error OrderBook_BatchTooLong(uint256 calls, uint256 max);
