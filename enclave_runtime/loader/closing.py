@@ -1,7 +1,8 @@
-"""Handlers from the engine's start to the last signature (docs/protocol.md section 7(7) to 7(9))."""
+"""Handlers of checkpoints, and from the engine's start to the last signature (section 7(7) to 7(9))."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from enclave_runtime.loader import effects
@@ -10,8 +11,16 @@ from enclave_runtime.loader.core import Core
 from enclave_runtime.loader.effects import Answer, EngineEnd, Steps
 from enclave_runtime.loader.grants import NANOSECONDS
 from enclave_runtime.loader.keys import Secret
-from enclave_runtime.loader.messages import HostFailure, Refuse, Report, Result, Run, StopMessage
-from enclave_runtime.loader.order import OrderRun
+from enclave_runtime.loader.messages import (
+    CheckpointMessage,
+    HostFailure,
+    Refuse,
+    Report,
+    Result,
+    Run,
+    StopMessage,
+)
+from enclave_runtime.loader.order import LAPSED, OrderRun
 from enclave_runtime.loader.report import End, Signed
 from enclave_runtime.loader.states import Event, NotNowError, State
 from enclave_runtime.sealed.wrap import seal_to
@@ -22,13 +31,30 @@ from enclave_runtime.wire.orders import Outcome, Stop
 from enclave_runtime.wire.report import ResultLine, result_key_info
 from enclave_runtime.wire.signatures import recover_signer
 
-__all__ = ["engine_ended", "host_failure", "refuse", "report", "result", "run_engine", "stop", "tick"]
+__all__ = [
+    "checkpoint",
+    "engine_ended",
+    "host_failure",
+    "refuse",
+    "report",
+    "result",
+    "run_engine",
+    "stop",
+    "tick",
+]
 
 _ENGINE_KIND: Final = "training"
 """What a batch order's engine is: a command that leaves files."""
 _HOST_REASONS: Final = frozenset({"sandbox", "seal"})
 """Ends of a run that are the host's fault: nothing of them is paid."""
+_WORDS_OF_THE_HOST: Final = ("storage", "device", "stopped", "unfunded")
 _KEYS_MISSING: Final = "keys-missing"
+
+
+def checkpoint(core: Core, message: CheckpointMessage, body: memoryview, now_ns: int) -> Answer:
+    """Sign the use so far: it keeps the order alive, and the provider is paid as far as it proves."""
+    run = core.order()
+    return succeeded(run.notary.sign_checkpoint(message.sequence, run.seconds(now_ns)).to_json())
 
 
 def run_engine(core: Core, message: Run, body: memoryview, now_ns: int) -> Steps[Answer]:
@@ -46,7 +72,7 @@ def run_engine(core: Core, message: Run, body: memoryview, now_ns: int) -> Steps
             kind=_ENGINE_KIND,
             entry_point=run.order.engine.manifest.entry_point,
             config=run.order.config,
-            wall_s=(deadline_ns - now_ns) / NANOSECONDS,
+            wall_s=(run.end_ns - now_ns) / NANOSECONDS,  # a grant may be renewed: `tick` ends that one
             content_key=run.result_key.view(),
             digest_salt=run.result_salt,
         )
@@ -85,13 +111,18 @@ def tick(core: Core, now_ns: int) -> Steps[None]:
 
 
 def engine_ended(core: Core, end: EngineEnd, now_ns: int) -> Steps[None]:
-    """Take how the engine ended; its plaintext goes, its sealed result stays for the host to fetch."""
+    """Take how the engine ended; its plaintext goes, its sealed result stays for the host to fetch.
+
+    Nothing stays of an engine that still ran when a grant was over, even if nobody told it to end in time.
+    """
     run = core.run
     if core.state is not State.RUNNING or run is None:
         return
-    run.end = end
+    told = run.stop_reason
+    run.lapsed = told == LAPSED or (told is None and run.outlived_a_grant(end.milliseconds))
+    run.end = replace(end, sealed=None) if run.lapsed else end
     core.move(Event.SEAL)
-    yield from core.erase_order(keep_result=True)
+    yield from core.erase_order(keep_result=not run.lapsed)
 
 
 def result(core: Core, message: Result, body: memoryview, now_ns: int) -> Steps[Answer]:
@@ -111,8 +142,10 @@ def report(core: Core, message: Report, body: memoryview, now_ns: int) -> Steps[
     """Sign the one OrderReport; only now the result's key leaves, sealed to the client."""
     run = core.order()
     end = _ended(run)
+    if run.lapsed:
+        return (yield from _fail(core, Outcome.LAPSED, LAPSED, now_ns))
     if end.sealed is None or end.reason in _HOST_REASONS:
-        return (yield from _fail(core, f"{end.reason}: {end.detail}", now_ns))
+        return (yield from _fail(core, Outcome.HOST, f"{end.reason}: {end.detail}", now_ns))
     if not message.stored:
         raise NotNowError("report", "a result that is not stored", "stored, or host_failure")
     if not all(" " <= sign <= "~" for sign in message.location):
@@ -157,29 +190,32 @@ def refuse(core: Core, message: Refuse, body: memoryview, now_ns: int) -> Steps[
 
 
 def host_failure(core: Core, message: HostFailure, body: memoryview, now_ns: int) -> Steps[Answer]:
-    """Sign outcome HOST: the agent gives up an order that it cannot finish, and is paid nothing for it."""
+    """Sign outcome HOST: the agent gives up an order that it cannot finish; a running engine is ended.
+
+    The provider is paid what its checkpoints proved, and no key of a result leaves: its word needs no proof.
+    """
     run = core.order()
     over = {
-        "storage": True,
-        "device": True,
+        **dict.fromkeys(_WORDS_OF_THE_HOST, True),
         "load-window": run.load_late(now_ns),
         "max-seconds": now_ns >= run.end_ns,
-        "grant-expired": bool(run.expired_keys(now_ns)),
+        LAPSED: bool(run.expired_keys(now_ns)),
     }
     if message.reason not in over:
         raise RefusedError("host-reason", message.reason[:32], f"one of {', '.join(over)}")
     if not over[message.reason]:
         raise NotNowError("host_failure", f"{message.reason} not over", "a window that is over")
-    return (yield from _fail(core, message.reason, now_ns))
+    return (yield from _fail(core, Outcome.HOST, message.reason, now_ns))
 
 
-def _fail(core: Core, reason: str, now_ns: int) -> Steps[Answer]:
+def _fail(core: Core, outcome: Outcome, reason: str, now_ns: int) -> Steps[Answer]:
+    """Sign an end without a result, when nothing of one is left."""
     run = core.order()
-    last = End(Outcome.HOST, None, reason, None, run.seconds(now_ns), now_ns // NANOSECONDS)
+    yield from core.erase_order()
+    last = End(outcome, None, reason, None, run.seconds(now_ns), now_ns // NANOSECONDS)
     signed = run.notary.sign_report(last, core.notes.trust())
     core.move(Event.FAIL)
-    yield from core.erase_order()
-    return _terminal(signed, Outcome.HOST)
+    return _terminal(signed, outcome)
 
 
 def _key_envelope(core: Core, run: OrderRun, digest: bytes) -> bytes:
@@ -207,7 +243,7 @@ def _check_keys_missing(run: OrderRun, message: Refuse, now_ns: int) -> None:
 def _why(run: OrderRun, end: EngineEnd) -> str:
     """Return the reason that a report gives: who stopped the engine says more than that it stopped."""
     if end.reason == "timeout":  # the sandbox's clock was a moment faster than ours
-        return run.deadline()[1]
+        return "max-seconds"
     return run.stop_reason or end.reason if end.reason == "stopped" else end.reason
 
 

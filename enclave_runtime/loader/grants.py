@@ -6,7 +6,7 @@ could have made it up, so the order goes on and the owner may grant again. Time 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from enclave_runtime.loader.admission import AdmittedOrder
@@ -84,6 +84,21 @@ class GrantDesk:
         Raises:
             RefusedError: names the first condition that does not hold.
         """
+        grant, expires_ns = self._judge(index, data, now_ns)
+        # (4) Sealed to this CVM under exactly these conditions.
+        return self._unwrap(index, grant, expires_ns)
+
+    def renew(self, index: int, key: ContentKey, data: bytes, now_ns: int) -> ContentKey:
+        """Return `key` with the time of the grant `data`: the owner agreed to more, its key is here already.
+
+        Raises:
+            RefusedError: names the first condition that does not hold.
+        """
+        _, expires_ns = self._judge(index, data, now_ns)
+        return replace(key, expires_ns=max(key.expires_ns, expires_ns))
+
+    def _judge(self, index: int, data: bytes, now_ns: int) -> tuple[Grant, int]:
+        """Return the grant, and when it ends."""
         order, item = self._order, self._order.inputs[index]
         try:
             grant = Grant.from_bytes(data)
@@ -111,8 +126,7 @@ class GrantDesk:
         if now_ns >= expires_ns:
             age_s = (now_ns - asked.made_ns) // NANOSECONDS
             raise RefusedError("grant-expired", f"{age_s} s after the request", f"less than {told.ttl_s} s")
-        # (4) Sealed to this CVM under exactly these conditions.
-        return self._unwrap(index, grant, expires_ns)
+        return grant, expires_ns
 
     def _unwrap(self, index: int, grant: Grant, expires_ns: int) -> ContentKey:
         try:

@@ -26,6 +26,7 @@ __all__ = [
     "Begin",
     "BookDomain",
     "Check",
+    "CheckpointMessage",
     "Evidence",
     "Feed",
     "FeedDone",
@@ -120,7 +121,7 @@ class KeyRequestMessage:
 
 @dataclass(frozen=True, slots=True)
 class GrantMessage:
-    """A grant for one input; its bytes are the body."""
+    """A grant for one input, or its renewal; its bytes are the body."""
 
     input_index: int
 
@@ -150,6 +151,13 @@ class FeedDone:
 @dataclass(frozen=True, slots=True)
 class Check:
     """All inputs are in: sign the IntegrityReport."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointMessage:
+    """Sign what was used so far, under the sequence that follows the last one."""
+
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +223,7 @@ Message: TypeAlias = (
     | Feed
     | FeedDone
     | Check
+    | CheckpointMessage
     | Run
     | StopMessage
     | Result
@@ -238,6 +247,7 @@ MESSAGES: Final[Mapping[str, type[Any]]] = MappingProxyType(
         "feed": Feed,
         "feed_done": FeedDone,
         "check": Check,
+        "checkpoint": CheckpointMessage,
         "run": Run,
         "stop": StopMessage,
         "result": Result,

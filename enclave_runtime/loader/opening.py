@@ -42,12 +42,13 @@ def key_request(core: Core, message: KeyRequestMessage, body: memoryview, now_ns
 
 
 def grant(core: Core, message: GrantMessage, body: memoryview, now_ns: int) -> Answer:
-    """Open a grant whose every condition holds; the last one opens the order."""
+    """Open a grant whose every condition holds; the last opens the order. A second one renews the first."""
     index = message.input_index
     core.check_input(index)
     run = core.order()
     if index in run.keys:
-        raise RefusedError("one-grant", f"another grant for input {index}", "the one that was opened")
+        run.keys[index] = run.desk.renew(index, run.keys[index], bytes(body), now_ns)
+        return succeeded({"missing": list(run.missing_keys)})
     run.keys[index] = run.desk.open(index, bytes(body), now_ns)
     if not run.missing_keys:
         run.opened_ns = now_ns

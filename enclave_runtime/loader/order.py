@@ -6,6 +6,8 @@ moment of admission, which is before the chain's: the loader is never later than
 
 from __future__ import annotations
 
+from typing import Final
+
 from enclave_runtime.loader.admission import AdmittedOrder
 from enclave_runtime.loader.effects import EngineEnd
 from enclave_runtime.loader.grants import NANOSECONDS, ContentKey, GrantDesk
@@ -15,7 +17,10 @@ from enclave_runtime.loader.report import Notary
 from enclave_runtime.wire.canonical import Json
 from enclave_runtime.wire.orders import OrderStart
 
-__all__ = ["OrderRun"]
+__all__ = ["LAPSED", "OrderRun"]
+
+LAPSED: Final = "grant-expired"
+"""A grant ran out unrenewed."""
 
 
 class OrderRun:
@@ -35,6 +40,7 @@ class OrderRun:
         self.engine_started_ns: int | None = None
         self.stop_reason: str | None = None
         self.end: EngineEnd | None = None
+        self.lapsed = False
         self.result_key: Secret | None = None
         self.result_salt = b""
 
@@ -74,8 +80,18 @@ class OrderRun:
     def deadline(self) -> tuple[int, str]:
         """Return when the engine must end at the latest, and the word for why."""
         limits = [(self.end_ns, "max-seconds")]
-        limits += [(key.expires_ns, "grant-expired") for key in self.keys.values()]
+        limits += [(key.expires_ns, LAPSED) for key in self.keys.values()]
         return min(limits)
+
+    def outlived_a_grant(self, engine_ms: int) -> bool:
+        """Return whether an engine that ran so long ran beyond a grant, as where `tick` came late."""
+        assert self.engine_started_ns is not None
+        return bool(self.expired_keys(self.engine_started_ns + engine_ms * 1_000_000))
+
+    def lasts(self, now_ns: int) -> int | None:
+        """Return the whole seconds until the first grant is over; None while there is none."""
+        ends = [key.expires_ns for key in self.keys.values()]
+        return max(0, min(ends) - now_ns) // NANOSECONDS if ends else None
 
     def have(self) -> dict[str, Json]:
         """Return [segments received, segments in all] of each input, by its index."""

@@ -1,13 +1,13 @@
 """Everything that a CVM signs about its order, each once (docs/protocol.md sections 6.8, 7(6), 7(9) and 8).
 
-Two different summaries for one order and sequence are equivocation, and so is a refusal beside an
-IntegrityReport. Both would cost the provider its stake, so the notary remembers what it signed and has no way
-to sign another: a repeated question gets the same signature, a different one an error.
+Two different summaries for one order and sequence are equivocation, and so is a refusal beside a checkpoint
+of phase ENGINE. Both would cost the provider its stake, so every checkpoint takes a sequence that none had
+before, and the notary has no way to sign two terminal summaries, or a refusal beside an IntegrityReport.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypedDict
 
 from enclave_runtime.loader.admission import AdmittedOrder
@@ -29,10 +29,10 @@ from enclave_runtime.wire.report import (
 )
 from enclave_runtime.wire.scalars import ZERO32
 
-__all__ = ["ENGINE_SEQUENCE", "End", "EquivocationError", "Notary", "Signed", "clip"]
+__all__ = ["LAST_SEQUENCE", "End", "EquivocationError", "Notary", "Signed", "clip"]
 
-ENGINE_SEQUENCE: Final = 1
-"""The checkpoint that carries the IntegrityReport's digest."""
+LAST_SEQUENCE: Final = (1 << 24) - 2
+"""The contract's highest sequence of a checkpoint; the IntegrityReport's may need it."""
 
 
 class EquivocationError(EnclaveError):
@@ -41,19 +41,18 @@ class EquivocationError(EnclaveError):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A statement, the summary that carries its digest to the chain, and the chain key's signature."""
+    """A summary for the chain, the chain key's signature over it, and the statement that it names, if any."""
 
-    envelope: Envelope
     summary: ReportSummary
     signature: bytes
+    envelope: Envelope | None = None
 
     def to_json(self) -> JsonObject:
         """Return the members of an answer."""
-        return {
-            "statement": self.envelope.to_bytes().decode(),
-            "summary": dict(to_json(self.summary)),
-            "signature": hex_of(self.signature),
-        }
+        members: JsonObject = {"summary": dict(to_json(self.summary)), "signature": hex_of(self.signature)}
+        if self.envelope is not None:
+            members["statement"] = self.envelope.to_bytes().decode()
+        return members
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,8 @@ class Notary:
         self._order = order
         self._keyring = keyring
         self._started = Moment(MONOTONIC, admitted_s)
+        self.sequence = 0
+        """Of the last checkpoint that was signed."""
         self.integrity: Signed | None = None
         self.terminal: Signed | None = None
 
@@ -97,6 +98,19 @@ class Notary:
     def phase(self) -> Phase:
         """Return ENGINE once the IntegrityReport is signed."""
         return Phase.SETUP if self.integrity is None else Phase.ENGINE
+
+    def sign_checkpoint(self, sequence: int, seconds: int) -> Signed:
+        """Return what was used so far, under a sequence that was never used before.
+
+        Raises:
+            RefusedError: step `sequence`: not the next one.
+            EquivocationError: the order has ended.
+        """
+        if self.terminal is not None:
+            raise EquivocationError("checkpoint: the order has a terminal statement already")
+        if sequence != self.sequence + 1 or sequence >= LAST_SEQUENCE:
+            raise RefusedError("sequence", sequence, f"{self.sequence + 1}, below {LAST_SEQUENCE}")
+        return self._checkpoint(None, seconds)
 
     def sign_integrity(self, trust: Trust, seconds: int, now_s: int) -> Signed:
         """Return the IntegrityReport; to be called after every content digest was compared.
@@ -120,10 +134,7 @@ class Notary:
             trust=trust,
             checked_at=Moment(MONOTONIC, now_s),
         )
-        envelope = self._keyring.sign_statement(report.to_statement())
-        self.integrity = self._sign(
-            envelope, Phase.ENGINE, Outcome.NONE, sequence=ENGINE_SEQUENCE, seconds=seconds
-        )
+        self.integrity = self._checkpoint(self._keyring.sign_statement(report.to_statement()), seconds)
         return self.integrity
 
     def sign_report(self, end: End, trust: Trust) -> Signed:
@@ -134,7 +145,7 @@ class Notary:
         """
         if self.terminal is not None:
             raise EquivocationError("order report: the order has a terminal statement already")
-        if end.outcome not in (Outcome.COMPLETED, Outcome.FAILED, Outcome.HOST):
+        if end.outcome not in (Outcome.COMPLETED, Outcome.FAILED, Outcome.HOST, Outcome.LAPSED):
             raise EquivocationError(f"order report: got outcome {end.outcome.name}")
         if self.integrity is None and end.outcome is not Outcome.HOST:
             raise EquivocationError(f"order report: got {end.outcome.name} before an integrity report")
@@ -145,7 +156,7 @@ class Notary:
             inputs_root=order.inputs_root,
             engine_digest=order.engine.terms.content_digest,
             config_digest=pre.terms.config_digest,
-            integrity_digest=None if self.integrity is None else self.integrity.envelope.digest,
+            integrity_digest=None if self.integrity is None else self.integrity.summary.statement_digest,
             result=end.result,
             outcome=end.outcome,
             exit_code=end.exit_code,
@@ -159,9 +170,7 @@ class Notary:
         )
         digest = ZERO32 if end.result is None else end.result.ciphertext_digest
         envelope = self._keyring.sign_statement(report.to_statement())
-        self.terminal = self._sign(
-            envelope, self.phase, end.outcome, seconds=end.seconds, result_digest=digest
-        )
+        self.terminal = self._last_word(envelope, end.outcome, end.seconds, result_digest=digest)
         return self.terminal
 
     def sign_refusal(
@@ -188,7 +197,7 @@ class Notary:
         )
         envelope = self._keyring.sign_statement(statement.to_statement())
         blamed = NO_INPUT if input_index is None else input_index
-        self.terminal = self._sign(envelope, Phase.SETUP, Outcome.REFUSED, seconds=seconds, blamed=blamed)
+        self.terminal = self._last_word(envelope, Outcome.REFUSED, seconds, blamed=blamed)
         return self.terminal
 
     def _names(self) -> _Names:
@@ -200,31 +209,46 @@ class Notary:
             "cvm_id": self._keyring.cvm_id,
         }
 
-    def _sign(
+    def _checkpoint(self, integrity: Envelope | None, seconds: int) -> Signed:
+        self.sequence += 1  # first: whatever fails after this, no sequence serves twice
+        phase = self.phase if integrity is None else Phase.ENGINE
+        return self._sign(self._summary(phase, self.sequence, integrity, seconds), integrity)
+
+    def _last_word(
         self,
         envelope: Envelope,
-        phase: Phase,
         outcome: Outcome,
-        *,
         seconds: int,
-        sequence: int = TERMINAL_SEQUENCE,
+        *,
         blamed: int = NO_INPUT,
         result_digest: bytes = ZERO32,
     ) -> Signed:
-        summary = ReportSummary(
-            order_id=self._order.order_id,
-            cvm_id=self._keyring.cvm_id,
-            phase=int(phase),
-            sequence=sequence,
+        summary = replace(
+            self._summary(self.phase, TERMINAL_SEQUENCE, envelope, seconds),
             outcome=int(outcome),
             attributable_input=blamed,
             inputs_root=self._order.inputs_root,
             result_digest=result_digest,
-            statement_digest=envelope.digest,
+        )
+        return self._sign(summary, envelope)
+
+    def _summary(self, phase: Phase, sequence: int, envelope: Envelope | None, seconds: int) -> ReportSummary:
+        return ReportSummary(
+            order_id=self._order.order_id,
+            cvm_id=self._keyring.cvm_id,
+            phase=int(phase),
+            sequence=sequence,
+            outcome=int(Outcome.NONE),
+            attributable_input=NO_INPUT,
+            inputs_root=ZERO32,
+            result_digest=ZERO32,
+            statement_digest=ZERO32 if envelope is None else envelope.digest,
             seconds_used=min(seconds, 0xFFFFFFFF),
             units_used=0,
         )
-        return Signed(envelope, summary, self._keyring.sign(self._order.domain, summary))
+
+    def _sign(self, summary: ReportSummary, envelope: Envelope | None) -> Signed:
+        return Signed(summary, self._keyring.sign(self._order.domain, summary), envelope)
 
 
 def clip(text: str) -> str:

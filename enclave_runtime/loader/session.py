@@ -40,7 +40,7 @@ _Handler: TypeAlias = Callable[[Core, Any, memoryview, int], "Steps[Answer] | An
 _ONCE: Final = frozenset(
     {"admit", "grant", "check", "run", "stop", "report", "refuse", "host_failure", "wipe", "abandon"}
 )
-_REPEATED: Final = frozenset({"evidence", "possess", "key_request"})
+_REPEATED: Final = frozenset({"evidence", "possess", "key_request", "checkpoint"})
 """Answers remembered too, but not without bound: the host can ask for as many as it likes."""
 
 
@@ -145,8 +145,6 @@ def _out_of_place(core: Core, operation: str, message: Message) -> Never:
         raise RefusedError("one-order", hex_of(other.order_id), hex_of(core.run.order.order_id))
     if core.refusal is not None:
         raise RefusedError(core.refusal.step, core.refusal.got, core.refusal.expected)
-    if operation == "grant" and core.run is not None and core.run.keys:
-        raise RefusedError("one-grant", "another grant", "the ones that were opened")
     if operation in ("report", "host_failure") and core.run is not None and core.run.notary.terminal:
         outcome = Outcome(core.run.notary.terminal.summary.outcome).name
         raise RefusedError("one-report", "another report", f"the one that was signed: {outcome}")
@@ -164,6 +162,9 @@ def _status(core: Core, message: messages.Status, body: memoryview, now_ns: int)
             "order_id": None if run is None else hex_of(run.order.order_id),
             "cvm_id": hex_of(core.keyring.cvm_id),
             "phase": (Phase.NONE if run is None else run.notary.phase).name,
+            "sequence": 0 if run is None else run.notary.sequence,
+            "stop_reason": None if run is None else run.stop_reason,
+            "grants_last": None if run is None else run.lasts(now_ns),
             "have": {} if run is None else run.have(),
             "missing_keys": [] if run is None else list(run.missing_keys),
             "open_inputs": [] if run is None else list(run.open_inputs),
@@ -248,6 +249,7 @@ _HANDLERS: Final[Mapping[str, _Handler]] = MappingProxyType(
         "feed": opening.feed,
         "feed_done": opening.feed_done,
         "check": opening.check,
+        "checkpoint": closing.checkpoint,
         "run": closing.run_engine,
         "stop": closing.stop,
         "result": closing.result,

@@ -41,7 +41,7 @@ class Event(Enum):
     RUN = "the engine was let go"
     SEAL = "the engine ended, its result is sealed"
     REPORT = "the one OrderReport was signed"
-    FAIL = "the host failed: an OrderReport with outcome HOST was signed"
+    FAIL = "the host failed, or a grant ran out: an OrderReport without a result was signed"
     REFUSE = "a refusal was signed"
     WIPE = "keys erased, plaintext removed, and signed"
 
@@ -63,6 +63,7 @@ class NotNowError(EnclaveError):
 
 
 _BEFORE_CHECK: Final = (State.ADMITTED, State.AWAIT_KEYS, State.OPENED)
+_ENGINE: Final = (State.CHECKED, State.RUNNING)
 _ALIVE: Final = frozenset(State) - {State.WIPED}
 
 TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
@@ -75,6 +76,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (State.RUNNING, Event.SEAL): State.SEALED,
         (State.SEALED, Event.REPORT): State.REPORTED,
         (State.CHECKED, Event.FAIL): State.REPORTED,
+        (State.RUNNING, Event.FAIL): State.REPORTED,
         (State.SEALED, Event.FAIL): State.REPORTED,
     }
     | {(state, Event.REFUSE): State.REFUSED for state in _BEFORE_CHECK}
@@ -90,18 +92,19 @@ OPERATIONS: Final[Mapping[str, frozenset[State]]] = MappingProxyType(
         "evidence": _ALIVE,
         "possess": _ALIVE,
         "admit": frozenset({State.AWAIT_ORDER}),
-        "key_request": frozenset({State.ADMITTED, State.AWAIT_KEYS}),
-        "grant": frozenset({State.AWAIT_KEYS}),
+        "key_request": frozenset({*_BEFORE_CHECK, *_ENGINE}),
+        "grant": frozenset({State.AWAIT_KEYS, State.OPENED, *_ENGINE}),
         "begin": frozenset({State.AWAIT_KEYS, State.OPENED}),
         "feed": frozenset({State.AWAIT_KEYS, State.OPENED}),
         "feed_done": frozenset({State.AWAIT_KEYS, State.OPENED}),
         "check": frozenset({State.OPENED}),
+        "checkpoint": frozenset({*_BEFORE_CHECK, *_ENGINE, State.SEALED}),
         "run": frozenset({State.CHECKED}),
         "stop": _ALIVE - {State.AWAIT_ORDER, State.REPORTED, State.REFUSED},
         "result": frozenset({State.SEALED, State.REPORTED}),
         "report": frozenset({State.SEALED}),
         "refuse": frozenset({*_BEFORE_CHECK, State.REFUSED}),
-        "host_failure": frozenset({*_BEFORE_CHECK, State.CHECKED, State.SEALED}),
+        "host_failure": frozenset({*_BEFORE_CHECK, *_ENGINE, State.SEALED}),
         "wipe": frozenset({State.REPORTED, State.REFUSED}),
         "abandon": _ALIVE,
     }

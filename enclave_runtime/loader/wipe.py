@@ -39,7 +39,7 @@ def wipe(core: Core, message: object, body: memoryview, now_ns: int) -> Steps[An
         order_id=None if run is None else run.order.order_id,
         cvm_id=core.keyring.cvm_id,
         statement_key=sha256(core.keyring.public.statement_spki),
-        terminal_digest=None if terminal is None else terminal.envelope.digest,
+        terminal_digest=None if terminal is None else terminal.summary.statement_digest,
         plaintext_files=left,
         erased=(*kinds, *_KEYS),
         wiped_at=Moment(MONOTONIC, now_ns // NANOSECONDS),

@@ -42,6 +42,7 @@ class SessionDriver:
         self.stops = 0
         self.files_left = 0
         self.removed: list[bool] = []
+        self.remove_fault: OSError | None = None
         self.unpacked: tuple[int, ...] | None = None
         self.result = b"sealed result"
 
@@ -120,9 +121,11 @@ class SessionDriver:
         self.to_checked(order)
         self.ok("run")
 
-    def end(self, reason: str = "ok", code: int | None = 0, *, sealed: bool = True) -> None:
+    def end(
+        self, reason: str = "ok", code: int | None = 0, *, sealed: bool = True, milliseconds: int = 1234
+    ) -> None:
         """Let the engine end."""
-        end = EngineEnd(reason, code, "a sentence", 1234, sealed_info() if sealed else None)
+        end = EngineEnd(reason, code, "a sentence", milliseconds, sealed_info() if sealed else None)
         self._drive(self.session.engine_ended(end, self.now_ns))
 
     def to_sealed(self, order: SealedOrder, reason: str = "ok", code: int | None = 0) -> None:
@@ -161,6 +164,8 @@ class SessionDriver:
             case effects.ReadResult(offset):
                 return self.result[offset:]
             case effects.RemoveAll(keep_result):
+                if self.remove_fault is not None:
+                    raise self.remove_fault
                 self.removed.append(keep_result)
                 return self.files_left
             case effects.CountPlaintext():

@@ -129,15 +129,47 @@ def test_refuses_bytes_that_are_no_grant(cvm: SessionDriver, data: bytes) -> Non
     assert cvm.step("grant", data, input_index=1) == "grant-form"
 
 
-def test_same_grant_again_is_answered_the_same_and_another_is_refused(
-    cvm: SessionDriver, order: SealedOrder
-) -> None:
-    asked = cvm.ask(1)
-    grant, second = (order.grant(asked, cvm.hpke) for _ in range(2))
+def test_same_grant_again_is_answered_the_same(cvm: SessionDriver, order: SealedOrder) -> None:
+    grant = order.grant(cvm.ask(1), cvm.hpke)
     answer = cvm.ok("grant", grant, input_index=1)
     assert answer["missing"] == [0, 2]
     assert cvm.ok("grant", grant, input_index=1) == answer
-    assert cvm.step("grant", second, input_index=1) == "one-grant"
+
+
+def test_another_grant_gives_more_time_never_less_and_no_other_key(
+    cvm: SessionDriver, order: SealedOrder
+) -> None:
+    run = cvm.session._core.order()
+    cvm.ok("grant", order.grant(cvm.ask(1), cvm.hpke, ttl_s=60), input_index=1)
+    first = run.keys[1]
+    for ttl_s, last in ((30, 60), (90, 90)):
+        renewal = order.grant(cvm.ask(1), cvm.hpke, ttl_s=ttl_s, secret=b"\x09" * 64)
+        assert cvm.ok("grant", renewal, input_index=1)["missing"] == [0, 2]
+        assert cvm.ok("status")["grants_last"] == last
+        assert (run.keys[1].key, run.keys[1].salt) == (first.key, first.salt)
+
+
+@pytest.mark.parametrize(
+    ("changed", "step"),
+    [
+        ({"cvm_id": OTHER}, "grant-cvm"),
+        ({"input_index": 2}, "grant-input"),
+        ({"engine_digest": OTHER}, "grant-engine"),
+        ({"request_digest": OTHER}, "grant-request"),
+        ({"signer": PrivateKey()}, "grant-signer"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_renewal_needs_every_condition_of_a_grant(
+    cvm: SessionDriver, order: SealedOrder, changed: dict[str, Any], step: str
+) -> None:
+    cvm.ok("grant", order.grant(cvm.ask(1), cvm.hpke, ttl_s=60), input_index=1)
+    again = cvm.ask(1, OTHER)
+    assert cvm.step("grant", order.grant(again, cvm.hpke, ttl_s=900, **changed), input_index=1) == step
+    late = order.grant(again, cvm.hpke, ttl_s=10)
+    cvm.sleep(10)
+    assert cvm.step("grant", late, input_index=1) == "grant-expired"
+    assert cvm.ok("status")["grants_last"] == 50
 
 
 def test_refuses_an_input_that_the_order_has_not(cvm: SessionDriver) -> None:
@@ -159,7 +191,7 @@ def test_last_grant_opens_the_order_and_ends_the_key_that_grants_are_sealed_to(
     cvm.open_keys(order)
     assert cvm.state == "OPENED"
     assert cvm.session._core.keyring._hpke is None
-    assert cvm.step("grant", b"late", input_index=1) == "one-grant"
+    assert cvm.step("grant", b"late", input_index=1) == "grant-form"
 
 
 def test_errors_hold_no_key(cvm: SessionDriver, order: SealedOrder) -> None:

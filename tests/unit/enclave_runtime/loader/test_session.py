@@ -21,7 +21,7 @@ from enclave_runtime.wire.report import IntegrityReport, OrderReport, Refusal, W
 from enclave_runtime.wire.scalars import ZERO32
 from enclave_runtime.wire.signatures import recover_signer
 from tests.fakes.sealed_order import SealedInput, SealedOrder, engine_and_data, offer_of, seal_input
-from tests.fakes.session import SessionDriver, sealed_info
+from tests.fakes.session import SECOND, SessionDriver, sealed_info
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,7 @@ def signed(cvm: SessionDriver, answer: dict[str, Any], order: SealedOrder) -> An
 class TestWholeWay:
     def test_from_admit_to_wiped(self, cvm: SessionDriver, order: SealedOrder) -> None:
         integrity, summary = signed(cvm, cvm.to_checked(order), order)
+        assert summary.inputs_root == ZERO32
         assert (summary.phase, summary.sequence, summary.outcome) == (Phase.ENGINE, 1, Outcome.NONE)
         assert (summary.attributable_input, summary.result_digest) == (NO_INPUT, ZERO32)
         assert integrity.engine_digest == order.inputs[0].terms.content_digest
@@ -261,6 +262,170 @@ class TestOwnersFault:
         cvm.ok("check")
 
 
+class TestCheckpoint:
+    def test_is_signed_from_admission_to_the_report(self, cvm: SessionDriver, order: SealedOrder) -> None:
+        cvm.admit(order)
+        sequence = 0
+
+        def prove(phase: Phase) -> None:
+            nonlocal sequence
+            cvm.sleep(3)
+            sequence += 1
+            summary = checkpoint(cvm, order, sequence)
+            assert (summary.phase, summary.sequence) == (phase, sequence)
+            assert summary.seconds_used == cvm.ok("status")["order_seconds"]
+            assert cvm.ok("status")["sequence"] == sequence
+
+        prove(Phase.SETUP)
+        cvm.ask(0)
+        prove(Phase.SETUP)
+        cvm.open_keys(order)
+        prove(Phase.SETUP)
+        cvm.load(order)
+        _, summary = signed(cvm, cvm.ok("check"), order)
+        sequence += 1
+        assert summary.sequence == sequence
+        prove(Phase.ENGINE)
+        cvm.ok("run")
+        prove(Phase.ENGINE)
+        cvm.end()
+        prove(Phase.ENGINE)
+        _, summary = signed(cvm, cvm.ok("report", location="", stored=True), order)
+        assert summary.sequence == TERMINAL_SEQUENCE
+        assert cvm.error("checkpoint", sequence=sequence + 1)["kind"] == "not-now"
+
+    def test_asked_again_is_the_same_in_every_later_state(
+        self, cvm: SessionDriver, order: SealedOrder
+    ) -> None:
+        cvm.admit(order)
+        first = cvm.ok("checkpoint", sequence=1)
+        cvm.sleep(5)
+        assert cvm.ok("checkpoint", sequence=1) == first
+        cvm.ok("checkpoint", sequence=2)
+        cvm.sleep(order.windows.keys_within)
+        cvm.ok("refuse", reason="keys-missing")
+        assert cvm.ok("checkpoint", sequence=1) == first
+
+    def test_is_refused_under_any_other_sequence(self, cvm: SessionDriver, order: SealedOrder) -> None:
+        cvm.to_checked(order)
+        for sequence in (0, 1, 3, 1 << 40):
+            error = cvm.error("checkpoint", sequence=sequence)
+            assert (error["kind"], error["step"], error["final"]) == ("refused", "sequence", False)
+        checkpoint(cvm, order, 2)
+
+    def test_forgotten_answers_are_not_signed_again(self, cvm: SessionDriver, order: SealedOrder) -> None:
+        cvm.admit(order)
+        cvm.ok("checkpoint", sequence=1)
+        for number in range(300):
+            cvm.ok("checkpoint", sequence=number + 2)
+        assert cvm.step("checkpoint", sequence=1) == "sequence"
+
+
+def checkpoint(cvm: SessionDriver, order: SealedOrder, sequence: int) -> ReportSummary:
+    """Return a checkpoint that the CVM's signer signed."""
+    answer = cvm.ok("checkpoint", sequence=sequence)
+    assert "statement" not in answer
+    summary = from_json(ReportSummary, answer["summary"])
+    signer = recover_signer(typed_digest(order.domain, summary), bytes_from_hex(answer["signature"]))
+    assert hex_of(signer) == cvm.ok("identify")["public"]["signer"]
+    assert (summary.outcome, summary.attributable_input) == (Outcome.NONE, NO_INPUT)
+    assert {summary.inputs_root, summary.result_digest, summary.statement_digest} == {ZERO32}
+    return summary
+
+
+class TestLapsed:
+    @pytest.fixture
+    def running(self, cvm: SessionDriver, order: SealedOrder) -> SessionDriver:
+        """Runs under grants of 60 s."""
+        cvm.admit(order)
+        cvm.open_keys(order, ttl_s=60)
+        cvm.load(order)
+        cvm.ok("check")
+        cvm.sleep(10)
+        cvm.ok("run")
+        return cvm
+
+    def ends_lapsed(self, cvm: SessionDriver, order: SealedOrder) -> None:
+        assert cvm.removed == [False]
+        answer, body = cvm.say("result", offset=0)
+        assert (answer["total"], body) == (0, b"")
+        answer = cvm.ok("report", location="blob:1", stored=True)
+        report, summary = signed(cvm, answer, order)
+        assert (report.outcome, summary.outcome) == (Outcome.LAPSED, Outcome.LAPSED)
+        assert (report.reason, report.result, summary.phase) == ("grant-expired", None, Phase.ENGINE)
+        assert (answer["key_envelope"], summary.result_digest) == (None, ZERO32)
+        assert cvm.session._core.order().result_key._data == b""
+        assert cvm.ok("report", location="blob:1", stored=True) == answer
+
+    def test_engine_is_stopped_and_nothing_of_it_leaves(
+        self, running: SessionDriver, order: SealedOrder
+    ) -> None:
+        assert running.ok("status")["grants_last"] == 50
+        running.sleep(49.9)
+        assert running.stops == 0
+        running.sleep(0.1)
+        assert (running.stops, running.ok("status")["grants_last"]) == (1, 0)
+        running.end("stopped", None)
+        self.ends_lapsed(running, order)
+
+    def test_engine_that_ended_in_time_keeps_its_result(
+        self, running: SessionDriver, order: SealedOrder
+    ) -> None:
+        """Sealing may take beyond the grant; only the engine's own time counts."""
+        running.now_ns += 100 * SECOND
+        running.end("ok", 0, milliseconds=49_999)
+        report, _ = signed(running, running.ok("report", location="", stored=True), order)
+        assert report.outcome == Outcome.COMPLETED
+
+    @pytest.mark.parametrize("reason", ["ok", "exit", "memory"])
+    def test_engine_that_nobody_told_to_end_in_time_lapsed_all_the_same(
+        self, running: SessionDriver, order: SealedOrder, reason: str
+    ) -> None:
+        """A host that holds up the loader's clock for a moment gains no second."""
+        running.now_ns += 100 * SECOND
+        running.end(reason, 0, milliseconds=50_000)
+        self.ends_lapsed(running, order)
+
+    def test_stopped_by_its_client_before_that_is_no_lapse(
+        self, running: SessionDriver, order: SealedOrder
+    ) -> None:
+        running.sleep(20)
+        running.ok("stop", stop_signature=order.stop())
+        running.sleep(40)
+        running.end("stopped", None, milliseconds=20_000)
+        report, _ = signed(running, running.ok("report", location="", stored=True), order)
+        assert (report.outcome, report.reason) == (Outcome.FAILED, "stopped")
+
+    def test_renewed_grants_let_it_run_on(self, running: SessionDriver, order: SealedOrder) -> None:
+        running.sleep(20)
+        for index in range(len(order.inputs)):
+            request = running.ask(index, b"	" * 32)
+            running.ok("grant", order.grant(request, running.hpke, ttl_s=100), input_index=index)
+        assert running.ok("status")["grants_last"] == 100
+        running.sleep(99)
+        assert running.stops == 0
+        running.sleep(1)
+        assert running.stops == 1
+
+    def test_one_grant_that_is_not_renewed_ends_it(self, running: SessionDriver, order: SealedOrder) -> None:
+        for index in (0, 2):
+            request = running.ask(index, b"	" * 32)
+            running.ok("grant", order.grant(request, running.hpke, ttl_s=1000), input_index=index)
+        running.sleep(50)
+        assert running.stops == 1
+
+    def test_before_the_engine_started_it_is_the_hosts_fault(
+        self, cvm: SessionDriver, order: SealedOrder
+    ) -> None:
+        cvm.admit(order)
+        cvm.open_keys(order, ttl_s=60)
+        cvm.load(order)
+        cvm.ok("check")
+        cvm.sleep(60)
+        assert cvm.step("run") == "grant-expired"
+        assert cvm.ok("host_failure", reason="grant-expired")["outcome"] == "HOST"
+
+
 class TestKeysMissing:
     def test_is_signed_after_keys_within_and_blames_nobody(
         self, cvm: SessionDriver, order: SealedOrder
@@ -338,6 +503,16 @@ class TestRunning:
         cvm.end("stopped", None)
         report, _ = signed(cvm, cvm.ok("report", location="", stored=True), order)
         assert report.reason == "grant-expired"
+
+    def test_client_stops_it_and_gets_what_there_is(self, cvm: SessionDriver, order: SealedOrder) -> None:
+        cvm.to_running(order)
+        cvm.ok("stop", stop_signature=order.stop())
+        assert cvm.ok("status")["stop_reason"] == "stopped"
+        cvm.end("stopped", None)
+        answer = cvm.ok("report", location="", stored=True)
+        report, _ = signed(cvm, answer, order)
+        assert (report.outcome, report.reason) == (Outcome.FAILED, "stopped")
+        assert answer["key_envelope"] is not None
 
     def test_does_not_start_after_the_last_second(self, cvm: SessionDriver, order: SealedOrder) -> None:
         cvm.admit(order)
@@ -462,9 +637,26 @@ class TestHostFailure:
         cvm.admit(order)
         assert cvm.step("host_failure", reason="bored") == "host-reason"
 
-    def test_refuses_while_the_engine_runs(self, cvm: SessionDriver, order: SealedOrder) -> None:
+    @pytest.mark.parametrize("reason", ["storage", "device", "stopped", "unfunded"])
+    def test_ends_a_running_engine_and_what_it_left(
+        self, cvm: SessionDriver, order: SealedOrder, reason: str
+    ) -> None:
         cvm.to_running(order)
-        assert cvm.error("host_failure", reason="storage")["kind"] == "not-now"
+        answer = cvm.ok("host_failure", reason=reason)
+        report, _ = signed(cvm, answer, order)
+        assert (report.outcome, report.reason, answer["key_envelope"]) == (Outcome.HOST, reason, None)
+        assert cvm.removed == [False]
+        cvm.end()
+        assert cvm.state == "REPORTED"
+        assert cvm.error("report", location="", stored=True)["step"] == "one-report"
+
+    def test_is_not_signed_while_a_result_is_left(self, cvm: SessionDriver, order: SealedOrder) -> None:
+        cvm.to_sealed(order)
+        cvm.remove_fault = OSError(5, "no luck")
+        assert cvm.error("host_failure", reason="storage")["kind"] == "host"
+        assert cvm.state == "SEALED"
+        cvm.remove_fault = None
+        assert cvm.ok("host_failure", reason="storage")["outcome"] == "HOST"
 
 
 class TestWipe:

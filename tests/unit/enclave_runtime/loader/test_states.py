@@ -76,6 +76,7 @@ def message(operation: str, order: SealedOrder) -> tuple[bytes, dict[str, Any]]:
         "feed": (b"", {"input_index": 1, "segment": 0}),
         "feed_done": (b"", {"input_index": 1}),
         "check": (b"", {}),
+        "checkpoint": (b"", {"sequence": 9}),
         "run": (b"", {}),
         "stop": (b"", {"stop_signature": order.stop()}),
         "result": (b"", {"offset": 0}),
