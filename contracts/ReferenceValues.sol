@@ -74,12 +74,13 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
             Profile storage known = _profiles[profiles[i]];
             if (known.worstTcb == 0) continue;
             // The last of the list takes the place that falls free.
-            uint32[] storage accepted = _accepted[known.rootSet];
+            bytes32 rootSet = known.rootSet;
+            uint32[] storage accepted = _accepted[rootSet];
             uint32 last = accepted[accepted.length - 1];
             accepted[known.place - 1] = last;
             _profiles[last].place = known.place;
             accepted.pop();
-            _forget(profiles[i], known);
+            _forget(profiles[i], known, rootSet);
         }
     }
 
@@ -90,7 +91,7 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
         uint32[] memory accepted = _accepted[rootSet];
         delete _accepted[rootSet];
         for (uint256 i = 0; i < accepted.length; ++i) {
-            _forget(accepted[i], _profiles[accepted[i]]);
+            _forget(accepted[i], _profiles[accepted[i]], rootSet);
         }
         emit TrustClassRemoved(rootSet);
     }
@@ -193,10 +194,10 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
     }
 
     /// @dev The release stays, for whoever asks what was once accepted.
-    function _forget(uint32 profile, Profile storage known) private {
+    function _forget(uint32 profile, Profile storage known, bytes32 rootSet) private {
         known.worstTcb = 0;
         known.place = 0;
-        emit ProfileRemoved(profile, known.rootSet);
+        emit ProfileRemoved(profile, rootSet);
     }
 
     function _checkFloor(uint8 worstTcb) private pure {
