@@ -1,150 +1,113 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IOfferRegistry} from "./interfaces/IOfferRegistry.sol";
+import {Derivation, IOfferRegistry} from "./interfaces/IOfferRegistry.sol";
+import {IOrderReports} from "./interfaces/IOrderReports.sol";
 import {Errors} from "./libraries/Errors.sol";
-import {OrderHashLib} from "./libraries/OrderHashLib.sol";
-import {OfferKind, OfferTerms, Payee} from "./types/Offers.sol";
-import {ComputeRef, InputRef} from "./types/Orders.sol";
+import {OfferCodec} from "./libraries/OfferCodec.sol";
+import {OfferRules} from "./libraries/OfferRules.sol";
+import {OrderCodec} from "./libraries/OrderCodec.sol";
+import {RoyaltyLib} from "./libraries/RoyaltyLib.sol";
+import {SignedOffers} from "./offers/SignedOffers.sol";
+import {OfferKind, OfferTerms} from "./types/Offers.sol";
 
-/// @title See {IOfferRegistry}.
-contract OfferRegistry is IOfferRegistry {
-    uint256 public constant MAX_PAYEES = 8;
-    uint256 public constant BPS = 10_000;
+/// @title See {IOfferRegistry}. Here: derived models, and what people read; the rest is inherited.
+contract OfferRegistry is SignedOffers {
+    /// @param orderBook May not exist yet: it checks that it is the one named here.
+    constructor(IOrderReports orderBook) SignedOffers(orderBook) {}
 
-    struct Offer {
-        // slot 0: 160 + 32 + 8 + 8 = 208 bits
-        address owner;
-        uint32 latest;
-        uint8 kind;
-        bool active;
-    }
-
+    // ---------------------------------------------------------------------------------------------- derived models
     /// @inheritdoc IOfferRegistry
-    uint64 public offerCount;
-    mapping(uint64 offer => Offer) private _offers;
-    mapping(uint64 offer => mapping(uint32 version => bytes32)) private _termsHash;
-
-    /// @inheritdoc IOfferRegistry
-    function list(OfferTerms calldata terms, string calldata manifestUri) external returns (uint64 offer) {
-        _checkTerms(terms);
-        offer = ++offerCount;
-        _offers[offer] = Offer({owner: msg.sender, latest: 1, kind: terms.kind, active: true});
-        _store(offer, 1, terms, manifestUri);
-    }
-
-    /// @inheritdoc IOfferRegistry
-    function addVersion(uint64 offer, OfferTerms calldata terms, string calldata manifestUri)
+    function listDerived(uint32 serial, bytes calldata terms, Derivation calldata derivation)
         external
-        returns (uint32 version)
+        returns (uint64 offer)
     {
-        Offer storage stored = _owned(offer);
-        if (terms.kind != stored.kind) revert Errors.OfferRegistry_OtherKind(offer, terms.kind, stored.kind);
-        _checkTerms(terms);
-        version = ++stored.latest;
-        _store(offer, version, terms, manifestUri);
+        offer = _newOffer(serial);
+        _publish(offer, 1, terms, _derive(offer, 1, derivation));
     }
 
     /// @inheritdoc IOfferRegistry
-    function setActive(uint64 offer, bool active) external {
-        _owned(offer).active = active;
-        emit OfferActive(offer, msg.sender, active);
-    }
-
-    /// @inheritdoc IOfferRegistry
-    function retireVersion(uint64 offer, uint32 version) external {
-        _owned(offer);
-        if (_termsHash[offer][version] == 0) revert Errors.OfferRegistry_UnknownVersion(offer, version);
-        delete _termsHash[offer][version];
-        emit OfferVersionRetired(offer, msg.sender, version);
-    }
-
-    /// @inheritdoc IOfferRegistry
-    function ownerOf(uint64 offer) external view returns (address) {
-        return _offers[offer].owner;
-    }
-
-    /// @inheritdoc IOfferRegistry
-    function getOffer(uint64 offer) external view returns (address owner, uint8 kind, bool active, uint32 latest) {
-        Offer storage stored = _offers[offer];
-        return (stored.owner, stored.kind, stored.active, stored.latest);
-    }
-
-    /// @inheritdoc IOfferRegistry
-    function termsHash(uint64 offer, uint32 version) external view returns (bytes32) {
-        return _termsHash[offer][version];
-    }
-
-    /// @inheritdoc IOfferRegistry
-    function checkForSale(ComputeRef calldata compute, InputRef[] calldata inputs)
+    function addDerivedVersion(uint64 offer, uint32 version, bytes calldata terms, Derivation calldata derivation)
         external
+    {
+        _checkNext(offer, version);
+        _publish(offer, version, terms, _derive(offer, version, derivation));
+    }
+
+    /// @inheritdoc IOfferRegistry
+    function deriveRoyalties(Derivation calldata derivation)
+        public
         view
-        returns (address provider)
+        returns (bytes32 orderId, bytes32 lineage, bytes memory table)
     {
-        for (uint256 i = 0; i < inputs.length; ++i) {
-            _checkForSale(inputs[i].offer, inputs[i].version, inputs[i].termsHash);
+        orderId = ORDER_BOOK.checkReport(derivation.order, derivation.report);
+        uint256 count = OrderCodec.check(derivation.order);
+        OfferCodec.check(derivation.heads, count + 1);
+        if (derivation.payees.length != count || derivation.tables.length != count) {
+            revert Errors.OfferRegistry_InputCount(derivation.payees.length, derivation.tables.length, count);
         }
-        return _checkForSale(compute.offer, compute.version, compute.termsHash);
+        RoyaltyLib.Draft memory draft;
+        address token = OrderCodec.token(derivation.order);
+        for (uint256 i = 0; i < count; ++i) {
+            _addInput(draft, derivation, token, i);
+        }
+        table = RoyaltyLib.close(draft);
+        lineage = RoyaltyLib.lineage(orderId, keccak256(table));
+    }
+
+    // ---------------------------------------------------------------------------------------------- for people
+    /// @inheritdoc IOfferRegistry
+    function decode(bytes calldata data) external pure returns (OfferTerms memory terms, string memory manifestUri) {
+        if (data.length < _PAYEES) revert Errors.OfferCodec_HeadsLength(data.length, _PAYEES);
+        bytes calldata payees = OfferRules.payeesOf(data[_PAYEES:]);
+        terms = OfferCodec.decode(data, _HEAD, address(bytes20(data[:_HEAD])), payees);
+        manifestUri = string(data[_PAYEES + payees.length:]);
     }
 
     /// @inheritdoc IOfferRegistry
     function hashTerms(OfferTerms calldata terms) external pure returns (bytes32) {
-        return OrderHashLib.hashOffer(terms);
+        return OfferCodec.hashStruct(terms);
     }
 
-    function _checkForSale(uint64 offer, uint32 version, bytes32 expected) private view returns (address owner) {
-        Offer storage stored = _offers[offer];
-        owner = stored.owner;
-        if (owner == address(0)) revert Errors.OfferRegistry_UnknownOffer(offer);
-        if (!stored.active) revert Errors.OfferRegistry_Inactive(offer);
-        bytes32 registered = _termsHash[offer][version];
-        if (registered == 0) revert Errors.OfferRegistry_UnknownVersion(offer, version);
-        if (registered != expected) revert Errors.OfferRegistry_OtherTerms(offer, version, registered, expected);
-    }
-
-    function _owned(uint64 offer) private view returns (Offer storage stored) {
-        stored = _offers[offer];
-        if (stored.owner == address(0)) revert Errors.OfferRegistry_UnknownOffer(offer);
-        if (stored.owner != msg.sender) revert Errors.OfferRegistry_NotOwner(offer, msg.sender, stored.owner);
-    }
-
-    function _store(uint64 offer, uint32 version, OfferTerms calldata terms, string calldata manifestUri) private {
-        bytes32 hash = OrderHashLib.hashOffer(terms);
-        _termsHash[offer][version] = hash;
-        emit OfferListed(offer, msg.sender, hash, version, terms.kind, abi.encode(terms, manifestUri));
-    }
-
-    function _checkTerms(OfferTerms calldata terms) private pure {
-        if (terms.kind == uint8(OfferKind.NONE) || terms.kind > uint8(type(OfferKind).max)) {
-            revert Errors.OfferRegistry_UnknownKind(terms.kind);
+    // ---------------------------------------------------------------------------------------------- inner
+    /// @dev Check: the version is of a model, and the caller was the client of the order that made it.
+    function _derive(uint64 offer, uint32 version, Derivation calldata derivation) private returns (bytes32) {
+        if (OfferRules.kindOf(offer) != uint8(OfferKind.MODEL)) {
+            revert Errors.OfferRegistry_OtherKind(offer, OfferRules.kindOf(offer), uint8(OfferKind.MODEL));
         }
-        if (terms.token == address(0)) revert Errors.OfferRegistry_NoToken();
-        _checkPayees(terms.payees);
-        // Check: members that promise what nothing enforces yet are empty.
-        if (terms.price.revenueBps != 0) revert Errors.OfferRegistry_Reserved("price.revenueBps");
-        if (terms.royaltyBps != 0) revert Errors.OfferRegistry_Reserved("royaltyBps");
-        if (terms.restrictions != 0) revert Errors.OfferRegistry_Reserved("restrictions");
-        // Check: compute has no content, everything else has.
-        if (terms.kind == uint8(OfferKind.COMPUTE)) {
-            if (terms.manifestDigest != 0) revert Errors.OfferRegistry_ComputeHasContent("manifestDigest");
-            if (terms.contentDigest != 0) revert Errors.OfferRegistry_ComputeHasContent("contentDigest");
-            if (terms.grantKey != address(0)) revert Errors.OfferRegistry_ComputeHasContent("grantKey");
-            if (terms.lineage != 0) revert Errors.OfferRegistry_ComputeHasContent("lineage");
-        } else {
-            if (terms.manifestDigest == 0) revert Errors.OfferRegistry_MissingDigest("manifestDigest");
-            if (terms.contentDigest == 0) revert Errors.OfferRegistry_MissingDigest("contentDigest");
-            if (terms.grantKey == address(0)) revert Errors.OfferRegistry_MissingDigest("grantKey");
-        }
+        (bytes32 orderId, bytes32 lineage, bytes memory table) = deriveRoyalties(derivation);
+        address client = OrderCodec.client(derivation.order);
+        if (client != msg.sender) revert Errors.OfferRegistry_NotClient(msg.sender, client);
+        emit OfferDerived(offer, orderId, version, table);
+        return lineage;
     }
 
-    function _checkPayees(Payee[] calldata payees) private pure {
-        uint256 count = payees.length;
-        if (count == 0 || count > MAX_PAYEES) revert Errors.OfferRegistry_PayeeCount(count, MAX_PAYEES);
-        uint256 sum = 0;
-        for (uint256 i = 0; i < count; ++i) {
-            if (payees[i].account == address(0) || payees[i].bps == 0) revert Errors.OfferRegistry_EmptyPayee(i);
-            sum += payees[i].bps;
+    /// @dev Everything about an input comes by hash from the order: order -> terms hash -> payees and lineage -> table.
+    function _addInput(RoyaltyLib.Draft memory draft, Derivation calldata derivation, address token, uint256 i)
+        private
+        pure
+    {
+        bytes calldata heads = derivation.heads;
+        uint256 at = (i + 1) * OfferCodec.HEAD;
+        bytes32 named = OrderCodec.wordAt(derivation.order, OrderCodec.inputAt(i) + OrderCodec.INPUT_TERMS);
+        bytes32 got = OfferCodec.termsHash(heads, at, token);
+        if (got != named) revert Errors.OfferRegistry_InputTerms(i, got, named);
+        uint256 royaltyBps = OfferCodec.royaltyBps(heads, at);
+        // Engines ask none and compute is no input, by the rules of listing.
+        if (royaltyBps != 0) {
+            bytes calldata payees = derivation.payees[i];
+            got = OfferCodec.hashPayees(payees);
+            named = OfferCodec.payeesHash(heads, at);
+            if (got != named) revert Errors.OfferRegistry_InputPayees(i, got, named);
+            RoyaltyLib.addParent(draft, royaltyBps, payees);
         }
-        if (sum != BPS) revert Errors.OfferRegistry_PayeeSum(sum, BPS);
+        named = OfferCodec.lineage(heads, at);
+        if (named != 0) {
+            bytes calldata table = derivation.tables[i];
+            if (table.length < 32) revert Errors.OfferRegistry_InputTable(i, 0, named);
+            got = RoyaltyLib.lineage(bytes32(table[:32]), keccak256(table[32:]));
+            if (got != named) revert Errors.OfferRegistry_InputTable(i, got, named);
+            RoyaltyLib.addTable(draft, table[32:]);
+        }
     }
 }

@@ -87,6 +87,7 @@ library Errors {
     error LeaseBook_OtherTerms(uint64 offer, uint32 version, bytes32 registered, bytes32 expected);
     error LeaseBook_Empty(bytes32 field);
     error LeaseBook_OtherPayees(bytes32 got, bytes32 expected);
+    error LeaseBook_PayeeSum(uint256 sum, uint256 expected);
     error LeaseBook_NotOpen(bytes32 terms);
     error LeaseBook_StillOpen(bytes32 terms);
     error LeaseBook_FeeAboveMax(uint256 feeBps, uint256 max);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Price} from "../types/Offers.sol";
+import {OfferTerms, Payee, Price} from "../types/Offers.sol";
 import {Errors} from "./Errors.sol";
 
 /// @title Offer terms as tight bytes, and their EIP-712 hash (docs/protocol.md section 2).
@@ -146,6 +146,13 @@ library OfferCodec {
         }
     }
 
+    /// @return value Least number of seconds billed once the price is due.
+    function minSeconds(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(224, calldataload(add(add(heads.offset, at), MIN_SECONDS)))
+        }
+    }
+
     /// @return value Longest rent in seconds; zero is no bound.
     function maxSeconds(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
@@ -197,6 +204,50 @@ library OfferCodec {
     /// @return value Roots of who may order, hashed; zero is anybody.
     function restrictions(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
         return _word(heads, at + RESTRICTIONS);
+    }
+
+    // ---------------------------------------------------------------------------------------------- for people
+    /// @return terms The members of one head and its payees as a struct; their bytes are all there.
+    function decode(bytes calldata heads, uint256 at, address token, bytes calldata payees)
+        internal
+        pure
+        returns (OfferTerms memory terms)
+    {
+        terms.kind = uint8(kind(heads, at));
+        terms.token = token;
+        terms.price = price(heads, at);
+        terms.manifestDigest = manifestDigest(heads, at);
+        terms.contentDigest = contentDigest(heads, at);
+        terms.grantKey = grantKey(heads, at);
+        terms.royaltyBps = uint16(royaltyBps(heads, at));
+        terms.lineage = lineage(heads, at);
+        terms.restrictions = restrictions(heads, at);
+        terms.payees = new Payee[](payees.length / PAYEE);
+        for (uint256 i = 0; i < terms.payees.length; ++i) {
+            (address account, uint256 bps) = payee(payees, i);
+            terms.payees[i] = Payee(account, uint16(bps));
+        }
+    }
+
+    /// @return The terms hash of the same members as a struct.
+    function hashStruct(OfferTerms calldata terms) internal pure returns (bytes32) {
+        bytes32[] memory payees = new bytes32[](terms.payees.length);
+        for (uint256 i = 0; i < payees.length; ++i) {
+            payees[i] = keccak256(abi.encode(PAYEE_TYPEHASH, terms.payees[i]));
+        }
+        return keccak256(
+            bytes.concat(
+                abi.encode(
+                    OFFER_TERMS_TYPEHASH,
+                    terms.kind,
+                    terms.token,
+                    keccak256(abi.encode(PRICE_TYPEHASH, terms.price)),
+                    keccak256(abi.encodePacked(payees)),
+                    terms.manifestDigest
+                ),
+                abi.encode(terms.contentDigest, terms.grantKey, terms.royaltyBps, terms.lineage, terms.restrictions)
+            )
+        );
     }
 
     function _word(bytes calldata data, uint256 at) private pure returns (bytes32 value) {
