@@ -43,6 +43,15 @@ class Entry:
         """
         return self.selector + encode(self.inputs, values)
 
+    def read_call(self, data: bytes) -> dict[str, Any] | None:
+        """Return the arguments in calldata of this function by name, None where it calls something else."""
+        if data[:4] != self.selector:
+            return None
+        try:
+            return self.arguments(data[4:])
+        except WireError:
+            return None
+
     def returned(self, data: bytes) -> Any:
         """Return what a call returned: one value, or a tuple of several.
 

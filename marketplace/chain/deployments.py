@@ -18,7 +18,7 @@ from marketplace.errors import BadInputError, NotFoundError
 __all__ = ["Deployment"]
 
 MAX_FILE_BYTES: Final = 64 << 10
-_VERSION: Final = 1
+_VERSION: Final = 2
 _NUMBERS: Final = ("chain_id", "block")
 
 
@@ -41,6 +41,7 @@ class Deployment:
     reference_values: bytes
     certifier_quorum: bytes
     order_book: bytes
+    lease_book: bytes
     token: bytes
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.cvm import TcbStatus, TeeKind, root_set_hash
 from enclave_runtime.wire.hashes import tagged
@@ -26,38 +28,63 @@ class Governors:
         self.reader = reader
         self.writer = writer
 
-    def accept_measurement(
-        self, measurement: bytes, tee: TeeKind, release: str, *, sent: Sent | None = None
+    def accept_profile(
+        self,
+        measurement: bytes,
+        root_set: str,
+        tee: TeeKind,
+        worst_tcb: TcbStatus,
+        release: str,
+        *,
+        sent: Sent | None = None,
     ) -> Receipt | None:
-        """Accept a runtime's measurement; None where it is accepted already.
+        """Accept a runtime under a root set down to a TCB status; None where that holds already.
 
         Args:
-            release: the label under which anybody finds the source that it was built from.
+            root_set: id such as "intel"; "dev:" ones are SIMULATED.
+            release: the label under which anybody finds the source that the runtime was built from.
         Raises:
-            ContractRefusal: the caller does not hold the role.
+            ContractRefusal: the caller does not hold the role, or the root set was removed.
         """
-        known, name = self.reader.node.view("ReferenceValues", "measurementOf", measurement)
-        if (known, name) == (int(tee), release_hash(release)):
-            return None
-        arguments = (measurement, int(tee), release_hash(release))
-        return self.writer.call("ReferenceValues", "acceptMeasurement", *arguments, sent=sent)
+        named = root_set_hash(root_set)
+        profile = self.profile(measurement, root_set, tee)
+        if profile:
+            floor, label = self.reader.node.views(
+                [("ReferenceValues", "worstTcbOf", (profile,)), ("ReferenceValues", "releaseOf", (profile,))]
+            )
+            if (floor, label) == (int(worst_tcb), release_hash(release)):
+                return None
+        arguments = (measurement, named, int(tee), int(worst_tcb), release_hash(release))
+        return self.writer.call("ReferenceValues", "acceptProfile", *arguments, sent=sent)
 
-    def remove_measurement(self, measurement: bytes, *, sent: Sent | None = None) -> Receipt:
-        """Stop accepting a measurement; counts at once."""
-        return self.writer.call("ReferenceValues", "removeMeasurement", measurement, sent=sent)
+    def profile(self, measurement: bytes, root_set: str, tee: TeeKind) -> int:
+        """Return the number of a profile, zero where nobody declared it."""
+        arguments = (measurement, root_set_hash(root_set), int(tee))
+        number: int = self.reader.node.view("ReferenceValues", "idOf", *arguments)
+        return number
 
-    def accept_trust_class(
-        self, root_set: str, worst_tcb: TcbStatus, *, sent: Sent | None = None
-    ) -> Receipt | None:
-        """Accept a root set up to a TCB level; None where that holds already. "dev:" ones are SIMULATED."""
-        name = root_set_hash(root_set)
-        if self.reader.node.view("ReferenceValues", "worstTcbOf", name) == worst_tcb:
-            return None
-        return self.writer.call("ReferenceValues", "acceptTrustClass", name, int(worst_tcb), sent=sent)
+    def remove_profiles(self, profiles: Sequence[int], *, sent: Sent | None = None) -> Receipt:
+        """Stop accepting profiles, by number; counts at once."""
+        return self.writer.call("ReferenceValues", "removeProfiles", list(profiles), sent=sent)
 
     def remove_trust_class(self, root_set: str, *, sent: Sent | None = None) -> Receipt:
-        """Stop accepting a root set; counts at once."""
+        """Stop accepting every profile of a root set and close it to new ones; counts at once."""
         return self.writer.call("ReferenceValues", "removeTrustClass", root_set_hash(root_set), sent=sent)
+
+    def reopen_trust_class(self, root_set: str, *, sent: Sent | None = None) -> Receipt:
+        """Let profiles of a removed root set be accepted again."""
+        return self.writer.call("ReferenceValues", "reopenTrustClass", root_set_hash(root_set), sent=sent)
+
+    def raise_floor(
+        self, profiles: Sequence[int], worst_tcb: TcbStatus, *, sent: Sent | None = None
+    ) -> Receipt:
+        """Ask a better TCB status of profiles; counts at once."""
+        arguments = (list(profiles), int(worst_tcb))
+        return self.writer.call("ReferenceValues", "raiseFloor", *arguments, sent=sent)
+
+    def lower_floor(self, profile: int, worst_tcb: TcbStatus, *, sent: Sent | None = None) -> Receipt:
+        """Be content with a worse TCB status of a profile."""
+        return self.writer.call("ReferenceValues", "lowerFloor", profile, int(worst_tcb), sent=sent)
 
     def add_certifier(self, certifier: bytes, *, sent: Sent | None = None) -> Receipt | None:
         """Let a certifier's word count; None where it does."""
@@ -80,8 +107,17 @@ class Governors:
             return None
         return self.writer.call("CvmRegistry", "revoke", cvm, sent=sent)
 
+    def set_paused(self, paused: bool, *, sent: Sent | None = None) -> Receipt | None:
+        """Stop placing and accepting, or allow them again; None where it is so."""
+        if self.reader.node.view("OrderBook", "isPaused") == paused:
+            return None
+        return self._execute("OrderBook", "setPaused", paused, sent=sent)
+
     def add_params(self, params: Params, *, sent: Sent | None = None) -> Receipt:
         """Make a new set of shares current, by way of the AccessManager; accepted orders keep theirs."""
-        inner = contract("OrderBook").functions["addParams"].call(to_abi(params))
-        book = self.reader.deployment.order_book
-        return self.writer.call("Authority", "execute", book, inner, sent=sent)
+        return self._execute("OrderBook", "addParams", to_abi(params), sent=sent)
+
+    def _execute(self, name: str, function: str, *arguments: object, sent: Sent | None) -> Receipt:
+        """Call what the AccessManager itself must call."""
+        inner = contract(name).functions[function].call(*arguments)
+        return self.writer.call("Authority", "execute", self.reader.node.address(name), inner, sent=sent)

@@ -8,7 +8,7 @@ from marketplace.chain.reader import OrderEvent
 
 __all__ = ["last_location"]
 
-_NAMING = ("OrderCheckpointed", "OrderReported", "OrderLocated")
+_NAMING = ("OrderReported", "OrderLocated")
 
 
 def last_location(events: Sequence[OrderEvent]) -> str:

@@ -24,6 +24,7 @@ ADDRESSES: Final = {
     "ReferenceValues": "reference_values",
     "CertifierQuorum": "certifier_quorum",
     "OrderBook": "order_book",
+    "LeaseBook": "lease_book",
     "TestToken": "token",
 }
 """Which member of a deployment holds which contract."""

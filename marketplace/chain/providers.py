@@ -1,4 +1,4 @@
-"""What a provider does on chain with its wallet (register, stake) and its operator's hot key (run orders).
+"""What a provider does on chain with its wallet (desks, stake) and its operator's hot key (run orders).
 
 Protocol sections 4.5, 6.2 and 6.8. `Operators` is what the agent drives: every call may be repeated.
 """
@@ -10,93 +10,136 @@ from typing import Final
 
 from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.cvm import CvmCertificate, CvmKeys, Possession, cvm_id
-from enclave_runtime.wire.eip712 import Domain, typed_digest
+from enclave_runtime.wire.eip712 import Domain
 from enclave_runtime.wire.orders import (
     OrderPreimage,
+    OrderStart,
     OrderTerms,
-    Phase,
     ReportSummary,
     RuntimePolicy,
     order_id,
 )
-from marketplace.chain.abicodec import AbiType, encode, list_of, struct_type, tuple_type
+from marketplace.chain.certificates import quorum_evidence
+from marketplace.chain.funds import permit_for
 from marketplace.chain.hints import last_location
 from marketplace.chain.once import once
 from marketplace.chain.reader import PlacedOrder, Reader
-from marketplace.chain.tokens import Token
+from marketplace.chain.reports import compact, numbers_of, report_of
 from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.offer import ListedOffer
 from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
+from marketplace.domain.tight import encode_heads, encode_order
 from marketplace.errors import BadInputError
 
-__all__ = ["Operators", "Providers", "quorum_evidence"]
+__all__ = ["Operators", "Providers"]
 
-PERMIT_GOOD_FOR_S = 1800
-_REPORTED: Final = frozenset({OrderState.REFUSED, OrderState.COMPLETED, OrderState.FAILED, OrderState.HOST})
+_REPORTED: Final = frozenset(
+    {OrderState.REFUSED, OrderState.COMPLETED, OrderState.FAILED, OrderState.HOST, OrderState.LAPSED}
+)
 
 
 class Providers:
-    """A provider's wallet: it owns compute offers and stake, and names the operator."""
+    """A provider's wallet: it owns a compute offer, and rules the desks at which the offer takes orders."""
 
     def __init__(self, reader: Reader, writer: Writer) -> None:
-        """Take a view, and the provider's key."""
+        """Take a view, and the key of the offer's owner."""
         self.reader = reader
         self.writer = writer
 
-    def register(self, operator: bytes, *, sent: Sent | None = None) -> Receipt | None:
-        """Become a provider with `operator` as hot key, or change the key; None where it already is so.
+    def open_desk(
+        self,
+        offer: int,
+        token: bytes,
+        operator: bytes,
+        payee: bytes,
+        capacity: int,
+        *,
+        sent: Sent | None = None,
+    ) -> Receipt | None:
+        """Open a desk for an offer in one token, or change the one that is there; None where it is so.
 
+        Args:
+            operator: the hot key that accepts orders.
+            payee: receives stake that leaves.
+            capacity: how many orders may run at once.
         Raises:
-            ContractRefusal: the operator serves another provider.
+            ContractRefusal: another's offer, or no compute.
         """
-        known = self.reader.operator_of(self.writer.signer.address)
-        if known == operator:
-            return None
-        function = "register" if known is None else "setOperator"
-        return self.writer.call("ProviderRegistry", function, operator, sent=sent)
+        desk = self.reader.desk(offer, token)
+        if not desk.is_open:
+            arguments = (offer, token, operator, payee, capacity)
+            return self.writer.call("ProviderRegistry", "openDesk", *arguments, sent=sent)
+        last = None
+        for known, wanted, function in (
+            (desk.operator, operator, "setOperator"),
+            (desk.payee, payee, "setPayee"),
+            (desk.capacity, capacity, "setCapacity"),
+        ):
+            if known != wanted:
+                last = self.writer.call("ProviderRegistry", function, offer, token, wanted, sent=sent)
+        return last
 
-    def stake(self, token: bytes, amount: int, *, sent: Sent | None = None) -> Receipt:
-        """Add stake, with a permit in the same transaction. Repeating it adds again.
+    def set_operator(
+        self, offer: int, token: bytes, operator: bytes, *, sent: Sent | None = None
+    ) -> Receipt | None:
+        """Name another hot key; None where it is named already."""
+        if self.reader.desk(offer, token).operator == operator:
+            return None
+        return self.writer.call("ProviderRegistry", "setOperator", offer, token, operator, sent=sent)
+
+    def set_payee(
+        self, offer: int, token: bytes, payee: bytes, *, sent: Sent | None = None
+    ) -> Receipt | None:
+        """Name another receiver of stake that leaves; None where it is named already."""
+        if self.reader.desk(offer, token).payee == payee:
+            return None
+        return self.writer.call("ProviderRegistry", "setPayee", offer, token, payee, sent=sent)
+
+    def set_capacity(
+        self, offer: int, token: bytes, capacity: int, *, sent: Sent | None = None
+    ) -> Receipt | None:
+        """Set how many orders may run at once, zero closes the desk; None where it is so already."""
+        if self.reader.desk(offer, token).capacity == capacity:
+            return None
+        return self.writer.call("ProviderRegistry", "setCapacity", offer, token, capacity, sent=sent)
+
+    def stake(self, offer: int, token: bytes, amount: int, *, sent: Sent | None = None) -> Receipt:
+        """Add stake to a desk, with a permit in the same transaction. Repeating it adds again.
 
         Raises:
             BadInputError: too small a balance, or a token without permits.
-            ContractRefusal: not registered, or the token refuses.
+            ContractRefusal: there is no such desk, or the token refuses.
         """
-        registry, wallet = self.reader.deployment.provider_registry, self.writer.signer
-        erc20 = Token(self.reader.node.rpc, self.reader.deployment.chain_id, token)
-        held = erc20.balance_of(wallet.address)
-        if held < amount:
-            raise BadInputError(
-                "token balance", f"{held} units", f"at least {amount}", hint="fund the wallet"
-            )
-        if erc20.allowance(wallet.address, registry) >= amount:
-            return self.writer.call("ProviderRegistry", "stake", token, amount, sent=sent)
-        deadline = self.reader.now() + PERMIT_GOOD_FOR_S
-        v, r, s = erc20.permit(wallet, registry, amount, deadline)
-        arguments = (token, amount, deadline, v, r, s)
+        registry = self.reader.deployment.provider_registry
+        permit = permit_for(self.reader, self.writer, token, registry, amount)
+        if permit is None:
+            return self.writer.call("ProviderRegistry", "stake", offer, token, amount, sent=sent)
+        arguments = (offer, token, amount, *permit)
         return self.writer.call("ProviderRegistry", "stakeWithPermit", *arguments, sent=sent)
 
-    def ensure_stake(self, token: bytes, free: int, *, sent: Sent | None = None) -> Receipt | None:
+    def ensure_stake(
+        self, offer: int, token: bytes, free: int, *, sent: Sent | None = None
+    ) -> Receipt | None:
         """Add stake until `free` is free; None where it is already. Safe to repeat."""
-        missing = free - self.reader.stake_of(self.writer.signer.address, token).free
-        return self.stake(token, missing, sent=sent) if missing > 0 else None
+        missing = free - self.reader.desk(offer, token).free
+        return self.stake(offer, token, missing, sent=sent) if missing > 0 else None
 
-    def request_unstake(self, token: bytes, amount: int, *, sent: Sent | None = None) -> Receipt:
+    def request_unstake(self, offer: int, token: bytes, amount: int, *, sent: Sent | None = None) -> Receipt:
         """Start taking free stake out.
 
         Raises:
-            ContractRefusal: not that much is free.
+            ContractRefusal: not that much is free, or another's desk.
         """
-        return self.writer.call("ProviderRegistry", "requestUnstake", token, amount, sent=sent)
+        return self.writer.call("ProviderRegistry", "requestUnstake", offer, token, amount, sent=sent)
 
-    def finish_unstake(self, token: bytes, *, sent: Sent | None = None) -> Receipt:
-        """Withdraw what was requested, after the unbonding time.
+    def finish_unstake(self, offer: int, token: bytes, *, sent: Sent | None = None) -> Receipt:
+        """Send what was requested to the desk's payee, after the unbonding time.
 
         Raises:
             ContractRefusal: too early, or nothing was requested.
         """
-        return self.writer.call("ProviderRegistry", "finishUnstake", token, sent=sent)
+        return self.writer.call("ProviderRegistry", "finishUnstake", offer, token, sent=sent)
 
 
 class Operators:
@@ -130,6 +173,15 @@ class Operators:
     def offer(self, offer: int, version: int) -> ListedOffer:
         """Return an offer version with its terms and manifest location."""
         return self.reader.get_offer(offer, version)
+
+    def cvm_number(self, cvm: bytes) -> int:
+        """Return the number of a CVM in CvmRegistry; zero where it is not registered."""
+        return self.reader.cvm_index(cvm)
+
+    def certifier_threshold(self) -> int:
+        """Return how many certifiers must vouch for a CVM."""
+        threshold: int = self.reader.node.view("CertifierQuorum", "threshold")
+        return threshold
 
     def cvm_usable(self, cvm: bytes, until: int) -> bool:
         """Return whether a CVM is proven, not revoked, and good beyond Unix time `until`."""
@@ -166,8 +218,11 @@ class Operators:
         ):
             return None
         deployment = self.reader.deployment
-        proof = Possession(cvm, operator, deployment.cvm_registry, challenge)
         evidence = quorum_evidence(deployment.certificate_domain, certificates)
+        if known is not None and known.operator == operator and known.signer == keys.signer:
+            renewal = (known.cvm, deployment.certifier_quorum, evidence)
+            return self.writer.call("CvmRegistry", "renew", *renewal, sent=sent)
+        proof = Possession(cvm, operator, deployment.cvm_registry, challenge)
         arguments = (to_abi(keys), to_abi(proof), possession, deployment.certifier_quorum, evidence)
         return self.writer.call("CvmRegistry", "register", *arguments, sent=sent)
 
@@ -180,44 +235,47 @@ class Operators:
         return self.writer.call("CvmRegistry", "retire", cvm, sent=sent)
 
     def accept(
-        self, preimage: OrderPreimage, policy: RuntimePolicy, cvm: bytes, sent: Sent | None = None
+        self, preimage: OrderPreimage, policy: RuntimePolicy, cvm: int, sent: Sent | None = None
     ) -> Receipt | None:
-        """Accept a placed order with one CVM; None where that is done.
+        """Accept a placed order with one CVM, by its number; None where that is done.
 
         Raises:
             ContractRefusal: a price, window, stake, runtime or certificate does not fit.
         """
-        arguments = (to_abi(preimage), to_abi(policy), cvm)
-        return self._once(preimage.terms, _moved_with(cvm), "accept", *arguments, sent=sent)
+        order = self._id(preimage.terms)
+        arguments = (encode_order(preimage.terms), encode_heads(preimage), to_abi(policy), cvm)
+        return self._once(order, _moved_with(cvm), "accept", *arguments, sent=sent)
 
-    def start(self, terms: OrderTerms, signature: bytes, sent: Sent | None = None) -> Receipt | None:
+    def start(self, start: OrderStart, signature: bytes, sent: Sent | None = None) -> Receipt | None:
         """Submit the CVM's start; None where the order has started.
 
         Raises:
             ContractRefusal: too late, or the CVM is not good any more.
         """
-        done = _beyond(OrderState.ACCEPTED)
-        return self._once(terms, done, "start", to_abi(terms), signature, sent=sent)
+        arguments = (start.order_id, start.cvm_id, start.inputs_root, *compact(signature))
+        return self._once(start.order_id, _beyond(OrderState.ACCEPTED), "start", *arguments, sent=sent)
 
     def checkpoint(
-        self,
-        terms: OrderTerms,
-        summary: ReportSummary,
-        signature: bytes,
-        location: str,
-        sent: Sent | None = None,
+        self, summary: ReportSummary, signature: bytes, sent: Sent | None = None
     ) -> Receipt | None:
-        """Submit the CVM's checkpoint; None where it is on chain.
+        """Submit the CVM's checkpoint; None where the chain has its sequence or a later one.
 
         Raises:
             ContractRefusal: not running, or not this CVM's word.
         """
-        arguments = (to_abi(terms), to_abi(summary), signature, location)
-        return self._once(terms, _in_engine_phase, "checkpoint", *arguments, sent=sent)
+        arguments = (
+            summary.order_id,
+            summary.cvm_id,
+            numbers_of(summary),
+            summary.statement_digest,
+            *compact(signature),
+        )
+        done = _proven(summary.sequence)
+        return self._once(summary.order_id, done, "checkpoint", *arguments, sent=sent)
 
     def refuse(
         self,
-        preimage: OrderPreimage,
+        terms: OrderTerms,
         summary: ReportSummary,
         signature: bytes,
         location: str,
@@ -228,13 +286,11 @@ class Operators:
         Raises:
             ContractRefusal: the engine has started, or not this CVM's word.
         """
-        arguments = (to_abi(preimage), to_abi(summary), signature, location)
-        receipt = self._once(preimage.terms, _ended, "refuse", *arguments, sent=sent)
-        return receipt or self._locate(preimage.terms, location, sent)
+        return self._report("refuse", terms, summary, signature, location, sent)
 
     def complete(
         self,
-        preimage: OrderPreimage,
+        terms: OrderTerms,
         summary: ReportSummary,
         signature: bytes,
         location: str,
@@ -245,21 +301,53 @@ class Operators:
         Raises:
             ContractRefusal: not running, or not this CVM's word.
         """
-        arguments = (to_abi(preimage), to_abi(summary), signature, location)
-        receipt = self._once(preimage.terms, _ended, "complete", *arguments, sent=sent)
-        return receipt or self._locate(preimage.terms, location, sent)
+        return self._report("complete", terms, summary, signature, location, sent)
+
+    def expire(self, terms: OrderTerms, sent: Sent | None = None) -> Receipt | None:
+        """End an order whose grace is over; None where it has ended.
+
+        Raises:
+            ContractRefusal: too early, or its CVM was revoked.
+        """
+        return self._once(self._id(terms), _ended, "expire", encode_order(terms), sent=sent)
+
+    def claim_rest(self, preimage: OrderPreimage, sent: Sent | None = None) -> Receipt | None:
+        """Settle an ended order, which frees what is left of the provider's lock; None where that is done.
+
+        Raises:
+            ContractRefusal: the order has not ended, or a holdback is pending.
+        """
+        order = self._id(preimage.terms)
+        arguments = (encode_order(preimage.terms), encode_heads(preimage))
+        return self._once(order, lambda record: record.rest_claimed, "claimRest", *arguments, sent=sent)
+
+    def _report(
+        self,
+        function: str,
+        terms: OrderTerms,
+        summary: ReportSummary,
+        signature: bytes,
+        location: str,
+        sent: Sent | None,
+    ) -> Receipt | None:
+        arguments = (encode_order(terms), report_of(summary, signature), location)
+        receipt = self._once(self._id(terms), _ended, function, *arguments, sent=sent)
+        return receipt or self._locate(terms, location, sent)
 
     def _locate(self, terms: OrderTerms, location: str, sent: Sent | None) -> Receipt | None:
         """Say where the bundle lies where somebody else was faster with our report, and said otherwise."""
-        order = order_id(self.reader.deployment.order_domain, terms)
+        order = self._id(terms)
         reported = self.reader.get_order(order).state in _REPORTED
         if not reported or not location or last_location(self.reader.history(order)) == location:
             return None
         return self.writer.call("OrderBook", "locate", order, location, sent=sent)
 
+    def _id(self, terms: OrderTerms) -> bytes:
+        return order_id(self.reader.deployment.order_domain, terms)
+
     def _once(
         self,
-        terms: OrderTerms,
+        order: bytes,
         done: Callable[[OrderRecord], bool],
         function: str,
         *arguments: object,
@@ -267,36 +355,23 @@ class Operators:
     ) -> Receipt | None:
         return once(
             self.reader,
-            order_id(self.reader.deployment.order_domain, terms),
+            order,
             done,
             lambda: self.writer.call("OrderBook", function, *arguments, sent=sent),
         )
 
 
-def quorum_evidence(domain: Domain, certificates: Sequence[tuple[CvmCertificate, bytes]]) -> bytes:
-    """Return abi.encode(CvmCertificate[], bytes[]) in the rising order of signers that the quorum asks for.
-
-    Raises:
-        WireError: a signature that recovers no key.
-    """
-    from enclave_runtime.wire.signatures import recover_signer
-
-    ordered = sorted(certificates, key=lambda pair: recover_signer(typed_digest(domain, pair[0]), pair[1]))
-    lists = tuple_type((list_of(struct_type(CvmCertificate)), list_of(AbiType("bytes", 0, (), 0))))
-    return encode(lists, ([to_abi(item) for item, _ in ordered], [signature for _, signature in ordered]))
-
-
-def _moved_with(cvm: bytes) -> Callable[[OrderRecord], bool]:
+def _moved_with(cvm: int) -> Callable[[OrderRecord], bool]:
     """Accepted for this CVM, or further: an order accepted for another CVM is not ours and is refused."""
-    return lambda record: record.state not in (OrderState.NONE, OrderState.PLACED) and record.cvm_id == cvm
+    return lambda record: record.state not in (OrderState.NONE, OrderState.PLACED) and record.cvm == cvm
 
 
 def _beyond(state: OrderState) -> Callable[[OrderRecord], bool]:
     return lambda record: record.state > state
 
 
-def _in_engine_phase(record: OrderRecord) -> bool:
-    return record.state.terminal or record.phase is Phase.ENGINE
+def _proven(sequence: int) -> Callable[[OrderRecord], bool]:
+    return lambda record: record.state.terminal or record.sequence >= sequence
 
 
 def _ended(record: OrderRecord) -> bool:

@@ -6,27 +6,26 @@ What a node says is checked where it can be: terms against the registry's hash, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.cvm import TcbStatus, TeeKind
+from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.orders import OrderPreimage, OrderTerms, Phase, order_id
-from enclave_runtime.wire.scalars import ZERO_ADDRESS
-from marketplace.chain.abicodec import decode, tuple_type
+from enclave_runtime.wire.scalars import ZERO32, ZERO_ADDRESS
 from marketplace.chain.artifacts import contract, from_abi
 from marketplace.chain.catalog import Catalog
 from marketplace.chain.deployments import Deployment
 from marketplace.chain.node import Log, Node
-from marketplace.chain.rpc import Rpc
-from marketplace.domain.order import OrderRecord, OrderView, check_preimage
+from marketplace.chain.rpc import Rpc, hex_data
+from marketplace.domain.order import Extra, Hold, OrderRecord, OrderView, check_preimage
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.pricing import Params
-from marketplace.domain.settlement import Payout
+from marketplace.domain.tight import INPUT_BYTES, ORDER_BYTES, decode_order, encode_head, encode_order
 from marketplace.errors import NotFoundError, WaitTimeoutError
 
-__all__ = ["CvmRecord", "OrderEvent", "PlacedOrder", "Reader", "Stake"]
+__all__ = ["CvmRecord", "Desk", "OrderEvent", "PlacedOrder", "Reader"]
 
 _FIRST_POLL_S: Final = 0.02
 _LAST_POLL_S: Final = 1.0
@@ -60,11 +59,13 @@ class CvmRecord:
     """Facts that were proven of a CVM; `revoked` may stand alone.
 
     Attributes:
+        cvm: its number in CvmRegistry.
         expires_at: Unix time from which it can neither be accepted nor started.
         root_set: keccak256 of the root set id.
     """
 
     cvm_id: bytes
+    cvm: int
     signer: bytes
     operator: bytes
     measurement: bytes
@@ -80,13 +81,33 @@ class CvmRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Stake:
-    """A provider's stake in one token, in its smallest unit; `release_at` in Unix seconds."""
+class Desk:
+    """A compute offer's stake and places in one token, amounts in its smallest unit.
+
+    Attributes:
+        free: neither locked nor leaving: what new orders can lock.
+        locked: held for accepted and running orders.
+        capacity: how many orders may hold a lock at once.
+        active: how many do.
+        operator: the hot key that accepts orders; zero where there is no such desk.
+        payee: receives stake that leaves.
+        unbonding: requested, not yet withdrawn.
+        release_at: Unix time from which `unbonding` can be withdrawn.
+    """
 
     free: int
     locked: int
+    capacity: int
+    active: int
+    operator: bytes
+    payee: bytes
     unbonding: int
     release_at: int
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether there is such a desk."""
+        return self.operator != ZERO_ADDRESS
 
 
 class Reader:
@@ -104,6 +125,7 @@ class Reader:
         self.catalog = Catalog(self.node)
         self.get_offer = self.catalog.get_offer
         self.list_offers = self.catalog.list_offers
+        self._cvm_ids: dict[int, bytes] = {0: ZERO32}
 
     # offers
     def seller_of(self, offer: int) -> bytes:
@@ -123,12 +145,12 @@ class Reader:
         Args:
             at: "latest", "finalized", "safe" or a block number.
         """
-        cvm, state, phase, since, proof, sequence, seconds, units, version = self.node.view(
-            "OrderBook", "getOrder", order, at=at
-        )
-        return OrderRecord(
-            order, OrderState(state), Phase(phase), cvm, since, proof, sequence, seconds, units, version
-        )
+        return self._record(order, self.node.view("OrderBook", "getOrder", order, at=at))
+
+    def orders(self, orders: Sequence[bytes]) -> list[OrderRecord]:
+        """Return the stored facts of several orders, in one round trip."""
+        found = self.node.views([("OrderBook", "getOrder", (order,)) for order in orders])
+        return [self._record(order, values) for order, values in zip(orders, found, strict=True)]
 
     def order_view(self, order: bytes, at: str = "latest") -> OrderView:
         """Return what a key broker needs of an order, at the head or in a "finalized" block."""
@@ -190,6 +212,24 @@ class Reader:
                 events.append(OrderEvent(event.name, members, *where))
         return events
 
+    def stop_signature(self, order: bytes) -> bytes:
+        """Return the client's signature over `Stop` as the transaction that stopped an order carried it.
+
+        Returns:
+            65 bytes; empty where the client called itself, or the call was made by another contract.
+        """
+        book = contract("OrderBook")
+        for log in self.node.logs("OrderBook", [book.events["OrderStopping"].topic, order]):
+            sent = self.node.rpc.call("eth_getTransactionByHash", log.tx_hash)
+            data = hex_data(sent.get("input")) if isinstance(sent, dict) else b""
+            for call in calls_in(data):
+                arguments = book.functions["stop"].read_call(call)
+                if arguments is None:
+                    continue
+                if order_id(self.deployment.order_domain, decode_order(arguments["order"])) == order:
+                    return bytes(arguments["signature"])
+        return b""
+
     def wait_for(
         self, order: bytes, reached: Callable[[OrderRecord], bool], *, timeout_s: float
     ) -> OrderRecord:
@@ -220,60 +260,102 @@ class Reader:
         version: int = self.node.view("OrderBook", "paramsVersion")
         return version
 
-    def payouts(self, preimage: OrderPreimage) -> tuple[Payout, ...]:
-        """Return every payout of a settled order as the contract computes it, zero amounts included.
+    def due_of(self, preimage: OrderPreimage, offer: int) -> tuple[int, int]:
+        """Return an order's gross dues to its offer (0 compute) by now, fees inside, and what was claimed.
 
         Raises:
-            ContractRefusal: the order has not ended.
+            ContractRefusal: the order has not started, or its inputs' dues wait for the rest's claim.
         """
-        listed = self.node.view("OrderBook", "payouts", to_abi(preimage))
-        return tuple(Payout(*item) for item in listed)
+        terms = (preimage.compute, *preimage.inputs)[offer]
+        order = encode_order(preimage.terms)
+        gross, claimed = self.node.view("OrderBook", "dueOf", order, offer, encode_head(terms))
+        return gross, claimed
 
-    def claimed(self, order: bytes) -> int:
-        """Return the mask of payout indices that were paid."""
-        mask: int = self.node.view("OrderBook", "claimedOf", order)
-        return mask
+    def credit_of(self, account: bytes, token: bytes, *, of: str = "OrderBook") -> int:
+        """Return what an account can withdraw of a token at once, in its smallest unit.
 
-    def stake_of(self, provider: bytes, token: bytes) -> Stake:
-        """Return a provider's stake in one token."""
-        return Stake(*self.node.view("ProviderRegistry", "stakeOf", provider, token))
+        Args:
+            of: "OrderBook" or "LeaseBook": each keeps its own credits.
+        """
+        credit: int = self.node.view(of, "creditOf", token, account)
+        return credit
 
-    # providers and CVMs
-    def operator_of(self, provider: bytes) -> bytes | None:
-        """Return the provider's hot key, or None where the account is no provider."""
-        operator: bytes = self.node.view("ProviderRegistry", "operatorOf", provider)
-        return None if operator == ZERO_ADDRESS else operator
+    def desk(self, offer: int, token: bytes) -> Desk:
+        """Return a compute offer's desk in one token; `is_open` tells whether there is one."""
+        return Desk(*self.node.view("ProviderRegistry", "deskOf", offer, token))
 
-    def provider_of(self, operator: bytes) -> bytes | None:
-        """Return the provider that a hot key serves, or None."""
-        provider: bytes = self.node.view("ProviderRegistry", "providerOfOperator", operator)
-        return None if provider == ZERO_ADDRESS else provider
+    # CVMs
+    def cvm_id_at(self, cvm: int) -> bytes:
+        """Return the CVM id behind a number of CvmRegistry, 32 bytes; zero where there is none."""
+        if cvm not in self._cvm_ids:
+            found: bytes = self.node.view("CvmRegistry", "cvmIdAt", cvm)
+            if found == ZERO32:
+                return found
+            self._cvm_ids[cvm] = found  # a number keeps its CVM for ever
+        return self._cvm_ids[cvm]
+
+    def cvm_index(self, cvm_id: bytes) -> int:
+        """Return a CVM's number in CvmRegistry; zero where it has none."""
+        index: int = self.node.view("CvmRegistry", "indexOf", cvm_id)
+        return index
 
     def cvm(self, cvm_id: bytes, at: str | int = "latest") -> CvmRecord | None:
         """Return what was proven of a CVM, or None where nothing is known of it."""
-        signer, expires, tee, tcb, revoked, operator, measurement, root_set = self.node.view(
-            "CvmRegistry", "factsOf", cvm_id, at=at
+        facts, index = self.node.views(
+            [("CvmRegistry", "factsOf", (cvm_id,)), ("CvmRegistry", "indexOf", (cvm_id,))], at=at
         )
+        signer, expires, tee, tcb, revoked, operator, measurement, root_set = facts
         if signer == ZERO_ADDRESS and not revoked:
             return None
-        return CvmRecord(
-            cvm_id, signer, operator, measurement, root_set, TeeKind(tee), TcbStatus(tcb), expires, revoked
-        )
+        kinds = TeeKind(tee), TcbStatus(tcb)
+        return CvmRecord(cvm_id, index, signer, operator, measurement, root_set, *kinds, expires, revoked)
 
-    def is_reference(self, measurement: bytes) -> bool:
-        """Return whether the market accepts this measurement now."""
-        tee, _ = self.node.view("ReferenceValues", "measurementOf", measurement)
-        return bool(tee)
-
-    def is_trust_class(self, root_set: bytes) -> bool:
-        """Return whether the market accepts this root set (keccak256 of its id) now."""
-        return bool(self.node.view("ReferenceValues", "worstTcbOf", root_set))
+    def is_accepted(self, cvm: CvmRecord) -> bool:
+        """Return whether the market accepts a CVM's runtime, root set and TCB status now."""
+        facts = (cvm.measurement, cvm.root_set, int(cvm.tee), int(cvm.tcb_status))
+        return bool(self.node.view("ReferenceValues", "isAccepted", *facts))
 
     def _placed(self, log: Log) -> PlacedOrder:
         book = contract("OrderBook")
         members = book.events["OrderPlaced"].read(log.topics, log.data)
-        (values,) = decode(tuple_type(book.functions["place"].inputs.members[:1]), members["preimage"])
-        terms = from_abi(OrderTerms, values)
+        try:
+            end = ORDER_BYTES + INPUT_BYTES * members["inputs"]
+            terms, rest = decode_order(members["preimage"][:end]), members["preimage"][end:]
+        except WireError as error:
+            raise NotFoundError(f"order 0x{members['id'].hex()}: a node sent no order's bytes") from error
         if order_id(self.deployment.order_domain, terms) != members["id"]:
             raise NotFoundError(f"order 0x{members['id'].hex()}: a node sent terms of another order")
-        return PlacedOrder(members["id"], terms, members["location"], log.block, log.tx_hash)
+        # A hint from a stranger: what is not UTF-8 of it leads nowhere, and hides no order.
+        return PlacedOrder(members["id"], terms, rest.decode(errors="replace"), log.block, log.tx_hash)
+
+    def _record(self, order: bytes, values: Sequence[Any]) -> OrderRecord:
+        (
+            state, phase, hold, drawn, struck, since, last_proof, sequence, claimed,
+            seconds, units, version, cvm, lock, events, extra,
+        ) = values  # fmt: skip
+        return OrderRecord(
+            order_id=order,
+            state=OrderState(state),
+            phase=Phase(phase),
+            cvm_id=self.cvm_id_at(cvm),
+            since=since,
+            last_proof=last_proof,
+            sequence=sequence,
+            seconds_used=seconds,
+            units_used=units,
+            params_version=version,
+            cvm=cvm,
+            lock=lock,
+            claimed=claimed,
+            hold=Hold(hold),
+            drawn=drawn,
+            struck=struck,
+            events=events,
+            extra=from_abi(Extra, extra),
+        )
+
+
+def calls_in(data: bytes) -> list[bytes]:
+    """Return the calls of OrderBook in calldata: itself, or each item of a batch."""
+    items = contract("OrderBook").functions["batch"].read_call(data)
+    return [data] if items is None else list(items["calls"])

@@ -1,4 +1,4 @@
-"""What a CVM signed, as calldata and events carry it: one word of numbers and compact signatures (protocol 8).
+"""What a CVM signed, as calldata and events carry it: numbers in one word, compact signatures (protocol 8).
 
 The signed struct is `ReportSummary`. The contract knows its order id and its inputs root, so neither travels.
 """
@@ -33,7 +33,7 @@ _EVENT_BIT: Final = 240
 
 
 def compact(signature: bytes) -> tuple[bytes, bytes]:
-    """Return r and vs of a 65-byte signature r || s || v: the parity goes into the highest bit of s (EIP-2098).
+    """Return r and vs of a 65-byte signature r || s || v: parity in the top bit of s (EIP-2098).
 
     Raises:
         WireError: another form, or s in the upper half.
@@ -72,22 +72,25 @@ def terminal_in(members: Mapping[str, Any], cvm_id: bytes, terms: OrderTerms) ->
         cvm_id: of the order's CVM, 32 bytes.
         terms: of the order: a terminal summary names its inputs.
     """
-    digests = {"result_digest": members["resultDigest"], "statement_digest": members["statementDigest"]}
-    return _summary(members, cvm_id, inputs_root(terms.inputs), digests)
+    return _summary(members, cvm_id, inputs_root(terms.inputs), members["resultDigest"])
 
 
 def checkpoint_in(members: Mapping[str, Any], cvm_id: bytes) -> ReportSummary:
     """Return the summary that the CVM signed, from the members of OrderCheckpointed."""
-    digests = {"result_digest": ZERO32, "statement_digest": members["statementDigest"]}
-    summary = _summary(members, cvm_id, ZERO32, digests)
+    summary = _summary(members, cvm_id, ZERO32, ZERO32)
     if (summary.outcome, summary.attributable_input) != (Outcome.NONE, NO_INPUT):
         raise WireError("checkpoint: a node sent numbers that no checkpoint has")
     return summary
 
 
-def _summary(
-    members: Mapping[str, Any], cvm_id: bytes, root: bytes, digests: Mapping[str, bytes]
-) -> ReportSummary:
+def _summary(members: Mapping[str, Any], cvm_id: bytes, root: bytes, result: bytes) -> ReportSummary:
     numbers = members["numbers"]
     values = {name: numbers >> bit & (1 << width) - 1 for name, bit, width in _MEMBERS}
-    return ReportSummary(order_id=members["id"], cvm_id=cvm_id, inputs_root=root, **digests, **values)
+    return ReportSummary(
+        order_id=members["id"],
+        cvm_id=cvm_id,
+        inputs_root=root,
+        result_digest=result,
+        statement_digest=members["statementDigest"],
+        **values,
+    )

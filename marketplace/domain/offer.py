@@ -6,7 +6,7 @@ before it costs gas.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,12 +20,21 @@ __all__ = [
     "check_terms",
     "compute_terms",
     "content_terms",
+    "kind_in",
     "kind_of",
+    "next_serial",
     "price_words",
+    "serial_of",
     "sole_payee",
 ]
 
 MAX_PAYEES: Final = 8
+MAX_ROYALTY_BPS: Final = 5000
+ROYALTY_BYTES: Final = 23
+"""One entry of a royalty table: account 20, bps 2, depth 1."""
+SERIAL_BITS: Final = 32
+KIND_BITS: Final = 28
+"""An offer's id is its owner's index, then a serial whose highest four bits are the kind."""
 CONTENT_KINDS: Final = (OfferKind.ENGINE, OfferKind.MODEL, OfferKind.DATASET)
 
 
@@ -42,6 +51,9 @@ class ListedOffer:
         manifest_uri: where the sealed manifest may be found: a hint, its digest is in the terms.
         latest: the newest version's number.
         block: number of the block in which the version was listed.
+        retired: whether the version was taken from sale for good.
+        made_by: a derived model's order, 32 bytes; empty where the lineage is unproven.
+        table: what a derived model's parents are owed, as the registry emitted it.
     """
 
     offer: int
@@ -52,6 +64,20 @@ class ListedOffer:
     manifest_uri: str
     latest: int
     block: int
+    retired: bool = False
+    made_by: bytes = b""
+    table: bytes = b""
+
+    @property
+    def lineage_proof(self) -> bytes:
+        """Return what claims of this offer's dues repeat of its lineage; empty where there is none."""
+        return self.made_by + self.table
+
+    @property
+    def royalties(self) -> tuple[Payee, ...]:
+        """Return what parents get of this offer's net income."""
+        entries = (self.table[at : at + ROYALTY_BYTES] for at in range(0, len(self.table), ROYALTY_BYTES))
+        return tuple(Payee(item[:20], int.from_bytes(item[20:22], "big")) for item in entries)
 
     @property
     def kind(self) -> OfferKind:
@@ -62,6 +88,27 @@ class ListedOffer:
     def terms_hash(self) -> bytes:
         """Return what orders pin, 32 bytes."""
         return terms_hash(self.terms)
+
+
+def serial_of(offer: int) -> int:
+    """Return the serial in an offer's id."""
+    return offer & (1 << SERIAL_BITS) - 1
+
+
+def kind_in(offer: int) -> int:
+    """Return the kind in an offer's id, as its number."""
+    return offer >> KIND_BITS & 0xF
+
+
+def next_serial(kind: OfferKind, used: Iterable[int]) -> int:
+    """Return the lowest serial of a kind above all those that an owner has used of it.
+
+    Args:
+        used: ids of offers, of any kind.
+    """
+    first = int(kind) << KIND_BITS
+    mine = [serial_of(offer) for offer in used if kind_in(offer) == kind]
+    return max(mine, default=first) + 1
 
 
 def sole_payee(account: bytes) -> tuple[Payee, ...]:
@@ -79,9 +126,15 @@ def content_terms(
     content_digest: bytes,
     grant_key: bytes,
     lineage: bytes = ZERO32,
+    royalty_bps: int = 0,
+    restrictions: bytes = ZERO32,
 ) -> OfferTerms:
     """Return checked terms of an engine, model or dataset.
 
+    Args:
+        lineage: of a derived model, as `OfferRegistry.deriveRoyalties` names it.
+        royalty_bps: share asked of what models earn that are made from this one.
+        restrictions: who may order, by roots, hashed; zero admits everybody.
     Raises:
         BadInputError: as `check_terms`.
     """
@@ -93,9 +146,9 @@ def content_terms(
         manifest_digest=manifest_digest,
         content_digest=content_digest,
         grant_key=grant_key,
-        royalty_bps=0,
+        royalty_bps=royalty_bps,
         lineage=lineage,
-        restrictions=ZERO32,
+        restrictions=restrictions,
     )
     check_terms(terms)
     return terms
@@ -135,7 +188,7 @@ def check_terms(terms: OfferTerms) -> None:
         raise BadInputError("token", "the zero address", "the address of an ERC-20 token")
     _check_price(terms.price)
     _check_payees(terms.payees)
-    _check_reserved(terms)
+    _check_shares(terms)
     _check_content(terms)
 
 
@@ -173,7 +226,7 @@ def _check_price(price: Price) -> None:
         raise BadInputError(
             "longest rent",
             f"{price.max_seconds} s",
-            f"at least the shortest, {price.min_seconds} s, or 0: no bound",
+            f"at least {price.min_seconds} s, the shortest, or 0",
         )
 
 
@@ -188,15 +241,17 @@ def _check_payees(payees: tuple[Payee, ...]) -> None:
         raise BadInputError("payees' shares", f"{total} bps in all", f"{BPS} bps")
 
 
-def _check_reserved(terms: OfferTerms) -> None:
-    reserved = {
-        "revenue share": terms.price.revenue_bps != 0,
-        "royalty": terms.royalty_bps != 0,
-        "restrictions": terms.restrictions != ZERO32,
+def _check_shares(terms: OfferTerms) -> None:
+    derivable = terms.kind in (OfferKind.MODEL, OfferKind.DATASET)
+    bounds = {
+        "revenue share": (terms.price.revenue_bps, BPS),
+        "royalty": (terms.royalty_bps, MAX_ROYALTY_BPS if derivable else 0),
     }
-    for name, given in reserved.items():
-        if given:
-            raise BadInputError(name, "a value", "none: nothing enforces it yet")
+    for name, (got, most) in bounds.items():
+        if got > most:
+            raise BadInputError(name, f"{got} bps", f"at most {most} bps")
+    if terms.lineage != ZERO32 and terms.kind != OfferKind.MODEL:
+        raise BadInputError("lineage", "a value", "none: only a model is made by an order")
 
 
 def _check_content(terms: OfferTerms) -> None:
@@ -205,8 +260,6 @@ def _check_content(terms: OfferTerms) -> None:
         "content digest": terms.content_digest != ZERO32,
         "grant key": terms.grant_key != ZERO_ADDRESS,
     }
-    if terms.kind == OfferKind.COMPUTE:
-        content["lineage"] = terms.lineage != ZERO32
     for name, given in content.items():
         if given and terms.kind == OfferKind.COMPUTE:
             raise BadInputError(name, "a value", "none: compute has no content")

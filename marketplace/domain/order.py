@@ -77,9 +77,9 @@ class OrderRecord:
     Attributes:
         order_id: 32 bytes.
         cvm_id: the CVM named at accept, 32 bytes; zero before.
-        since: Unix time, by state. PLACED: of placing. ACCEPTED: last second at which it may start. RUNNING and
-            STOPPING: of start. Ended: of the end.
-        last_proof: seconds from start to the last proof; of an EXPIRED order the seconds that inputs are due for.
+        since: Unix time, by state. PLACED: of placing. ACCEPTED: last second at which it may start. RUNNING
+            and STOPPING: of start. Ended: of the end.
+        last_proof: seconds from start to the last proof; of an EXPIRED order those that inputs are due for.
         sequence: of the last checkpoint; zero after the end.
         seconds_used: proven so far; in a terminal state, the billed ones.
         units_used: proven so far; in a terminal state, the billed ones.
