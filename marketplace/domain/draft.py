@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from enclave_runtime.wire.orders import (
@@ -19,13 +19,14 @@ from enclave_runtime.wire.orders import (
 from enclave_runtime.wire.scalars import ZERO32
 from marketplace.domain.offer import ListedOffer
 from marketplace.domain.order import check_order
-from marketplace.domain.pricing import Params, amount_down
+from marketplace.domain.pricing import Params, deposit_required
 from marketplace.errors import BadInputError
 
 __all__ = ["OrderDraft", "default_windows", "draft_order"]
 
 _MINUTE: Final = 60
 PLACE_WITHIN_S: Final = 60 * _MINUTE
+NO_HOLDBACK: Final = Holdback()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,17 @@ class OrderDraft:
     """What a client chooses; everything else follows from the offers.
 
     Attributes:
-        client: address that signs, and pays, 20 bytes.
+        client: address that signs, 20 bytes.
         config_digest: salted digest of the engine's configuration (`wire.orders.config_digest`).
         result_key_digest: digest of the key that the result is sealed to.
         windows: deadlines; None takes `default_windows`.
         deposit: None takes exactly what the contract requires.
         max_fee_bps: None takes the fee in force.
         salt: 32 fresh random bytes: the order id is used once for ever.
+        payer: address that deposits and gets every refund; None is the client.
+        leases: one per input, 32 bytes each, zero where there is none; empty for no leases at all.
+        holdback: what of the compute price waits for the client's receipt.
+        access_key_digest: of a served order; zero for batch.
     """
 
     client: bytes
@@ -55,6 +60,10 @@ class OrderDraft:
     deposit: int | None = None
     max_fee_bps: int | None = None
     place_within_s: int = PLACE_WITHIN_S
+    payer: bytes | None = None
+    leases: Sequence[bytes] = ()
+    holdback: Holdback = NO_HOLDBACK
+    access_key_digest: bytes = ZERO32
 
 
 def default_windows(max_seconds: int, params: Params) -> Windows:
@@ -80,33 +89,38 @@ def draft_order(draft: OrderDraft, params: Params, *, now: int) -> OrderPreimage
     Raises:
         BadInputError: an offer that is closed, or anything that `check_order` refuses.
     """
-    for offer in (draft.compute, *draft.inputs):
-        if not offer.active:
+    leases = tuple(draft.leases) or (ZERO32,) * len(draft.inputs)
+    if len(leases) != len(draft.inputs):
+        raise BadInputError("leases", f"{len(leases)} of them", f"one per input, {len(draft.inputs)}")
+    for offer, lease in zip((draft.compute, *draft.inputs), (ZERO32, *leases), strict=True):
+        # A lease outlasts its offer's sale: closing takes nothing from those who paid.
+        if not offer.active and lease == ZERO32:
             raise BadInputError(f"offer {offer.offer}", "closed", "open for orders")
-    offers = (draft.compute, *draft.inputs)
-    needed = sum(amount_down(offer.terms.price, draft.max_seconds, draft.max_units) for offer in offers)
     terms = OrderTerms(
         client=draft.client,
-        payer=draft.client,
+        payer=draft.payer or draft.client,
         token=draft.compute.terms.token,
         compute=ComputeRef(draft.compute.offer, draft.compute.version, draft.compute.terms_hash),
         inputs=tuple(
-            InputRef(offer.offer, offer.version, offer.terms_hash, ZERO32) for offer in draft.inputs
+            InputRef(offer.offer, offer.version, offer.terms_hash, lease)
+            for offer, lease in zip(draft.inputs, leases, strict=True)
         ),
         config_digest=draft.config_digest,
         result_key_digest=draft.result_key_digest,
-        access_key_digest=ZERO32,
+        access_key_digest=draft.access_key_digest,
         runtime_policy_digest=runtime_policy_digest(draft.policy),
         place_before=now + draft.place_within_s,
         windows=draft.windows or default_windows(draft.max_seconds, params),
         max_units=draft.max_units,
-        holdback=Holdback(),
+        holdback=draft.holdback,
         delivery=0,
         delivery_digest=ZERO32,
         max_fee_bps=params.fee_bps if draft.max_fee_bps is None else draft.max_fee_bps,
-        deposit=needed if draft.deposit is None else draft.deposit,
+        deposit=draft.deposit or 0,
         salt=draft.salt,
     )
     preimage = OrderPreimage(terms, draft.compute.terms, tuple(offer.terms for offer in draft.inputs))
+    if draft.deposit is None:
+        preimage = replace(preimage, terms=replace(terms, deposit=deposit_required(preimage)))
     check_order(preimage, draft.policy, params, now=now)
     return preimage
