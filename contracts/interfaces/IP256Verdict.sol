@@ -6,7 +6,7 @@ import {IEvidenceVerifier} from "./IEvidenceVerifier.sol";
 
 /// @title One verdict by a P-256 key: for a certifier whose key lives in an HSM, a TPM or a cloud KMS, or that is
 /// itself a CVM (docs/protocol.md section 4.5).
-/// @notice Evidence is 464 bytes: CertificateLib's claim 266, evidenceId 32, challenge 32, issuedAt 5, expiresAt 5,
+/// @notice Evidence is 468 bytes: CertificateLib's claim 266, evidenceId 32, challenge 32, issuedAt 5, expiresAt 5,
 /// the key x 32, y 32, the signature r 32, s 32 (low s). The signature is ECDSA over the EIP-712 digest itself, with
 /// no further hash. It is checked by the precompile at 0x100 (RIP-7212, EIP-7951) and by nothing else: where there is
 /// none, every verdict is refused.

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
 import {OrderHashLib} from "../../../../contracts/libraries/OrderHashLib.sol";
 import {CvmCertificate, CvmFacts, CvmKeys} from "../../../../contracts/types/Certificates.sol";
+import {CertifierQuorum} from "../../../../contracts/verifiers/CertifierQuorum.sol";
 import {Stage} from "./Stage.sol";
 
 contract QuorumVerifyTest is Stage {
@@ -89,6 +90,22 @@ contract QuorumVerifyTest is Stage {
         evidence = bytes.concat(evidence, _signedBy(certifierKeys[2], c));
         (, CvmFacts memory facts) = quorum.verify(evidence);
         assertEq(facts.expiresAt, latest - 9);
+    }
+
+    function test_WhenPythonSigned() external {
+        string memory json = vm.readFile("tests/conformance/vectors/verdicts.json");
+        address at = vm.parseJsonAddress(json, ".quorum");
+        address[] memory set = vm.parseJsonAddressArray(json, ".certifiers");
+        deployCodeTo("CertifierQuorum.sol:CertifierQuorum", abi.encode(authority, set, set.length), at);
+        bytes[] memory evidence = vm.parseJsonBytesArray(json, ".quorumEvidence");
+        bytes32[] memory ids = vm.parseJsonBytes32Array(json, ".cvmIds");
+        uint256[] memory expiries = vm.parseJsonUintArray(json, ".expiries");
+        assertGt(evidence.length, 0);
+        for (uint256 i = 0; i < evidence.length; ++i) {
+            (bytes32 proven, CvmFacts memory facts) = CertifierQuorum(at).verify(evidence[i]);
+            assertEq(proven, ids[i]);
+            assertEq(facts.expiresAt, expiries[i]);
+        }
     }
 
     function testFuzz_WhenEverythingFits(CvmCertificate memory c) external view {
