@@ -7,13 +7,13 @@ import {Lease, TopUp} from "../types/Leases.sol";
 /// @notice An owner opens terms for one version of an offer; anybody pays for a lessee; the lessee's orders name the
 /// lease and pay nothing for that input. The price is earned by the second; what is not earned yet comes back when the
 /// lease ends early. A lease gives use, never the content: an owner that grants no keys earns until the lessee ends it.
-/// @dev `terms` are the 157 bytes of LeaseTerms; `lease` is terms ‖ lessee 20 ‖ payer 20 ‖ salt 8, 205 bytes in all;
+/// @dev `terms` are the 161 bytes of LeaseTerms; a lease is terms ‖ lessee 20 ‖ payer 20 ‖ salt 8, 209 bytes in all;
 /// `payees` is 1 to 8 times account 20 ‖ bps 2. Each is checked by hash, so that nothing of it is stored.
 /// Which orders hold a place, the OrderBook's own events tell.
 /// A lease stands whether or not the offer is still for sale: the OrderBook asks here instead of the OfferRegistry, so
 /// that closing an offer takes nothing from those who paid, and no list of leases per offer is needed.
 interface ILeaseBook {
-    /// @param terms Terms and payees, as given.
+    /// @param preimage Terms and payees, as given.
     event LeaseTermsOpened(bytes32 indexed terms, uint64 indexed offer, address indexed owner, bytes preimage);
     /// @notice The owner sells no more of these: no new lease, no renewal. What runs, runs on.
     event NoticeGiven(bytes32 indexed terms, uint64 indexed offer, address indexed owner);
@@ -61,7 +61,8 @@ interface ILeaseBook {
     /// @notice Adds one period from the payer's allowance, as far as he said. Anybody.
     function renewFor(bytes calldata lease_) external;
 
-    /// @notice Ends a lease now; what is not earned goes to the payer. Lessee only, when all places are free.
+    /// @notice Ends a lease now, or when the least time is over; what will not be earned goes to the payer. Lessee only,
+    /// when all places are free.
     function end(bytes calldata lease_) external;
 
     /// @notice Brings the end forward to the notice's time, but not before the latest end of any order that ever took

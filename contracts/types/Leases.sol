@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 /// @notice What an owner asks for the use of one version of an offer (docs/protocol.md section 6.6). Their EIP-712 hash
-/// under the LeaseBook's domain is the terms' id. As calldata: the same members, tight, big endian, 157 bytes.
+/// under the LeaseBook's domain is the terms' id. As calldata: the same members, tight, big endian, 161 bytes.
 /// @param offer          8 @ 0: an engine, a model or a dataset.
 /// @param version        4 @ 8
 /// @param termsHash      32 @ 12: terms of that version as the OfferRegistry has them.
@@ -12,9 +12,10 @@ pragma solidity 0.8.37;
 /// @param maxPeriods     2 @ 84: how many periods may be paid ahead of the running one.
 /// @param places         1 @ 86: how many orders may use one lease at once.
 /// @param noticeSeconds  4 @ 87: the least time between a recall and the end that it brings.
-/// @param maxFeeBps      2 @ 91: above this protocol fee the owner sells no lease.
-/// @param payeesHash     32 @ 93: EIP-712 hash of the list of payees, as in OfferTerms.
-/// @param salt           32 @ 125
+/// @param minSeconds     4 @ 91: the least time that a lessee who ends early has paid for.
+/// @param maxFeeBps      2 @ 95: above this protocol fee the owner sells no lease.
+/// @param payeesHash     32 @ 97: EIP-712 hash of the list of payees, as in OfferTerms.
+/// @param salt           32 @ 129
 struct LeaseTerms {
     uint64 offer;
     uint32 version;
@@ -25,6 +26,7 @@ struct LeaseTerms {
     uint16 maxPeriods;
     uint8 places;
     uint32 noticeSeconds;
+    uint32 minSeconds;
     uint16 maxFeeBps;
     bytes32 payeesHash;
     bytes32 salt;
@@ -36,7 +38,8 @@ struct LeaseTerms {
 /// @param feeBps    Protocol fee when it was bought.
 /// @param left      Free places.
 /// @param held      Latest possible end of any order that took a place, in seconds since `start`.
-/// @param collected Up to when the owner's income was credited, in seconds since `start`.
+/// @param collected Up to when the owner's income was credited, in seconds since `start`; all ones once it is over and
+/// all was.
 /// @param paid      How long it lasts, in seconds since `start`.
 /// @param start     Unix time; never zero.
 struct Lease {
