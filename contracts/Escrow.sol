@@ -30,8 +30,13 @@ abstract contract Escrow is ReentrancyGuardTransient {
         if (amount == 0) return;
         uint256 known = IERC20(token).balanceOf(address(this));
         IERC20(token).safeTransferFrom(from, address(this), amount);
-        uint256 now_ = IERC20(token).balanceOf(address(this));
-        uint256 received = now_ > known ? now_ - known : 0;
+        _checkReceived(token, known, amount);
+    }
+
+    /// @notice Since the balance was `known`, exactly `amount` arrived.
+    function _checkReceived(address token, uint256 known, uint256 amount) internal view {
+        uint256 held = IERC20(token).balanceOf(address(this));
+        uint256 received = held > known ? held - known : 0;
         if (received != amount) revert Errors.Escrow_ReceivedOther(token, received, amount);
     }
 

@@ -1,73 +1,171 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ICvmRegistry} from "./interfaces/ICvmRegistry.sol";
-import {IOfferRegistry} from "./interfaces/IOfferRegistry.sol";
 import {IOrderBook} from "./interfaces/IOrderBook.sol";
-import {IProviderRegistry} from "./interfaces/IProviderRegistry.sol";
-import {IReferenceValues} from "./interfaces/IReferenceValues.sol";
 import {Errors} from "./libraries/Errors.sol";
+import {OfferCodec} from "./libraries/OfferCodec.sol";
+import {OrderCodec} from "./libraries/OrderCodec.sol";
+import {OrderAccepting} from "./orders/OrderAccepting.sol";
 import {OrderBase} from "./orders/OrderBase.sol";
-import {OrderClosing} from "./orders/OrderClosing.sol";
-import {Order, OrderId, OrderTerms, Params} from "./types/Orders.sol";
+import {OrderClaiming} from "./orders/OrderClaiming.sol";
+import {OrderParams} from "./orders/OrderParams.sol";
+import {OrderRunning} from "./orders/OrderRunning.sol";
+import {OrderId, Params, Report, RuntimePolicy} from "./types/Orders.sol";
 
-/// @title The OrderBook: the parts under `orders/` in one contract, its parameters and its views.
-/// @notice Immutable; nothing pauses an exit. New parameters reach orders accepted from then on.
-contract OrderBook is OrderClosing {
-    uint256 internal constant MAX_FEE_BPS = 1000;
-    uint256 internal constant MAX_START_PENALTY_BPS = 5000;
-    uint256 internal constant MAX_MIN_GRACE = 1 days;
+/// @title The OrderBook: what every order calls, in one contract; what few orders call, behind it.
+/// @notice Immutable, with its extension: nothing can replace either, and nothing pauses an exit. See {IOrderBook},
+/// whose functions all answer at this address.
+/// @dev The whole code exceeds what one contract may hold (EIP-170). The busy part is called directly, so that its
+/// callers pay for no second contract; any other selector is delegated to one of three more (docs/adr/0017).
+/// Reentrancy is barred for all by one transient slot.
+contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
+    using OfferCodec for bytes;
+    using OrderCodec for bytes;
 
-    /// @inheritdoc IOrderBook
-    address public immutable AUTHORITY;
+    uint256 internal constant MAX_BATCH = 256;
 
-    /// @param authority Access manager; it adds parameters through its own `execute`, roles and delays.
-    /// @param initial   Parameters of version 1.
-    constructor(
-        address authority,
-        IOfferRegistry offers,
-        IProviderRegistry providers,
-        ICvmRegistry cvms,
-        IReferenceValues references,
-        Params memory initial
-    ) OrderBase(offers, providers, cvms, references) {
-        AUTHORITY = authority;
+    /// @notice Where the rest of the code stands; see {IOrderBook-parts}.
+    address internal immutable _ENTRIES;
+    address internal immutable _ENDINGS;
+    address internal immutable _ACCOUNTS;
+
+    /// @param others  The other parts, made for this very address: entries, endings, accounts.
+    /// @param initial Parameters of version 1.
+    constructor(address[3] memory others, Market memory market, Params memory initial)
+        OrderBase(address(this), market)
+    {
+        (_ENTRIES, _ENDINGS, _ACCOUNTS) = (others[0], others[1], others[2]);
+        // Check: whoever was told our address before we existed was told the right one.
+        for (uint256 i = 0; i < 3; ++i) {
+            _checkWired(OrderBase(others[i]).BOOK());
+        }
+        _checkWired(market.providers.ORDER_BOOK());
+        _checkWired(address(market.offers.ORDER_BOOK()));
+        _checkWired(market.cvms.ORDER_BOOK());
+        _checkWired(market.leases.ORDER_BOOK());
         _addParams(initial);
     }
 
-    /// @inheritdoc IOrderBook
-    function addParams(Params calldata added) external returns (uint16 version) {
-        if (msg.sender != AUTHORITY) revert Errors.OrderBook_NotAuthority(msg.sender, AUTHORITY);
-        return _addParams(added);
+    /// @notice Everything that the other parts answer.
+    fallback() external {
+        _delegate(_partOf(msg.sig));
     }
 
-    /// @inheritdoc IOrderBook
-    function orderId(OrderTerms calldata terms) external view returns (OrderId) {
-        return _idOf(terms);
+    /// @notice See {IOrderBook-parts}.
+    function parts() external view returns (address entries, address endings, address accounts) {
+        return (_ENTRIES, _ENDINGS, _ACCOUNTS);
     }
 
-    /// @inheritdoc IOrderBook
-    function getOrder(OrderId id) external view returns (Order memory) {
-        return _orders[id];
+    /// @notice See {IOrderBook-place}.
+    function place(bytes calldata order, string calldata location) external nonReentrant returns (OrderId id) {
+        id = _open(order, location);
+        _checkOwn(id, order);
+        // Interaction:
+        _pull(OrderCodec.token(order), msg.sender, order.deposit());
     }
 
-    /// @inheritdoc IOrderBook
-    function params(uint16 version) external view returns (Params memory) {
-        return _params[version];
+    /// @notice See {IOrderBook-placeBatch}.
+    function placeBatch(bytes[] calldata orders, string calldata location) external nonReentrant {
+        address token = address(0);
+        uint256 sum = 0;
+        for (uint256 i = 0; i < orders.length; ++i) {
+            bytes calldata order = orders[i];
+            OrderId id = _open(order, location);
+            _checkOwn(id, order);
+            if (i == 0) token = OrderCodec.token(order);
+            else if (OrderCodec.token(order) != token) revert Errors.OrderBook_OtherInBatch(i, "token");
+            sum += order.deposit();
+        }
+        // Interaction: one transfer for all.
+        _pull(token, msg.sender, sum);
     }
 
-    function _addParams(Params memory added) private returns (uint16 version) {
-        _checkBound("feeBps", added.feeBps, MAX_FEE_BPS);
-        _checkBound("startPenaltyBps", added.startPenaltyBps, MAX_START_PENALTY_BPS);
-        _checkBound("minGrace", added.minGrace, MAX_MIN_GRACE);
-        // A fee may be zero, but its receiver may not: tokens refuse the zero address, and claims would hang.
-        if (added.treasury == address(0)) revert Errors.OrderBook_NoTreasury();
-        version = ++paramsVersion;
-        _params[version] = added;
-        emit ParamsAdded(version, added.feeBps, added.startPenaltyBps, added.minGrace, added.treasury);
+    /// @notice See {IOrderBook-accept}.
+    function accept(bytes calldata order, bytes calldata heads, RuntimePolicy calldata policy, uint32 cvm)
+        external
+        nonReentrant
+    {
+        Taking memory taking = _accept(order, heads, policy, cvm);
+        // Check: nobody restricted an input, and all are for sale with these very terms.
+        unchecked {
+            for (uint256 i = 0; i <= taking.count; ++i) {
+                if (heads.restrictions(OfferCodec.HEAD * i) != 0) {
+                    revert Errors.OrderBook_NeedsProof(uint64(order.uintAt(OrderCodec.offerAt(i), 8)));
+                }
+            }
+        }
+        OFFERS.checkForSale(order);
     }
 
-    function _checkBound(bytes32 field, uint256 got, uint256 most) private pure {
-        if (got > most) revert Errors.OrderBook_ParamsBound(field, got, most);
+    /// @notice See {IOrderBook-start}.
+    function start(OrderId id, bytes32 cvmId, bytes32 inputsRoot, bytes32 r, bytes32 vs) external nonReentrant {
+        _start(id, cvmId, inputsRoot, r, vs);
+    }
+
+    /// @notice See {IOrderBook-checkpoint}.
+    function checkpoint(
+        OrderId id,
+        bytes32 cvmId,
+        uint256 numbers,
+        bytes32 statementDigest,
+        bytes32 r,
+        bytes32 vs
+    ) external nonReentrant {
+        _checkpoint(id, cvmId, numbers, statementDigest, r, vs);
+    }
+
+    /// @notice See {IOrderBook-complete}.
+    function complete(bytes calldata order, Report calldata report, string calldata location) external nonReentrant {
+        _complete(order, report, location);
+    }
+
+    /// @notice See {IOrderBook-claim}.
+    function claim(
+        bytes calldata order,
+        uint256 k,
+        bytes calldata head,
+        bytes calldata payees,
+        bytes calldata lineage
+    ) external nonReentrant {
+        _claim(order, k, head, payees, lineage);
+    }
+
+    /// @notice See {IOrderBook-batch}.
+    /// @dev Each call is a delegatecall to this contract: the caller stays the caller, no ether is accepted anywhere,
+    /// and each takes and frees the reentrancy guard by itself.
+    function batch(bytes[] calldata calls) external returns (uint256 succeeded) {
+        if (calls.length > MAX_BATCH) revert Errors.OrderBook_BatchTooLong(calls.length, MAX_BATCH);
+        for (uint256 i = 0; i < calls.length; ++i) {
+            // slither-disable-next-line delegatecall-loop: no function of any part is payable
+            (bool done, bytes memory reason) = address(this).delegatecall(calls[i]);
+            if (done) succeeded |= 1 << i;
+            else emit IOrderBook.BatchItemFailed(i, reason);
+        }
+    }
+
+    function _checkOwn(OrderId id, bytes calldata order) private view {
+        _checkClient(id, order);
+        address payer = order.payer();
+        if (payer != msg.sender) revert Errors.OrderBook_OtherPayer(payer, msg.sender);
+    }
+
+    /// @dev tests/contracts/forge/orderbook/selectors.t.sol finds every function of IOrderBook behind this.
+    function _partOf(bytes4 selector) private view returns (address) {
+        if (
+            selector == IOrderBook.placeWithPermit.selector || selector == IOrderBook.placeFor.selector
+                || selector == IOrderBook.placeWithPermit2.selector || selector == IOrderBook.acceptWith.selector
+                || selector == IOrderBook.addParams.selector || selector == IOrderBook.setPaused.selector
+        ) return _ENTRIES;
+        if (
+            selector == IOrderBook.cancel.selector || selector == IOrderBook.voidOrder.selector
+                || selector == IOrderBook.refuse.selector || selector == IOrderBook.stop.selector
+                || selector == IOrderBook.expire.selector || selector == IOrderBook.settleRevoked.selector
+                || selector == IOrderBook.locate.selector
+        ) return _ENDINGS;
+        return _ACCOUNTS;
+    }
+
+    function _checkWired(address got) private view {
+        if (got != address(this)) revert Errors.OrderBook_Wiring(got, address(this));
     }
 }

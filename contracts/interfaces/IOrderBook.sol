@@ -143,7 +143,8 @@ interface IOrderBook {
 
     /// @notice `accept` for orders whose inputs are restricted, or offered by signature.
     /// @param proofs One per offer, compute first: RestrictionLib's proof, empty where unrestricted.
-    /// @param signed One per offer: abi.encode(SignedOffer, signature), empty where the offer is listed.
+    /// @param signed One per offer: abi.encode(bytes signed, bytes signature) for IOfferRegistry-fillSigned, empty where
+    /// the offer is listed.
     function acceptWith(
         bytes calldata order,
         bytes calldata heads,
@@ -198,7 +199,12 @@ interface IOrderBook {
     /// a refusal beside a proof that ENGINE was entered. Takes the order's lock, all free and all unbonding stake of the
     /// desk, and revokes the CVM. The client gets at most what the order cost, the reporter a tenth, the rest burns.
     /// @dev `resultDigest` and `statementDigest` are as signed.
-    function equivocate(bytes calldata order, Report calldata first, Report calldata second) external;
+    function equivocate(
+        bytes calldata order,
+        bytes calldata heads,
+        Report calldata first,
+        Report calldata second
+    ) external;
 
     // ------------------------------------------------------------------------------------------------- money
     /// @notice Credits the payees of offer `k` (0 compute, i + 1 input i) with what is due and not yet claimed.
@@ -292,6 +298,8 @@ interface IOrderBook {
     /// @return The access manager that adds parameters and pauses; it has no other power here.
     function AUTHORITY() external view returns (address);
 
-    /// @return The contract with the other half of this one's code, fixed at deployment.
-    function EXTENSION() external view returns (address);
+    /// @return entries  The contracts with the rest of this one's code, fixed at deployment.
+    /// @return endings  See `entries`.
+    /// @return accounts See `entries`.
+    function parts() external view returns (address entries, address endings, address accounts);
 }

@@ -142,6 +142,14 @@ library OrderCodec {
         }
     }
 
+    /// @return Where the reference to offer `k` begins: 0 compute, i + 1 input i. Both have version and terms hash at the
+    /// same places behind it.
+    function offerAt(uint256 k) internal pure returns (uint256) {
+        unchecked {
+            return k == 0 ? COMPUTE_OFFER : INPUTS + INPUT * (k - 1);
+        }
+    }
+
     function inputLease(bytes calldata order, uint256 i) internal pure returns (bytes32) {
         return wordAt(order, inputAt(i) + INPUT_LEASE);
     }

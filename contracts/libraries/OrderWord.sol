@@ -110,6 +110,11 @@ library OrderWordLib {
         return uint16(OrderWord.unwrap(word) >> EVENTS);
     }
 
+    /// @return As the events of an end have it: seconds, units from bit 64, number of the next event from bit 240.
+    function billed(OrderWord word) internal pure returns (uint256) {
+        return word.secs() | (word.units() << 64) | (uint256(word.events()) << 240);
+    }
+
     function withState(OrderWord word, OrderState value) internal pure returns (OrderWord) {
         return _with(word, 0, 0xf, uint256(value));
     }

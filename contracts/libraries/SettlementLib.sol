@@ -14,6 +14,8 @@ library SettlementLib {
     uint256 internal constant HOUR = 3600;
     /// @notice Bytes of one payee in a packed list: account 20, bps 2.
     uint256 internal constant PAYEE_BYTES = 22;
+    /// @dev An entry of RoyaltyLib's tables: account and share as in a payee, then its depth.
+    uint256 internal constant ROYALTY_BYTES = 23;
 
     /// @notice What the dues of an order depend on beside its prices.
     /// @param secs         Proven seconds as `secondsDown` bounds them: of the report, or of the last checkpoint.
@@ -257,7 +259,7 @@ library SettlementLib {
     /// @param netBefore Net income split so far; 0 at first.
     /// @param netAfter  Net income now, never below `netBefore`.
     /// @param isFinal   Nothing follows: the last payee takes what rounding left of the whole.
-    /// @param royalties Packed list of what parents get of the net income; shares together at most 10 000.
+    /// @param royalties RoyaltyLib's table of what ancestors get of the net income; shares together at most 10 000.
     /// @param payees    Packed list; shares together exactly 10 000, of what the royalties leave.
     /// @return amounts  For each royalty, then for each payee. Together they never exceed netAfter - netBefore over all
     /// calls so far, and with `isFinal` they make up exactly netAfter.
@@ -271,26 +273,28 @@ library SettlementLib {
         bytes calldata payees
     ) internal pure returns (uint256[] memory amounts) {
         unchecked {
-            amounts = new uint256[]((royalties.length + payees.length) / PAYEE_BYTES);
-            (uint256 kept, uint256 dust) = _share(netBefore, netAfter, amounts, 0, royalties);
+            amounts = new uint256[](royalties.length / ROYALTY_BYTES + payees.length / PAYEE_BYTES);
+            (uint256 kept, uint256 dust) = _share(netBefore, netAfter, amounts, royalties, ROYALTY_BYTES);
             (kept, dust) = (BPS - kept, netAfter - dust);
             (netBefore, netAfter) = (shareDown(netBefore, kept), shareDown(netAfter, kept));
-            (, uint256 paid) = _share(netBefore, netAfter, amounts, royalties.length / PAYEE_BYTES, payees);
+            (, uint256 paid) = _share(netBefore, netAfter, amounts, payees, PAYEE_BYTES);
             if (isFinal) amounts[amounts.length - 1] += dust - paid;
         }
     }
 
+    /// @param size PAYEE_BYTES, or ROYALTY_BYTES for a table.
     /// @return account The receiver at `index` of a packed list.
-    function accountAt(bytes calldata list, uint256 index) internal pure returns (address account) {
+    /// @return bps     Its share.
+    function receiverAt(bytes calldata list, uint256 index, uint256 size)
+        internal
+        pure
+        returns (address account, uint256 bps)
+    {
+        // One word has both; what follows them in it is shifted out.
         assembly ("memory-safe") {
-            account := shr(96, calldataload(add(list.offset, mul(index, PAYEE_BYTES))))
-        }
-    }
-
-    /// @return bps The share at `index` of a packed list.
-    function bpsAt(bytes calldata list, uint256 index) internal pure returns (uint256 bps) {
-        assembly ("memory-safe") {
-            bps := and(shr(80, calldataload(add(list.offset, mul(index, PAYEE_BYTES)))), 0xffff)
+            let word := calldataload(add(list.offset, mul(index, size)))
+            account := shr(96, word)
+            bps := and(shr(80, word), 0xffff)
         }
     }
 
@@ -305,18 +309,20 @@ library SettlementLib {
         return a > b ? a : b;
     }
 
-    /// @dev Writes what each receiver of `list` gets more of `netAfter` than of `netBefore`, from `amounts[first]` on.
+    /// @dev Writes what each receiver of `list` gets more of `netAfter` than of `netBefore` into `amounts`: a table's
+    /// from its beginning, payees at its end.
     /// @return bps  All shares of the list together.
     /// @return paid All of its floors of `netAfter` together.
-    function _share(uint256 netBefore, uint256 netAfter, uint256[] memory amounts, uint256 first, bytes calldata list)
+    function _share(uint256 netBefore, uint256 netAfter, uint256[] memory amounts, bytes calldata list, uint256 size)
         private
         pure
         returns (uint256 bps, uint256 paid)
     {
         unchecked {
-            uint256 count = list.length / PAYEE_BYTES;
+            uint256 count = list.length / size;
+            uint256 first = size == ROYALTY_BYTES ? 0 : amounts.length - count;
             for (uint256 k = 0; k < count; ++k) {
-                uint256 each = bpsAt(list, k);
+                (, uint256 each) = receiverAt(list, k, size);
                 uint256 share = shareDown(netAfter, each);
                 bps += each;
                 paid += share;

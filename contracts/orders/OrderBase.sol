@@ -4,118 +4,127 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
-import {Escrow} from "../Escrow.sol";
+import {Ledger} from "../Ledger.sol";
 import {ICvmRegistry} from "../interfaces/ICvmRegistry.sol";
+import {ILeaseBook} from "../interfaces/ILeaseBook.sol";
 import {IOfferRegistry} from "../interfaces/IOfferRegistry.sol";
 import {IOrderBook} from "../interfaces/IOrderBook.sol";
 import {IProviderRegistry} from "../interfaces/IProviderRegistry.sol";
 import {IReferenceValues} from "../interfaces/IReferenceValues.sol";
 import {Errors} from "../libraries/Errors.sol";
+import {LockLib} from "../libraries/LockLib.sol";
+import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {OrderHashLib} from "../libraries/OrderHashLib.sol";
 import {OrderStateLib} from "../libraries/OrderStateLib.sol";
+import {OrderWord} from "../libraries/OrderWord.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
-import {OfferTerms} from "../types/Offers.sol";
-import {
-    InputRef,
-    Order,
-    OrderId,
-    OrderPreimage,
-    OrderState,
-    OrderTerms,
-    Params,
-    ReportSummary
-} from "../types/Orders.sol";
+import {Current, Extra, OrderId, OrderState, Params, Phase} from "../types/Orders.sol";
 
-/// @title What placing, running and closing share: storage, the hash checks and the one way to close an order.
-abstract contract OrderBase is IOrderBook, Escrow {
-    /// @notice What a terminal transition asks of the provider's lock.
-    struct Closing {
-        uint256 locked;
-        uint256 slashed;
+/// @title What all parts of the OrderBook share: storage, identity, signatures and the one way to end an order.
+/// @dev The parts behind it run by delegatecall in the book's storage, so that all inherit their storage from here alone.
+abstract contract OrderBase is Ledger {
+    using OrderCodec for bytes;
+
+    /// @notice The contracts an order is measured by; the same in all parts.
+    struct Market {
+        address authority;
+        IOfferRegistry offers;
+        IProviderRegistry providers;
+        ICvmRegistry cvms;
+        IReferenceValues references;
+        ILeaseBook leases;
     }
 
     uint256 internal constant MAX_LOCATION_BYTES = 256;
+    /// @dev Every terminal summary carries it, so that two of them are visibly two for one sequence.
+    uint256 internal constant TERMINAL_SEQUENCE = type(uint32).max;
+    uint256 internal constant NO_INPUT = 255;
+    /// @dev Bit of `OrderWord.mark` after the end: refund, fees and penalty were credited.
+    uint256 internal constant REST = 1 << 17;
+    uint256 internal constant CVM_REVOKED = 1 << 208;
+    uint256 internal constant CVM_RETIRED = 1 << 209;
 
+    /// @notice The OrderBook; in its other parts too.
+    address public immutable BOOK;
+    /// @notice See {IOrderBook-AUTHORITY}.
+    address public immutable AUTHORITY;
     IOfferRegistry public immutable OFFERS;
     IProviderRegistry public immutable PROVIDERS;
     ICvmRegistry public immutable CVMS;
     IReferenceValues public immutable REFERENCES;
+    ILeaseBook public immutable LEASES;
 
-    /// @dev OpenZeppelin's EIP712 would bring a kilobyte of views that the size limit leaves no room for.
     bytes32 private immutable _DOMAIN_SEPARATOR;
     uint256 private immutable _CHAIN_ID;
 
-    mapping(OrderId id => Order) internal _orders;
-    mapping(OrderId id => uint256) internal _claimed;
-    mapping(uint16 version => Params) internal _params;
-    /// @inheritdoc IOrderBook
-    uint16 public paramsVersion;
+    mapping(OrderId id => OrderWord) internal _words;
+    mapping(OrderId id => Extra) internal _extras;
+    mapping(OrderId id => mapping(uint256 k => uint256)) internal _drawn;
+    mapping(uint256 version => Params) internal _params;
+    Current internal _current;
 
-    constructor(IOfferRegistry offers, IProviderRegistry providers, ICvmRegistry cvms, IReferenceValues references) {
+    constructor(address book, Market memory market) {
+        BOOK = book;
+        AUTHORITY = market.authority;
         _CHAIN_ID = block.chainid;
-        _DOMAIN_SEPARATOR = OrderHashLib.domainSeparator("Cloister OrderBook", "1");
-        OFFERS = offers;
-        PROVIDERS = providers;
-        CVMS = cvms;
-        REFERENCES = references;
-        // Check: the registry that was told our address before we existed was told the right one.
-        if (providers.ORDER_BOOK() != address(this)) {
-            revert Errors.OrderBook_Wiring(providers.ORDER_BOOK(), address(this));
+        _DOMAIN_SEPARATOR = OrderHashLib.domainSeparator("Cloister OrderBook", "1", book);
+        OFFERS = market.offers;
+        PROVIDERS = market.providers;
+        CVMS = market.cvms;
+        REFERENCES = market.references;
+        LEASES = market.leases;
+    }
+
+    /// @notice Runs the call that came in on this storage with another part's code, and answers as that does.
+    /// @dev Nothing runs after it, so that memory may be overwritten from 0.
+    function _delegate(address part) internal {
+        assembly {
+            calldatacopy(0, 0, calldatasize())
+            let done := delegatecall(gas(), part, 0, calldatasize(), 0, 0)
+            returndatacopy(0, 0, returndatasize())
+            switch done
+            case 0 { revert(0, returndatasize()) }
+            default { return(0, returndatasize()) }
         }
     }
 
     // ------------------------------------------------------------------------------------------ identity
-    /// @notice The EIP-712 digest under this contract's domain, also after a fork changed the chain's id.
+    /// @notice The EIP-712 digest under the book's domain, also after a fork changed the chain's id.
     function _digest(bytes32 structHash) internal view returns (bytes32) {
-        bytes32 domain =
-            block.chainid == _CHAIN_ID ? _DOMAIN_SEPARATOR : OrderHashLib.domainSeparator("Cloister OrderBook", "1");
+        bytes32 domain = block.chainid == _CHAIN_ID
+            ? _DOMAIN_SEPARATOR
+            : OrderHashLib.domainSeparator("Cloister OrderBook", "1", BOOK);
         return MessageHashUtils.toTypedDataHash(domain, structHash);
     }
 
-    function _idOf(OrderTerms calldata terms) internal view returns (OrderId) {
-        return OrderId.wrap(_digest(OrderHashLib.hashOrder(terms)));
-    }
-
-    /// @notice The order's id, after a check that the offers' terms are those that its own terms name.
-    function _idOfChecked(OrderPreimage calldata pre) internal view returns (OrderId) {
-        _checkOfferTerms(pre);
-        return _idOf(pre.terms);
-    }
-
-    function _checkOfferTerms(OrderPreimage calldata pre) internal pure {
-        OrderTerms calldata terms = pre.terms;
-        _checkTermsHash(terms.compute.offer, pre.compute, terms.compute.termsHash);
-        OfferTerms[] calldata offers = pre.inputs;
-        uint256 count = terms.inputs.length;
-        if (offers.length != count) revert Errors.OrderBook_PreimageInputs(offers.length, count);
-        for (uint256 i = 0; i < count; ++i) {
-            InputRef calldata input = terms.inputs[i];
-            _checkTermsHash(input.offer, offers[i], input.termsHash);
-        }
-    }
-
-    function _checkTermsHash(uint64 offer, OfferTerms calldata terms, bytes32 expected) private pure {
-        bytes32 got = OrderHashLib.hashOffer(terms);
-        if (got != expected) revert Errors.OrderBook_TermsHash(offer, got, expected);
+    /// @return id    The order's id.
+    /// @return count Its number of inputs.
+    function _idOf(bytes calldata order) internal view returns (OrderId id, uint256 count) {
+        count = order.check();
+        id = OrderId.wrap(_digest(order.structHash(count)));
     }
 
     // ------------------------------------------------------------------------------------------ state
-    /// @notice The order, if it is in `from` and the table allows it to move on to `to`.
-    function _movable(OrderId id, OrderState from, OrderState to) internal view returns (Order storage order) {
-        order = _orders[id];
-        OrderState actual = order.state;
-        if (actual != from || !OrderStateLib.isAllowed(from, to)) {
-            revert Errors.OrderBook_WrongState(id, actual, to);
-        }
+    /// @notice The order's word, if the table allows it to move on to `to`.
+    function _movable(OrderId id, OrderState to) internal view returns (OrderWord word) {
+        word = _words[id];
+        OrderState actual = word.state();
+        if (!OrderStateLib.isAllowed(actual, to)) revert Errors.OrderBook_WrongState(id, actual, to);
     }
 
-    function _checkClient(OrderId id, OrderTerms calldata terms) internal view {
-        if (msg.sender != terms.client) revert Errors.OrderBook_NotClient(id, msg.sender, terms.client);
+    /// @notice The same from one state alone.
+    function _movableFrom(OrderId id, OrderState from, OrderState to) internal view returns (OrderWord word) {
+        word = _movable(id, to);
+        if (word.state() != from) revert Errors.OrderBook_WrongState(id, word.state(), to);
     }
 
     /// @notice A deadline still holds at its own second.
     function _checkNotAfter(OrderId id, uint256 deadline) internal view {
         if (block.timestamp > deadline) revert Errors.OrderBook_TooLate(id, deadline, block.timestamp);
+    }
+
+    function _checkAfter(OrderId id, uint256 deadline) internal view {
+        if (block.timestamp <= deadline) revert Errors.OrderBook_TooEarly(id, deadline, block.timestamp);
     }
 
     /// @notice A location is a hint for readers of events; bounded, since every one of them has to keep it.
@@ -124,23 +133,29 @@ abstract contract OrderBase is IOrderBook, Escrow {
         if (size > MAX_LOCATION_BYTES) revert Errors.OrderBook_LocationTooLong(size, MAX_LOCATION_BYTES);
     }
 
-    function _checkAfter(OrderId id, uint256 deadline) internal view {
-        if (block.timestamp <= deadline) revert Errors.OrderBook_TooEarly(id, deadline, block.timestamp);
+    /// @notice Most seconds that are paid for.
+    function _limitOf(OrderId id, OrderWord word, bytes calldata order) internal view returns (uint256) {
+        return word.hasExtra() ? _extras[id].limit : order.maxSeconds();
+    }
+
+    function _isLiving(OrderState state) internal pure returns (bool) {
+        return state == OrderState.RUNNING || state == OrderState.STOPPING;
     }
 
     // ------------------------------------------------------------------------------------------ signatures
-    /// @notice Checks that the order's own CVM, not revoked, signed `structHash` in this contract's domain.
-    /// @return expiresAt Of the CVM's certificate.
-    function _checkSignedByCvm(OrderId id, bytes32 cvmId, bytes32 structHash, bytes calldata signature)
-        internal
-        view
-        returns (uint40 expiresAt)
-    {
-        address signer;
-        (signer, expiresAt) = _unrevoked(cvmId);
-        // ECDSA takes 65 bytes with a low s and nothing else; a bad signature recovers to zero, no signer is zero.
-        (address recovered,,) = ECDSA.tryRecoverCalldata(_digest(structHash), signature);
-        if (recovered != signer) revert Errors.OrderBook_NotSigned(id, recovered, signer);
+    /// @return word The CVM's word in the registry: it is known and was not revoked.
+    /// @dev A revoked CVM's order leaves by `voidOrder` or `settleRevoked` alone, so that nobody is slashed for it.
+    function _unrevoked(uint32 cvm) internal view returns (uint256 word) {
+        word = CVMS.wordOf(cvm);
+        if (word & CVM_REVOKED != 0) revert Errors.OrderBook_CvmRevoked(cvm);
+    }
+
+    /// @notice Checks that the CVM with this registry word signed `structHash` in the book's domain.
+    function _checkSigned(OrderId id, uint256 cvmWord, bytes32 structHash, bytes32 r, bytes32 vs) internal view {
+        address signer = address(uint160(cvmWord));
+        // A high s or a bad signature recovers to zero with an error; no signer is zero.
+        (address recovered,,) = ECDSA.tryRecover(_digest(structHash), r, vs);
+        if (recovered != signer || signer == address(0)) revert Errors.OrderBook_NotSigned(id, recovered, signer);
     }
 
     /// @notice A member of a summary is as the order wants it.
@@ -148,66 +163,79 @@ abstract contract OrderBase is IOrderBook, Escrow {
         if (!fits) revert Errors.OrderBook_SummaryMismatch(id, field);
     }
 
-    /// @notice Checks that a summary speaks of this order, this CVM and these inputs, and that the CVM signed it.
-    function _checkSummary(
-        OrderId id,
-        Order storage order,
-        OrderTerms calldata terms,
-        ReportSummary calldata summary,
-        bytes calldata signature
-    ) internal view {
-        _match(summary.orderId == OrderId.unwrap(id), id, "orderId");
-        _match(summary.cvmId == order.cvmId, id, "cvmId");
-        _match(summary.inputsRoot == OrderHashLib.inputsRoot(terms.inputs), id, "inputsRoot");
-        _match(summary.statementDigest != 0, id, "statementDigest");
-        _checkSignedByCvm(id, order.cvmId, OrderHashLib.hashSummary(summary), signature);
-    }
-
-    /// @notice A revoked CVM's order leaves by `voidOrder` or `settleRevoked` alone, so that nobody is slashed for it.
-    function _unrevoked(bytes32 cvmId) internal view returns (address signer, uint40 expiresAt) {
-        bool revoked;
-        (signer, expiresAt, revoked) = _signerOf(cvmId);
-        if (revoked) revert Errors.OrderBook_CvmRevoked(cvmId);
-    }
-
-    function _signerOf(bytes32 cvmId) internal view returns (address signer, uint40 expiresAt, bool revoked) {
-        return CVMS.signerOf(cvmId);
-    }
-
     // ------------------------------------------------------------------------------------------ closing
-    /// @notice Ends an order without a report: freeze, event, lock.
-    function _end(OrderPreimage calldata pre, OrderId id, Order storage order, OrderState to) internal {
-        Closing memory closing = _close(pre, order, to, order.secondsUsed, 0);
-        emit OrderEnded(id, order.cvmId, to, order.phase, order.secondsUsed, closing.slashed);
-        _release(pre, id, closing);
+    /// @notice Freezes an order in `to`: one word, the leases' places, the provider's lock.
+    /// @dev Looks at no price and moves no token. The caller has emitted the event that `word` still counts.
+    /// @param word With the seconds, units and span that are billed.
+    function _freeze(bytes calldata order, uint256 count, OrderId id, OrderWord word, OrderState to) internal {
+        uint256 claimed = to == OrderState.CANCELLED ? REST : 0;
+        _words[id] = word.withState(to).withSince(block.timestamp).withMark(claimed).counted();
+        _freeLeases(order, count);
+        // Interaction, with our own registry: capacity and lock are free again. What EXPIRED owes is found by prices,
+        // so that its lock waits for `claimRest`.
+        if (to != OrderState.EXPIRED && word.paramsVersion() != 0) {
+            PROVIDERS.release(order.computeOffer(), OrderCodec.token(order), LockLib.decode(word.lock()), 0);
+        }
     }
 
-    /// @notice Freezes what `to` bills and says what the provider's lock has to give.
-    /// @dev Effects alone. The caller emits, then calls `_release`.
-    /// @param reported Seconds and units by the CVM's word, before any limit.
-    function _close(OrderPreimage calldata pre, Order storage order, OrderState to, uint256 reported, uint256 units)
+    /// @notice Ends an order without a report, on the proofs it has.
+    /// @param word With the span of an order that EXPIRED while running.
+    function _end(bytes calldata order, uint256 count, OrderId id, OrderWord word, OrderState to) internal {
+        if (to != OrderState.EXPIRED) word = word.withSpan(0);
+        if (word.phase() != Phase.NONE) {
+            uint256 secs = SettlementLib.min(word.secs(), _limitOf(id, word, order));
+            word = word.withSecs(secs).withUnits(SettlementLib.min(word.units(), order.maxUnits()));
+        }
+        uint256 billed = word.billed() | (uint256(word.phase()) << 128);
+        // The cast cuts nothing: a span has 30 bits.
+        emit IOrderBook.OrderEnded(id, word.cvm(), to, billed, uint32(word.span()));
+        _freeze(order, count, id, word, to);
+    }
+
+    /// @notice Frees the leases' places. LeaseBook never refuses that.
+    function _freeLeases(bytes calldata order, uint256 count) private {
+        for (uint256 i = 0; i < count; ++i) {
+            bytes32 lease = order.inputLease(i);
+            if (lease != 0) LEASES.free(lease);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------ money
+    /// @notice What settlement needs of an order beside prices, running or ended.
+    function _frozen(OrderId id, OrderWord word, bytes calldata order)
         internal
-        returns (Closing memory closing)
+        view
+        returns (SettlementLib.Frozen memory f)
     {
-        (uint256 secs, uint256 billedUnits) =
-            SettlementLib.bill(pre.terms, to, order.phase, reported, units, block.timestamp - order.since);
-        order.state = to;
-        // Neither cast cuts: seconds are at most maxSeconds, units at most maxUnits.
-        order.secondsUsed = uint32(secs);
-        order.unitsUsed = uint64(billedUnits);
-        uint256 startPenaltyBps = _params[order.paramsVersion].startPenaltyBps;
-        closing.locked = SettlementLib.lockRequired(pre, startPenaltyBps);
-        closing.slashed = SettlementLib.slashedDown(pre, _frozen(order), startPenaltyBps);
+        f.state = word.state();
+        f.phase = word.phase();
+        f.limit = _limitOf(id, word, order);
+        f.secs = SettlementLib.min(word.secs(), f.limit);
+        f.units = SettlementLib.min(word.units(), order.maxUnits());
+        f.span = word.span();
+        f.served = order.isServed();
+        f.setupSeconds = order.setupSeconds();
+        f.maxSeconds = order.maxSeconds();
     }
 
-    /// @notice Interaction: the lock ends; what was slashed arrives here.
-    function _release(OrderPreimage calldata pre, OrderId id, Closing memory closing) internal {
-        OrderTerms calldata terms = pre.terms;
-        address provider = OFFERS.ownerOf(terms.compute.offer);
-        PROVIDERS.unlock(id, provider, terms.token, closing.locked, closing.slashed);
+    /// @notice Deposit, what was added, less what was taken out.
+    function _balanceOf(OrderId id, OrderWord word, bytes calldata order) internal view returns (uint256 balance) {
+        balance = order.deposit();
+        if (word.hasExtra()) {
+            Extra storage extra = _extras[id];
+            balance = balance + extra.added - extra.removed;
+        }
     }
 
-    function _frozen(Order storage order) internal view returns (SettlementLib.Frozen memory) {
-        return SettlementLib.Frozen(order.state, order.phase, order.secondsUsed, order.unitsUsed);
+    /// @return until End of the window in which a completed order's holdback waits; zero where it does not wait.
+    function _pendingUntil(OrderWord word, bytes calldata order) internal view returns (uint256 until) {
+        if (word.state() != OrderState.COMPLETED || word.hold() != 0 || order.holdbackBps() == 0) return 0;
+        until = word.since() + order.uintAt(OrderCodec.HOLDBACK_WINDOW, 4);
+        if (block.timestamp > until) return 0;
+    }
+
+    function _checkClient(OrderId id, bytes calldata order) internal view {
+        address client = order.client();
+        if (msg.sender != client) revert Errors.OrderBook_NotClient(id, msg.sender, client);
     }
 }

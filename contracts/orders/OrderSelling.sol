@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Errors} from "../libraries/Errors.sol";
+import {OfferCodec} from "../libraries/OfferCodec.sol";
+import {OrderCodec} from "../libraries/OrderCodec.sol";
+import {RestrictionLib} from "../libraries/RestrictionLib.sol";
+import {RuntimePolicy} from "../types/Orders.sol";
+import {OrderAccepting} from "./OrderAccepting.sol";
+import {OrderPart} from "./OrderPart.sol";
+
+/// @title Acceptance of what is not simply for sale to everybody: restricted inputs and signed offers.
+abstract contract OrderSelling is OrderAccepting, OrderPart {
+    using OfferCodec for bytes;
+    using OrderCodec for bytes;
+
+    /// @notice See {IOrderBook-acceptWith}.
+    function acceptWith(
+        bytes calldata order,
+        bytes calldata heads,
+        RuntimePolicy calldata policy,
+        uint32 cvm,
+        bytes[] calldata proofs,
+        bytes[] calldata signed
+    ) external inBook nonReentrant {
+        Taking memory taking = _accept(order, heads, policy, cvm);
+        _checkRestrictions(order, heads, taking, proofs);
+        if (signed.length != proofs.length) revert Errors.OrderBook_ListLength(signed.length, proofs.length);
+        // Check: each offer is for sale with these very terms, listed or by its owner's signature.
+        OFFERS.checkForSaleExcept(order, _fill(order, heads, signed));
+    }
+
+    /// @notice Client, engine and runtime are ones that each owner allows.
+    function _checkRestrictions(
+        bytes calldata order,
+        bytes calldata heads,
+        Taking memory taking,
+        bytes[] calldata proofs
+    ) private pure {
+        uint256 count = taking.count;
+        if (proofs.length != count + 1) revert Errors.OrderBook_ListLength(proofs.length, count + 1);
+        bytes32 engine = order.wordAt(OrderCodec.INPUTS + OrderCodec.INPUT_TERMS);
+        address client = order.client();
+        for (uint256 k = 0; k <= count; ++k) {
+            bytes32 restrictions = heads.restrictions(OfferCodec.HEAD * k);
+            RestrictionLib.check(restrictions, client, engine, taking.measurement, proofs[k]);
+        }
+    }
+
+    /// @return filled Bit k set: offer k was sold by signature.
+    function _fill(bytes calldata order, bytes calldata heads, bytes[] calldata signed)
+        private
+        returns (uint256 filled)
+    {
+        for (uint256 k = 0; k < signed.length; ++k) {
+            if (signed[k].length == 0) continue;
+            filled |= 1 << k;
+            uint256 at = OrderCodec.offerAt(k);
+            _fillOne(
+                uint64(order.uintAt(at, 8)),
+                uint32(order.uintAt(at + OrderCodec.INPUT_VERSION, 4)),
+                OrderCodec.token(order),
+                heads[OfferCodec.HEAD * k:OfferCodec.HEAD * (k + 1)],
+                signed[k]
+            );
+        }
+    }
+
+    function _fillOne(uint64 offer, uint32 version, address token, bytes calldata head, bytes calldata signed)
+        private
+    {
+        (bytes memory terms, bytes memory signature) = abi.decode(signed, (bytes, bytes));
+        OFFERS.fillSigned(offer, version, token, head, terms, signature);
+    }
+}
