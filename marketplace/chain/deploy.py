@@ -1,142 +1,117 @@
-"""Puts a market on a chain: contracts in order, roles, certifiers, reference values (protocol 4.5 and 6).
-
-ProviderRegistry and OrderBook name each other, so the OrderBook's address is computed before it exists and
-checked by its own constructor. Open faucets and SIMULATED trust classes go to development chains alone.
-"""
+"""Puts a market on a chain, and compares one with its deployment file (protocol 4.5 and 6, docs/adr/0016)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from enclave_runtime.wire.codec import hex_of, to_abi
-from enclave_runtime.wire.cvm import TcbStatus, TeeKind
+from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.hashes import keccak256
 from enclave_runtime.wire.orders import ComputeRef, Holdback, InputRef, OrderTerms, Windows, order_id
 from enclave_runtime.wire.scalars import ZERO32
-from marketplace.chain.artifacts import contract
-from marketplace.chain.deployments import Deployment
-from marketplace.chain.devchain import DEV_CHAIN_IDS
-from marketplace.chain.governors import Governors
+from marketplace.chain.deploy_addresses import deployer_address
+from marketplace.chain.deploy_plan import MarketPlan, addresses, checks, steps
+from marketplace.chain.deploy_roles import ROLES
+from marketplace.chain.deploy_run import Chain, carry_out, code_hashes, failed, has_factory
+from marketplace.chain.deploy_steps import Step
+from marketplace.chain.deployments import Built, Deployment
 from marketplace.chain.reader import Reader
-from marketplace.chain.rpc import Rpc, hex_int
+from marketplace.chain.rpc import Rpc, hex_data, hex_int
 from marketplace.chain.signer import Signer
-from marketplace.chain.transactions import rlp
-from marketplace.chain.writer import Sender, Writer
-from marketplace.domain.pricing import Params
-from marketplace.errors import BadInputError
+from marketplace.chain.writer import Sender
+from marketplace.domain.tight import encode_order
+from marketplace.errors import BadInputError, RpcError, WaitTimeoutError
 
-__all__ = ["ROLES", "MarketPlan", "check_deployment", "contract_address", "deploy_all"]
+__all__ = ["ROLES", "MarketPlan", "SignerChain", "check_deployment", "deploy_all", "deployment_of"]
 
-ROLES: Final[dict[str, tuple[int, str, tuple[str, ...]]]] = {
-    "revoker": (1, "CvmRegistry", ("revoke",)),
-    "curator": (
-        2,
-        "ReferenceValues",
-        ("acceptMeasurement", "removeMeasurement", "acceptTrustClass", "removeTrustClass"),
-    ),
-    "registrar": (3, "CertifierQuorum", ("addCertifier", "removeCertifier", "setThreshold")),
-}
-"""Role by name: its number, and the functions that it guards. All else that is restricted is the admin's."""
-_DEV_PREFIX: Final = "dev:"
+_MINED_WITHIN_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class MarketPlan:
-    """What a market shall look like.
+class SignerChain:
+    """One key on one node; a `deploy_run.Chain`."""
 
-    Attributes:
-        params: shares of version 1.
-        certifiers: addresses whose certificates count.
-        threshold: how many of them prove a fact.
-        token: an ERC-20 on the chain; None deploys an open faucet, on development chains alone.
-        unbonding_s: seconds between asking for stake and getting it.
-        measurements: (measurement, TEE, release label) accepted from the start.
-        trust_classes: (root set id, worst TCB level) accepted from the start.
-        holders: who holds each role of `ROLES`; the deployer holds those that are not named.
-        accept_simulated: SIMULATED trust classes outside development chains, said loudly.
+    def __init__(self, rpc: Rpc, chain_id: int, signer: Signer) -> None:
+        """Take a connection and a key."""
+        self._rpc = rpc
+        self._sender = Sender(rpc, chain_id, signer)
+        self.sender = signer.address
+
+    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Return a result or an `RpcError` for each call."""
+        return self._rpc.batch_raw(calls)
+
+    def send(self, step: Step, gas: int) -> int:
+        """Send a step and wait for it; the sender estimates gas by itself."""
+        if not step.raw:
+            return self._sender.send(step.to, step.data, call=step.words, value=step.value).gas_used
+        return send_raw(self, step)
+
+
+def send_raw(chain: Chain, step: Step) -> int:
+    """Send a transaction that is signed already, wait for it, return the gas that it used.
+
+    Raises:
+        ChainError: refused, or not mined in time.
     """
-
-    params: Params
-    certifiers: tuple[bytes, ...]
-    threshold: int
-    token: bytes | None = None
-    unbonding_s: int = 7 * 86_400
-    measurements: tuple[tuple[bytes, TeeKind, str], ...] = ()
-    trust_classes: tuple[tuple[str, TcbStatus], ...] = ()
-    holders: dict[str, bytes] = field(default_factory=dict)
-    accept_simulated: bool = False
-
-    def check(self, chain_id: int) -> None:
-        """Refuse a plan that must not reach `chain_id`.
-
-        Raises:
-            BadInputError: names the member.
-        """
-        if not 1 <= self.threshold <= len(set(self.certifiers)):
-            raise BadInputError("threshold", self.threshold, f"1 to {len(set(self.certifiers))} certifiers")
-        unknown = sorted(set(self.holders) - set(ROLES))
-        if unknown:
-            raise BadInputError("roles", unknown, sorted(ROLES))
-        if chain_id in DEV_CHAIN_IDS:
-            return
-        if self.token is None:
-            raise BadInputError(
-                "token", "none", f"an ERC-20's address: chain {chain_id} is no development chain"
-            )
-        simulated = [name for name, _ in self.trust_classes if name.startswith(_DEV_PREFIX)]
-        if simulated and not self.accept_simulated:
-            raise BadInputError("trust class", f"the SIMULATED {simulated[0]}", "one of a hardware vendor")
-
-
-def contract_address(deployer: bytes, nonce: int) -> bytes:
-    """Return where the contract that `deployer` creates with `nonce` will stand."""
-    return keccak256(rlp([deployer, nonce]))[12:]
+    (name,) = chain.batch([("eth_sendRawTransaction", (hex_of(step.raw),))])
+    if isinstance(name, RpcError):
+        raise name
+    until = time.monotonic() + _MINED_WITHIN_S
+    while time.monotonic() < until:
+        (receipt,) = chain.batch([("eth_getTransactionReceipt", (name,))])
+        if isinstance(receipt, dict) and receipt.get("blockNumber"):
+            return hex_int(receipt["gasUsed"])
+        time.sleep(0.05)
+    raise WaitTimeoutError(f"{step.words}: not mined after {_MINED_WITHIN_S} s")
 
 
 def deploy_all(
     rpc: Rpc, signer: Signer, plan: MarketPlan, *, report: Callable[[str], None] = lambda line: None
 ) -> Deployment:
-    """Return the deployment of a whole market, roles and reference values included.
+    """Return the deployment of a whole market, roles and reference values included; what is there stays.
 
     Args:
-        signer: pays, and becomes the AccessManager's first administrator.
+        signer: pays, and is the AccessManager's administrator until the plan's takes over.
         report: told each step in words.
     Raises:
         BadInputError: the plan does not suit the chain.
         ChainError: refused, or no usable answer.
     """
     chain_id, block = (hex_int(item) for item in rpc.batch([("eth_chainId", ()), ("eth_blockNumber", ())]))
-    plan.check(chain_id)
-    work = _Work(Sender(rpc, chain_id, signer), report)
-    token = plan.token or work.create("TestToken", "Test Dollar", "TUSD", 6)
-    authority = work.create("Authority", signer.address)
-    offers = work.create("OfferRegistry")
-    references = work.create("ReferenceValues", authority)
-    quorum = work.create("CertifierQuorum", authority, sorted(set(plan.certifiers)), plan.threshold)
-    cvms = work.create("CvmRegistry", authority, [quorum])
-    book = contract_address(signer.address, work.nonce() + 1)
-    providers = work.create("ProviderRegistry", book, plan.unbonding_s)
-    deployed = work.create("OrderBook", authority, offers, providers, cvms, references, to_abi(plan.params))
-    if deployed != book:
-        raise BadInputError(
-            "OrderBook", hex_of(deployed), f"the predicted {hex_of(book)}", hint="deploy again"
-        )
-    deployment = Deployment(
+    chain = SignerChain(rpc, chain_id, signer)
+    todo = steps(plan, signer.address, chain_id, factory=has_factory(chain))
+    carry_out(chain, todo, report=report)
+    return deployment_of(chain, plan, chain_id, block)
+
+
+def deployment_of(chain: Chain, plan: MarketPlan, chain_id: int, block: int) -> Deployment:
+    """Return the deployment file of a plan that was carried out by the chain's account.
+
+    Raises:
+        BadInputError: a contract is missing, or did not store what its constructor was told.
+    """
+    at = addresses(plan, chain.sender)
+    wrong = failed(chain, checks(plan, at))
+    if wrong:
+        raise BadInputError("deployment", f"that not: {wrong[0]}", f"all of {len(wrong)} to hold")
+    code = code_hashes(chain, at | {"Deployer": deployer_address()})
+    return Deployment(
         chain_id=chain_id,
         block=block,
-        authority=authority,
-        offer_registry=offers,
-        provider_registry=providers,
-        cvm_registry=cvms,
-        reference_values=references,
-        certifier_quorum=quorum,
-        order_book=book,
-        token=token,
+        authority=at["Authority"],
+        offer_registry=at["OfferRegistry"],
+        provider_registry=at["ProviderRegistry"],
+        cvm_registry=at["CvmRegistry"],
+        reference_values=at["ReferenceValues"],
+        certifier_quorum=at["CertifierQuorum"],
+        order_book=at["OrderBook"],
+        lease_book=at["LeaseBook"],
+        token=plan.token or at["TestToken"],
+        built=Built(
+            plan.market, chain.sender, tuple((name, at[name], code[name]) for name in at if name in code)
+        ),
     )
-    _set_up(Reader(rpc, deployment), signer, plan, report)
-    return deployment
 
 
 def check_deployment(reader: Reader) -> None:
@@ -149,28 +124,47 @@ def check_deployment(reader: Reader) -> None:
     node, deployment = reader.node, reader.deployment
     node.check_chain()
     sample = _sample_terms(deployment)
-    book, authority, believed, digest, params = node.views(
+    registries = ("OfferRegistry", "ProviderRegistry", "CvmRegistry", "LeaseBook")
+    authority, believed, digest, params, *books = node.views(
         [
-            ("ProviderRegistry", "ORDER_BOOK", ()),
             ("OrderBook", "AUTHORITY", ()),
             ("CvmRegistry", "isVerifier", (deployment.certifier_quorum,)),
-            ("OrderBook", "orderId", (to_abi(sample),)),
+            ("OrderBook", "orderId", (encode_order(sample),)),
             ("OrderBook", "paramsVersion", ()),
+            *((name, "ORDER_BOOK", ()) for name in registries),
         ]
     )
     expected = order_id(deployment.order_domain, sample)
-    checks: list[tuple[str, Any, Any]] = [
-        ("ProviderRegistry's OrderBook", hex_of(book), hex_of(deployment.order_book)),
+    wired = [
+        (f"{name}'s OrderBook", hex_of(book), hex_of(deployment.order_book))
+        for name, book in zip(registries, books, strict=True)
+    ]
+    found: list[tuple[str, Any, Any]] = [
+        *wired,
         ("OrderBook's authority", hex_of(authority), hex_of(deployment.authority)),
         ("CvmRegistry believes the quorum", believed, True),
         ("order id of sample terms", hex_of(digest), hex_of(expected)),
         ("current params version is set", params > 0, True),
+        *_code_checks(reader),
     ]
-    for name, got, wanted in checks:
+    for name, got, wanted in found:
         if got != wanted:
             raise BadInputError(
                 name, got, wanted, hint="take the deployment file from whoever runs the market"
             )
+
+
+def _code_checks(reader: Reader) -> list[tuple[str, Any, Any]]:
+    """Compare the code on chain with what the file says was deployed."""
+    built = reader.deployment.built
+    if built is None:
+        return []
+    calls = [("eth_getCode", (hex_of(address), "latest")) for _, address, _ in built.code]
+    answers = reader.node.rpc.batch(calls)
+    return [
+        (f"code of {name}", hex_of(keccak256(hex_data(answer))), hex_of(digest))
+        for (name, _, digest), answer in zip(built.code, answers, strict=True)
+    ]
 
 
 def _sample_terms(deployment: Deployment) -> OrderTerms:
@@ -194,38 +188,3 @@ def _sample_terms(deployment: Deployment) -> OrderTerms:
         deposit=0,
         salt=ZERO32,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    sender: Sender
-    report: Callable[[str], None]
-
-    def create(self, name: str, *arguments: Any) -> bytes:
-        receipt = self.sender.send(b"", contract(name).creation(*arguments), call=f"deploy {name}")
-        self.report(f"{name} at {hex_of(receipt.created)} ({receipt.gas_used} gas)")
-        return receipt.created
-
-    def nonce(self) -> int:
-        account = hex_of(self.sender.signer.address)
-        return hex_int(self.sender.rpc.call("eth_getTransactionCount", account, "latest"))
-
-
-def _set_up(reader: Reader, signer: Signer, plan: MarketPlan, report: Callable[[str], None]) -> None:
-    writer = Writer(reader.node, signer)
-    governors = Governors(reader, writer)
-    # Values first: the deployer still holds every role.
-    for measurement, tee, release in plan.measurements:
-        governors.accept_measurement(measurement, tee, release)
-        report(f"measurement {hex_of(measurement)} of release {release}")
-    for root_set, worst in plan.trust_classes:
-        governors.accept_trust_class(root_set, worst)
-        loud = "SIMULATED " if root_set.startswith(_DEV_PREFIX) else ""
-        report(f"{loud}trust class {root_set} down to {worst.name}")
-    for role, (number, target, functions) in ROLES.items():
-        holder = plan.holders.get(role, signer.address)
-        selectors = [contract(target).functions[function].selector for function in functions]
-        writer.call("Authority", "labelRole", number, role)
-        writer.call("Authority", "grantRole", number, holder, 0)
-        writer.call("Authority", "setTargetFunctionRole", reader.node.address(target), selectors, number)
-        report(f"role {role} held by {hex_of(holder)}")

@@ -15,11 +15,55 @@ from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.orders import order_book_domain
 from marketplace.errors import BadInputError, NotFoundError
 
-__all__ = ["Deployment"]
+__all__ = ["Built", "Deployment"]
 
 MAX_FILE_BYTES: Final = 64 << 10
 _VERSION: Final = 2
 _NUMBERS: Final = ("chain_id", "block")
+_BUILT: Final = "built"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """How a deployment came to be, so that anybody can make its addresses and compare its code.
+
+    Attributes:
+        market: name in the salts of its addresses.
+        deployer: account in the salts of its addresses.
+        code: per contract its name, its address and the hash of its code, in order of creation.
+    """
+
+    market: str
+    deployer: bytes
+    code: tuple[tuple[str, bytes, bytes], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members as JSON."""
+        code = {
+            name: {"address": hex_of(address), "code_hash": hex_of(digest)}
+            for name, address, digest in self.code
+        }
+        return {"market": self.market, "deployer": hex_of(self.deployer), "code": code}
+
+    @classmethod
+    def from_json(cls, value: object) -> Built:
+        """Return what `to_json` gave.
+
+        Raises:
+            BadInputError: missing or unknown members, or malformed ones.
+        """
+        try:
+            if not isinstance(value, dict) or set(value) != {"market", "deployer", "code"}:
+                raise TypeError("its members")
+            code = [
+                (str(name), bytes_from_hex(item["address"], 20), bytes_from_hex(item["code_hash"], 32))
+                for name, item in value["code"].items()
+            ]
+            return cls(str(value["market"]), bytes_from_hex(value["deployer"], 20), tuple(code))
+        except (AttributeError, KeyError, TypeError, WireError) as error:
+            raise BadInputError(
+                "deployment, built", str(error)[:100], "market, deployer and code by contract"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +74,7 @@ class Deployment:
         block: number of the block before the first contract: where reading events starts.
         authority: OpenZeppelin AccessManager that holds the roles.
         token: the token that this market's own offers are priced in, by default.
+        built: how it was made; None where whoever wrote the file did not say.
     """
 
     chain_id: int
@@ -43,6 +88,7 @@ class Deployment:
     order_book: bytes
     lease_book: bytes
     token: bytes
+    built: Built | None = None
 
     @property
     def order_domain(self) -> Domain:
@@ -61,10 +107,10 @@ class Deployment:
 
     def to_json(self) -> dict[str, Any]:
         """Return the members as JSON: numbers as numbers, addresses as 0x-hex."""
-        members = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"version": _VERSION} | {
-            name: value if name in _NUMBERS else hex_of(value) for name, value in members.items()
-        }
+        members = {name: getattr(self, name) for name in _names()}
+        plain = {name: value if name in _NUMBERS else hex_of(value) for name, value in members.items()}
+        built = {} if self.built is None else {_BUILT: self.built.to_json()}
+        return {"version": _VERSION} | plain | built
 
     @classmethod
     def from_json(cls, value: object) -> Deployment:
@@ -73,10 +119,10 @@ class Deployment:
         Raises:
             BadInputError: missing or unknown members, or malformed ones.
         """
-        names = {field.name for field in fields(cls)}
-        if not isinstance(value, dict) or set(value) != names | {"version"}:
+        names = _names()
+        if not isinstance(value, dict) or set(value) - {_BUILT} != {*names, "version"}:
             got = sorted(value) if isinstance(value, dict) else type(value).__name__
-            raise BadInputError("deployment", str(got)[:300], sorted(names | {"version"}))
+            raise BadInputError("deployment", str(got)[:300], sorted({*names, "version"}))
         if value["version"] != _VERSION:
             raise BadInputError("deployment version", value["version"], _VERSION)
         members: dict[str, Any] = {}
@@ -90,7 +136,8 @@ class Deployment:
                 members[name] = bytes_from_hex(value[name], 20)
             except WireError as error:
                 raise BadInputError(f"deployment, {name}", str(error), "an address in lower case") from error
-        return cls(**members)
+        built = Built.from_json(value[_BUILT]) if _BUILT in value else None
+        return cls(**members, built=built)
 
     @classmethod
     def load(cls, path: Path) -> Deployment:
@@ -118,3 +165,8 @@ class Deployment:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(self.to_json(), indent=2) + "\n")
         temporary.replace(path)
+
+
+def _names() -> list[str]:
+    """Return the members that every deployment file has, in order."""
+    return [item.name for item in fields(Deployment) if item.name != _BUILT]

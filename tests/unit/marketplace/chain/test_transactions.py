@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.hashes import keccak256
-from marketplace.chain.deploy import contract_address
 from marketplace.chain.signer import (
     Signer,
     checksum_address,
@@ -57,13 +56,6 @@ def test_rlp_of_the_yellow_papers_examples() -> None:
     assert rlp(b"dog") == b"\x83dog" and rlp([]) == b"\xc0" and rlp(0) == b"\x80" and rlp(15) == b"\x0f"
     assert rlp(1024) == b"\x82\x04\x00" and rlp([[], [[]]]) == b"\xc3\xc0\xc1\xc0"
     assert rlp(b"a" * 56) == b"\xb8\x38" + b"a" * 56
-
-
-def test_predicts_where_a_contract_will_stand() -> None:
-    # Known pairs, from the documentation of CREATE addresses that every client library repeats.
-    deployer = bytes.fromhex("6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0")
-    assert contract_address(deployer, 0).hex() == "cd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
-    assert contract_address(deployer, 1).hex() == "343c43a37d37dff08ae8c4a11544c718abb4fcf8"
 
 
 def test_keystore_is_what_wallets_read_and_only_its_owner_may(tmp_path: Path) -> None:
