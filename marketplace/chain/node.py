@@ -103,7 +103,7 @@ class Node:
             data = contract(name).functions[function].call(*arguments)
             to = hex_of(self.address(name))
             requests.append(("eth_call", ({"to": to, "data": hex_of(data)}, block)))
-        answers = self.rpc.batch_raw(requests)
+        answers = self.rpc.batch_raw(requests) if requests else []
         return [
             _returned(name, function, answer)
             for (name, function, _), answer in zip(calls, answers, strict=True)

@@ -176,6 +176,11 @@ class Reader:
         logs = self.node.logs("OrderBook", topics, from_block=block + 1, to_block=end)
         return [self._placed(log) for log in logs], end
 
+    def placed_all(self) -> list[PlacedOrder]:
+        """Return every order that was placed on this market, oldest first."""
+        event = contract("OrderBook").events["OrderPlaced"]
+        return [self._placed(log) for log in self.node.logs("OrderBook", [event.topic])]
+
     def orders_of(self, client: bytes) -> list[PlacedOrder]:
         """Return all orders that a client placed, oldest first."""
         event = contract("OrderBook").events["OrderPlaced"]

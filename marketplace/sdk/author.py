@@ -15,14 +15,27 @@ from typing import TYPE_CHECKING
 from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES
 from enclave_runtime.wire.offers import OfferKind, OfferTerms, Payee, Price
+from enclave_runtime.wire.scalars import ZERO32
 from marketplace.domain.offer import content_terms, sole_payee
 from marketplace.errors import BadInputError, NotFoundError
 from marketplace.sdk.sent import Sent
 
 if TYPE_CHECKING:
+    from marketplace.chain.authors import Authors, Derivation
     from marketplace.sdk.profile import Session
 
-__all__ = ["Published", "digest", "list_terms", "own_digest", "publish", "salt_of", "withdraw_offer"]
+__all__ = [
+    "Published",
+    "close_offer",
+    "derivation_of",
+    "digest",
+    "list_terms",
+    "own_digest",
+    "publish",
+    "reopen_offer",
+    "retire_offer",
+    "salt_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +70,16 @@ def publish(
     entry_point: Sequence[str] = (),
     token: bytes | None = None,
     replaces: int | None = None,
+    royalty_bps: int = 0,
+    made_by: bytes | None = None,
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> Published:
     """Seal a folder, keep its key, store the ciphertext, list the offer.
 
     Args:
+        royalty_bps: models and datasets: share asked of what is made from them.
+        made_by: models: this wallet's completed order that made it; its parents get the royalties they ask.
         payees: who shares the income; None gives all to the wallet.
         entry_point: engines only: `python` or a program of the folder, then its arguments.
         token: what the price is in; None takes the market's own token.
@@ -88,6 +105,8 @@ def publish(
         segment_bytes=segment_bytes,
         progress=progress,
     )
+    derivation = None if made_by is None else derivation_of(session, made_by)
+    lineage = ZERO32 if derivation is None else _authors(session).derive(derivation).lineage
     terms = content_terms(
         kind,
         token=session.deployment.token if token is None else token,
@@ -96,15 +115,23 @@ def publish(
         manifest_digest=sealed.manifest_digest,
         content_digest=sealed.content_digest,
         grant_key=session.grant_address(),
+        lineage=lineage,
+        royalty_bps=royalty_bps,
     )
     # Before the offer exists: an order on content whose key was lost could never be served.
     keystore.put(sealed.manifest_digest, sealed.content_key, sealed.salt)
     places = sealed.manifest_uri, sealed.content_uri
-    return list_terms(session, terms, *places, replaces=replaces)
+    return list_terms(session, terms, *places, replaces=replaces, derivation=derivation)
 
 
 def list_terms(
-    session: Session, terms: OfferTerms, manifest_uri: str, content_uri: str, *, replaces: int | None = None
+    session: Session,
+    terms: OfferTerms,
+    manifest_uri: str,
+    content_uri: str,
+    *,
+    replaces: int | None = None,
+    derivation: Derivation | None = None,
 ) -> Published:
     """Put terms on chain as a new offer, or as the next version of the offer `replaces`.
 
@@ -112,13 +139,11 @@ def list_terms(
         BadInputError: terms that the registry would refuse.
         ContractRefusal: the registry refused.
     """
-    from marketplace.chain.authors import Authors
-
-    authors, sent = Authors(session.reader, session.writer), Sent()
+    authors, sent = _authors(session), Sent()
     if replaces is None:
-        listed = authors.list_offer(terms, manifest_uri, sent=sent)
+        listed = authors.list_offer(terms, manifest_uri, derivation=derivation, sent=sent)
     else:
-        listed = authors.add_version(replaces, terms, manifest_uri, sent=sent)
+        listed = authors.add_version(replaces, terms, manifest_uri, derivation=derivation, sent=sent)
     return Published(
         listed.offer,
         listed.version,
@@ -129,6 +154,30 @@ def list_terms(
         sent.last,
         sent.gas(session),
     )
+
+
+def derivation_of(session: Session, order: bytes) -> Derivation:
+    """Return what proves that a completed order made a model: its preimage and its CVM's report.
+
+    Raises:
+        NotFoundError: no such order, or no CVM reported on it.
+        MarketError: its bundle, which has the CVM's signature, cannot be had.
+    """
+    from marketplace.chain.authors import Derivation
+    from marketplace.sdk.client import preimage_of
+    from marketplace.sdk.reading import read_bundle, terminal_event
+
+    event = terminal_event(session, order)
+    bundle = read_bundle(session, order, event.location)
+    if bundle.report is None:
+        raise NotFoundError(f"order 0x{order.hex()}: its bundle has no report")
+    return Derivation(preimage_of(session, order), event.summary, bundle.report.signature)
+
+
+def _authors(session: Session) -> Authors:
+    from marketplace.chain.authors import Authors
+
+    return Authors(session.reader, session.writer)
 
 
 def digest(
@@ -191,15 +240,41 @@ def salt_of(session: Session, manifest_digest: bytes) -> bytes:
         ) from error
 
 
-def withdraw_offer(session: Session, offer: int) -> str:
-    """Close an offer for new orders and return the transaction's hash, empty where it was closed already.
+def close_offer(session: Session, offer: int, version: int | None = None) -> str:
+    """Take a version, or every open one, from sale until it is reopened; return the last transaction's hash.
 
-    Orders that were accepted go on.
+    Orders that were accepted go on, and so do leases.
+
+    Raises:
+        NotFoundError: no such offer or version.
+        ContractRefusal: not this wallet's offer.
+    """
+    return _each_version(session, offer, version, "close")
+
+
+def reopen_offer(session: Session, offer: int, version: int | None = None) -> str:
+    """Put a closed version, by default the newest, on sale again; empty where it is for sale.
+
+    Raises:
+        ContractRefusal: retired, or not this wallet's offer.
+    """
+    newest = session.reader.get_offer(offer, version).version
+    return _each_version(session, offer, newest, "reopen")
+
+
+def retire_offer(session: Session, offer: int, version: int | None = None) -> str:
+    """Take a version, or every one, from sale for good; empty where that is done.
 
     Raises:
         ContractRefusal: not this wallet's offer.
     """
-    from marketplace.chain.authors import Authors
+    return _each_version(session, offer, version, "retire")
 
-    receipt = Authors(session.reader, session.writer).set_active(offer, False)
-    return "" if receipt is None else receipt.tx_hash
+
+def _each_version(session: Session, offer: int, version: int | None, what: str) -> str:
+    authors, last = _authors(session), ""
+    newest = session.reader.get_offer(offer).latest
+    for number in range(1, newest + 1) if version is None else (version,):
+        receipt = getattr(authors, what)(offer, number)
+        last = last if receipt is None else receipt.tx_hash
+    return last

@@ -1,7 +1,7 @@
-"""What a client does: know the cost, place in one transaction, watch, end, get the result, claim.
+"""What a client does: know the cost, place in one transaction, watch, fund, end, get and answer the result.
 
-docs/protocol.md sections 6.1 to 6.7. Placing is in `marketplace.sdk.ordering`, opening a result in
-`marketplace.sdk.results`; both are part of this module's names.
+docs/protocol.md sections 6.1 to 6.9. Placing is in `marketplace.sdk.ordering`, opening a result in
+`marketplace.sdk.results`; both are part of this module's names. Claims are in `marketplace.sdk.income`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.wire.orders import OrderPreimage, OrderTerms, RuntimePolicy
 from marketplace.domain.order import OrderRecord, check_preimage
-from marketplace.domain.order_state import OrderState
+from marketplace.domain.order_state import RUNNING, OrderState
 from marketplace.domain.packet import MAX_PACKET_BYTES, OrderPacket
 from marketplace.sdk.orderfile import OrderFile
 from marketplace.sdk.ordering import Draft, OrderRequest, PlacedOrder, draft, place, quote
@@ -30,22 +30,23 @@ __all__ = [
     "Draft",
     "OrderRequest",
     "OrderStatus",
-    "PayoutLine",
     "PlacedOrder",
     "cancel",
+    "contest",
     "draft",
     "expire",
     "find",
     "list_orders",
-    "payouts",
     "place",
     "preimage_of",
     "quote",
+    "receipt",
+    "reclaim",
     "result",
     "stop",
+    "top_up",
     "wait",
     "why",
-    "withdraw",
 ]
 
 
@@ -67,17 +68,6 @@ class OrderStatus:
     bundle: str
     deadline: Deadline | None
     now: int
-
-
-@dataclass(frozen=True, slots=True)
-class PayoutLine:
-    """One amount of an ended order: whose, how much in token units, and whether it was paid."""
-
-    index: int
-    name: str
-    receiver: bytes
-    amount: int
-    paid: bool
 
 
 def find(session: Session, order: bytes) -> OrderStatus:
@@ -104,7 +94,7 @@ def find(session: Session, order: bytes) -> OrderStatus:
 def list_orders(session: Session, client: bytes | None = None) -> list[OrderRecord]:
     """Return the orders of a client, by default this wallet's, oldest first."""
     placed = session.reader.orders_of(session.address if client is None else client)
-    return [session.reader.get_order(one.order_id) for one in placed]
+    return session.reader.orders([one.order_id for one in placed])
 
 
 def why(session: Session, order: bytes) -> Explanation:
@@ -154,14 +144,61 @@ def cancel(session: Session, order: bytes) -> str:
 
 
 def stop(session: Session, order: bytes) -> str:
-    """End a running order, paying the time until now; return the transaction's hash, empty if it had ended.
+    """Ask for a running order's end: what its CVM proves within grace is paid, and nothing else.
 
+    Returns:
+        The transaction's hash; empty if the order is stopping or has ended.
     Raises:
         ContractRefusal: it does not run, or is another's.
     """
     from marketplace.chain.clients import Clients
 
-    return _hash(Clients(session.reader, session.writer).stop(preimage_of(session, order)))
+    return _hash(Clients(session.reader, session.writer).stop(preimage_of(session, order).terms))
+
+
+def receipt(session: Session, order: bytes) -> str:
+    """Say that the result is here, which frees what was held back; empty if that was said.
+
+    Raises:
+        ContractRefusal: not completed, contested, nothing is held back, or another's.
+    """
+    from marketplace.chain.clients import Clients
+
+    return _hash(Clients(session.reader, session.writer).receipt(preimage_of(session, order).terms))
+
+
+def contest(session: Session, order: bytes) -> str:
+    """Say that the result was withheld: what was held back burns, and as much of this wallet's own.
+
+    Raises:
+        ContractRefusal: the window is over, a receipt was given, nothing is held back, or another's.
+    """
+    from marketplace.chain.clients import Clients
+
+    return _hash(Clients(session.reader, session.writer).contest(preimage_of(session, order).terms))
+
+
+def top_up(session: Session, order: bytes, amount: int) -> str:
+    """Add `amount` token units to an order's deposit; anybody may. Repeating it adds again.
+
+    Raises:
+        BadInputError: the wallet holds too little.
+        ContractRefusal: the order has ended, or is funded in full.
+    """
+    from marketplace.chain.anyone import Anyone
+
+    return _hash(Anyone(session.reader, session.writer).top_up(preimage_of(session, order), amount))
+
+
+def reclaim(session: Session, order: bytes, amount: int) -> str:
+    """Take `amount` token units out of an order that does not need them soon: credited to this wallet.
+
+    Raises:
+        ContractRefusal: not the payer, or more than the order can spare.
+    """
+    from marketplace.chain.clients import Clients
+
+    return _hash(Clients(session.reader, session.writer).reclaim(preimage_of(session, order), amount))
 
 
 def expire(session: Session, order: bytes) -> str:
@@ -175,20 +212,19 @@ def expire(session: Session, order: bytes) -> str:
     """
     from marketplace.chain.anyone import Anyone
 
-    anyone, preimage = Anyone(session.reader, session.writer), preimage_of(session, order)
+    anyone, terms = Anyone(session.reader, session.writer), preimage_of(session, order).terms
     record = session.reader.get_order(order)
     cvm = session.reader.cvm(record.cvm_id)
-    if record.state is OrderState.RUNNING and cvm is not None and cvm.revoked:
-        return _hash(anyone.settle_revoked(preimage))
+    if record.state in RUNNING and cvm is not None and cvm.revoked:
+        return _hash(anyone.settle_revoked(terms))
     if record.state is OrderState.ACCEPTED and cvm is not None and not _still_good(session, cvm):
-        return _hash(anyone.void(preimage, _policy_of(session, order)))
-    return _hash(anyone.poke(preimage))
+        return _hash(anyone.void(terms, _policy_of(session, order)))
+    return _hash(anyone.poke(terms))
 
 
 def _still_good(session: Session, cvm: CvmRecord) -> bool:
     """Return whether the market still accepts a CVM that an order was accepted with."""
-    reader = session.reader
-    return not cvm.revoked and reader.is_reference(cvm.measurement) and reader.is_trust_class(cvm.root_set)
+    return not cvm.revoked and session.reader.is_accepted(cvm)
 
 
 def _policy_of(session: Session, order: bytes) -> RuntimePolicy:
@@ -210,41 +246,6 @@ def result(session: Session, order: bytes, folder: Path, progress: Progress | No
     from marketplace.sdk.results import open_result
 
     return open_result(session, order, folder, progress)
-
-
-def payouts(session: Session, order: bytes) -> list[PayoutLine]:
-    """Return every amount of an ended order, zero ones left out, as the contract computes them.
-
-    Raises:
-        ContractRefusal: it has not ended.
-    """
-    from marketplace.domain.settlement import payout_name
-
-    paid = session.reader.claimed(order)
-    return [
-        PayoutLine(one.index, payout_name(one.index), one.receiver, one.amount, bool(paid >> one.index & 1))
-        for one in session.reader.payouts(preimage_of(session, order))
-        if one.amount
-    ]
-
-
-def withdraw(session: Session, order: bytes, *, everybody: bool = False) -> list[tuple[int, bytes, int]]:
-    """Claim what this wallet may receive of an ended order, or everybody's amounts to everybody.
-
-    Returns:
-        (payout index, receiver, amount in token units) of what was paid by this call.
-    Raises:
-        ContractRefusal: the order has not ended, or the token refuses a receiver.
-    """
-    from marketplace.chain.anyone import Anyone
-
-    due = [line for line in payouts(session, order) if not line.paid]
-    mine = [line for line in due if everybody or line.receiver == session.address]
-    if not mine:
-        return []
-    mask = sum(1 << line.index for line in mine)
-    claimed = Anyone(session.reader, session.writer).claim(preimage_of(session, order), mask)
-    return [(one.index, one.receiver, one.amount) for one in claimed]
 
 
 def preimage_of(session: Session, order: bytes) -> OrderPreimage:

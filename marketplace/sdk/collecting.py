@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enclave_runtime.wire.scalars import ZERO32, ZERO_ADDRESS
+from marketplace.chain.reports import checkpoint_in, terminal_in
 from marketplace.sdk.chain_facts import ChainFacts, CvmOnChain
-from marketplace.sdk.reading import summary_in
 
 if TYPE_CHECKING:
     from marketplace.chain.reader import OrderEvent, Reader
@@ -31,8 +31,8 @@ def read_facts(session: Session, order: bytes, events: list[OrderEvent]) -> Chai
     record = reader.get_order(order)
     by_name = {event.name: event for event in events}
     accepted, started = by_name.get("OrderAccepted"), by_name.get("OrderStarted")
-    checked, reported = by_name.get("OrderCheckpointed"), by_name.get("OrderReported")
-    cvm_id = accepted.members["cvmId"] if accepted else ZERO32
+    checked, reported = _opened(events), by_name.get("OrderReported")
+    cvm_id = reader.cvm_id_at(accepted.members["cvm"]) if accepted else ZERO32
     certifiers, threshold = _quorum_at(reader, accepted.block if accepted else reader.node.head())
     return ChainFacts(
         source=f"node {reader.node.rpc.host}, block {reader.node.head()}",
@@ -46,18 +46,23 @@ def read_facts(session: Session, order: bytes, events: list[OrderEvent]) -> Chai
         cvm=_cvm(reader, cvm_id),
         started_at=started.time if started else None,
         checkpoint_at=checked.time if checked else None,
-        checkpoint=summary_in(checked) if checked else None,
-        terminal=summary_in(reported) if reported else None,
+        checkpoint=checkpoint_in(checked.members, cvm_id) if checked else None,
+        terminal=terminal_in(reported.members, cvm_id, placed.terms) if reported else None,
         certifiers=certifiers,
         threshold=threshold,
     )
+
+
+def _opened(events: list[OrderEvent]) -> OrderEvent | None:
+    """Return the checkpoint by which phase ENGINE was entered: the one with a statement's digest."""
+    checkpoints = (event for event in events if event.name == "OrderCheckpointed")
+    return next((event for event in checkpoints if event.members["statementDigest"] != ZERO32), None)
 
 
 def _cvm(reader: Reader, cvm_id: bytes) -> CvmOnChain:
     known = None if cvm_id == ZERO32 else reader.cvm(cvm_id)
     if known is None:
         return CvmOnChain(ZERO_ADDRESS, ZERO_ADDRESS, ZERO32, ZERO32, 0, False, False)
-    reference = reader.is_reference(known.measurement) and reader.is_trust_class(known.root_set)
     return CvmOnChain(
         known.signer,
         known.operator,
@@ -65,7 +70,7 @@ def _cvm(reader: Reader, cvm_id: bytes) -> CvmOnChain:
         known.root_set,
         int(known.tcb_status),
         known.revoked,
-        reference,
+        reader.is_accepted(known),
     )
 
 

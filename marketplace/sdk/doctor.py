@@ -196,16 +196,19 @@ def _platform(session: Session) -> Check:
 
 
 def _provider(session: Session) -> Check:
-    provider = session.reader.provider_of(session.address)
-    if provider is None and session.reader.operator_of(session.address) is None:
-        todo = "register it with the provider's wallet: `cloister provider register ADDRESS`"
-        return Check("stake", Health.BAD, f"{hex_of(session.address)} is no provider's operator", todo)
-    stake = session.reader.stake_of(provider or session.address, session.deployment.token)
-    if not stake.free:
-        return Check(
-            "stake", Health.BAD, f"0 free, {stake.locked} locked", "add some: `cloister provider stake`"
-        )
-    return Check("stake", Health.GOOD, f"{stake.free} units free, {stake.locked} locked")
+    offer = session.profile.provider.compute_offer
+    desk = session.reader.desk(offer, session.deployment.token)
+    if desk.operator != session.address:
+        found = f"{hex_of(session.address)} is not the operator of offer {offer}'s desk"
+        todo = f"with the offer owner's wallet: `cloister provider desk {hex_of(session.address)}`"
+        return Check("stake", Health.BAD, found, todo)
+    if not desk.free:
+        todo = "add some: `cloister provider stake`"
+        return Check("stake", Health.BAD, f"0 free, {desk.locked} locked", todo)
+    found = f"{desk.free} units free, {desk.locked} locked, {desk.active} of {desk.capacity} places taken"
+    full = desk.active >= desk.capacity
+    todo = "raise it with `cloister provider capacity`, or wait" if full else ""
+    return Check("stake", Health.WARN if full else Health.GOOD, found, todo)
 
 
 def _service(name: str, url: str) -> Look:

@@ -1,7 +1,7 @@
-"""What a provider does: register, stake, list compute, run its agent (docs/protocol.md sections 6.2 and 6.8).
+"""What a provider does: list compute, open its desk, stake, run its agent (docs/protocol.md 6.2 and 6.8).
 
-The wallet of the profile owns stake and compute offers. The agent runs under a profile of its own, whose key
-is the operator's: a hot key that accepts orders and moves no money.
+The wallet of the profile owns the compute offer and rules its desk. The agent has a profile of its own, whose
+key is the operator's: a hot key that accepts orders and moves no money.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import contextlib
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from enclave_runtime.wire.codec import hex_of
-from enclave_runtime.wire.offers import Payee, Price
-from marketplace.domain.offer import compute_terms, sole_payee
+from enclave_runtime.wire.offers import OfferKind, Payee, Price
+from marketplace.domain.offer import compute_terms, kind_in, sole_payee
 from marketplace.errors import BadInputError
 from marketplace.sdk.author import Published, list_terms
 
 if TYPE_CHECKING:
     from marketplace.chain.providers import Providers
-    from marketplace.chain.reader import Stake
+    from marketplace.chain.reader import Desk
     from marketplace.provider.agent import Agent
     from marketplace.provider.reducer import StepKind
     from marketplace.sdk.profile import Session
@@ -29,14 +29,21 @@ if TYPE_CHECKING:
 __all__ = [
     "Done",
     "build_agent",
+    "compute_offers",
+    "desk_of",
+    "desk_offer",
     "finish_unstake",
     "list_compute",
-    "register",
+    "open_desk",
     "run_agent",
+    "set_capacity",
+    "set_operator",
+    "set_payee",
     "stake",
-    "stake_of",
     "unstake",
 ]
+
+DEFAULT_CAPACITY: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +54,99 @@ class Done:
     gas: int
 
 
-def register(session: Session, operator: bytes) -> Done:
-    """Make the wallet a provider with `operator` as its hot key, or change the key.
+def open_desk(
+    session: Session,
+    offer: int,
+    operator: bytes,
+    *,
+    payee: bytes | None = None,
+    capacity: int = DEFAULT_CAPACITY,
+    token: bytes | None = None,
+) -> Done:
+    """Open the desk at which a compute offer takes orders in a token, or change the one that is there.
 
+    Args:
+        operator: the hot key that accepts orders and moves no money.
+        payee: receives stake that leaves; None is this wallet.
+        capacity: how many orders may run at once.
+        token: None means the market's own.
     Raises:
-        ContractRefusal: the operator serves another provider.
+        ContractRefusal: not this wallet's offer, or no compute.
     """
-    return _done(session, _providers(session).register(operator))
+    arguments = (offer, _token(session, token), operator, payee or session.address, capacity)
+    return _done(session, _providers(session).open_desk(*arguments))
 
 
-def stake(session: Session, token: bytes | None, amount: int) -> Done:
-    """Add stake, with a permit in the same transaction; None means the market's own token.
+def set_operator(session: Session, offer: int, operator: bytes, token: bytes | None = None) -> Done:
+    """Give a desk another hot key; the previous one accepts nothing from now on."""
+    return _done(session, _providers(session).set_operator(offer, _token(session, token), operator))
+
+
+def set_payee(session: Session, offer: int, payee: bytes, token: bytes | None = None) -> Done:
+    """Name another receiver of stake that leaves a desk."""
+    return _done(session, _providers(session).set_payee(offer, _token(session, token), payee))
+
+
+def set_capacity(session: Session, offer: int, capacity: int, token: bytes | None = None) -> Done:
+    """Set how many orders of a desk may run at once; zero closes it. Orders under way go on."""
+    return _done(session, _providers(session).set_capacity(offer, _token(session, token), capacity))
+
+
+def stake(session: Session, offer: int, amount: int, token: bytes | None = None) -> Done:
+    """Add stake to a desk, with a permit in the same transaction.
 
     Raises:
         BadInputError: the wallet holds too little, or the token knows no permits.
-        ContractRefusal: not registered.
+        ContractRefusal: there is no such desk.
     """
-    return _done(session, _providers(session).stake(token or session.deployment.token, amount))
+    return _done(session, _providers(session).stake(offer, _token(session, token), amount))
 
 
-def unstake(session: Session, token: bytes | None, amount: int) -> Done:
+def unstake(session: Session, offer: int, amount: int, token: bytes | None = None) -> Done:
     """Ask for free stake back; `finish_unstake` sends it after the unbonding time.
 
     Raises:
-        ContractRefusal: not that much is free.
+        ContractRefusal: not that much is free, or another's desk.
     """
-    return _done(session, _providers(session).request_unstake(token or session.deployment.token, amount))
+    return _done(session, _providers(session).request_unstake(offer, _token(session, token), amount))
 
 
-def finish_unstake(session: Session, token: bytes | None) -> Done:
-    """Withdraw what was asked for, after the unbonding time.
+def finish_unstake(session: Session, offer: int, token: bytes | None = None) -> Done:
+    """Send what was asked for to the desk's payee, after the unbonding time.
 
     Raises:
         ContractRefusal: too early, or nothing was asked for.
     """
-    return _done(session, _providers(session).finish_unstake(token or session.deployment.token))
+    return _done(session, _providers(session).finish_unstake(offer, _token(session, token)))
 
 
-def stake_of(session: Session, token: bytes | None = None) -> Stake:
-    """Return the wallet's stake in a token."""
-    return session.reader.stake_of(session.address, token or session.deployment.token)
+def desk_of(session: Session, offer: int, token: bytes | None = None) -> Desk:
+    """Return the desk of a compute offer in a token; `is_open` tells whether there is one."""
+    return session.reader.desk(offer, _token(session, token))
+
+
+def compute_offers(session: Session) -> list[int]:
+    """Return the wallet's own compute offers, oldest first."""
+    listed = session.reader.catalog.listed(owner=session.address)
+    return list(dict.fromkeys(offer for offer, _ in listed if kind_in(offer) == OfferKind.COMPUTE))
+
+
+def desk_offer(session: Session, offer: int | None) -> int:
+    """Return the compute offer that is meant: the one named, the profile's, or this wallet's only one.
+
+    Raises:
+        BadInputError: none or several to choose from.
+    """
+    named = offer or session.profile.provider.compute_offer
+    if named:
+        return named
+    mine = compute_offers(session)
+    if len(mine) != 1:
+        raise BadInputError(
+            "--offer", "nothing", f"one of your compute offers: {mine or 'none is listed'}",
+            hint="list one with `cloister provider offer`" if not mine else "",
+        )  # fmt: skip
+    return mine[0]
 
 
 def list_compute(
@@ -210,6 +270,10 @@ def _providers(session: Session) -> Providers:
     from marketplace.chain.providers import Providers
 
     return Providers(session.reader, session.writer)
+
+
+def _token(session: Session, token: bytes | None) -> bytes:
+    return token or session.deployment.token
 
 
 def _done(session: Session, receipt: Any) -> Done:

@@ -13,10 +13,9 @@ from marketplace.errors import MarketError, NotFoundError
 from marketplace.sdk.bundle import MAX_BUNDLE_BYTES, OrderBundle
 
 if TYPE_CHECKING:
-    from marketplace.chain.reader import OrderEvent
     from marketplace.sdk.profile import Session
 
-__all__ = ["Reported", "last_location", "read_bundle", "summary_in", "terminal_event"]
+__all__ = ["Reported", "last_location", "read_bundle", "terminal_event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +33,16 @@ def terminal_event(session: Session, order: bytes) -> Reported:
     Raises:
         NotFoundError: there is none: it has not ended, or ended without a report.
     """
-    events = session.reader.history(order)
+    from marketplace.chain.reports import terminal_in
+
+    reader = session.reader
+    events = reader.history(order)
     for event in reversed(events):
         if event.name == "OrderReported":
-            return Reported(summary_in(event), last_location(events), event.time)
+            cvm_id, terms = reader.cvm_id_at(event.members["cvm"]), reader.placed(order).terms
+            summary = terminal_in(event.members, cvm_id, terms)
+            return Reported(summary, last_location(events), event.time)
     raise NotFoundError(f"order {hex_of(order)}: no CVM reported on it", hint="see `cloister order why`")
-
-
-def summary_in(event: OrderEvent) -> ReportSummary:
-    """Return the summary that an event carries."""
-    from marketplace.chain.artifacts import from_abi
-
-    return from_abi(ReportSummary, event.members["summary"])
 
 
 def read_bundle(session: Session, order: bytes, location: str) -> OrderBundle:
