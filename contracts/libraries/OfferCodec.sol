@@ -50,12 +50,12 @@ library OfferCodec {
 
     /// @return hash The terms hash of the head at byte `at`: a struct hash without a domain, so that it names the same
     /// terms on every chain.
-    function termsHash(bytes calldata heads, uint256 at, address token) internal pure returns (bytes32 hash) {
-        return termsHash(heads, at, token, payeesHash(heads, at));
+    function termsHash(bytes calldata heads, uint256 at, address token_) internal pure returns (bytes32 hash) {
+        return termsHash(heads, at, token_, payeesHash(heads, at));
     }
 
     /// @dev As above with the payees' hash given: a lister's head repeats it, a checker may have computed it.
-    function termsHash(bytes calldata heads, uint256 at, address token, bytes32 payees)
+    function termsHash(bytes calldata heads, uint256 at, address token_, bytes32 payees)
         internal
         pure
         returns (bytes32 hash)
@@ -77,7 +77,7 @@ library OfferCodec {
             let price_ := keccak256(buffer, 0xe0)
             mstore(buffer, termsType)
             mstore(add(buffer, 0x20), shr(248, calldataload(head)))
-            mstore(add(buffer, 0x40), shr(96, shl(96, token)))
+            mstore(add(buffer, 0x40), shr(96, shl(96, token_)))
             mstore(add(buffer, 0x60), price_)
             mstore(add(buffer, 0x80), payees)
             // manifestDigest and contentDigest are neighbours in both layouts: one copy.
@@ -122,6 +122,13 @@ library OfferCodec {
             let word := calldataload(add(payees.offset, mul(index, PAYEE)))
             account := shr(96, word)
             bps := and(shr(80, word), 0xffff)
+        }
+    }
+
+    /// @return value The token that terms begin with when they are listed.
+    function token(bytes calldata terms) internal pure returns (address value) {
+        assembly ("memory-safe") {
+            value := shr(96, calldataload(terms.offset))
         }
     }
 
@@ -208,13 +215,13 @@ library OfferCodec {
 
     // ---------------------------------------------------------------------------------------------- for people
     /// @return terms The members of one head and its payees as a struct; their bytes are all there.
-    function decode(bytes calldata heads, uint256 at, address token, bytes calldata payees)
+    function decode(bytes calldata heads, uint256 at, address token_, bytes calldata payees)
         internal
         pure
         returns (OfferTerms memory terms)
     {
         terms.kind = uint8(kind(heads, at));
-        terms.token = token;
+        terms.token = token_;
         terms.price = price(heads, at);
         terms.manifestDigest = manifestDigest(heads, at);
         terms.contentDigest = contentDigest(heads, at);
