@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {CvmCertificate, CvmFacts, CvmKeys} from "../types/Certificates.sol";
+import {CvmCertificate, CvmFacts} from "../types/Certificates.sol";
 import {OrderHashLib} from "./OrderHashLib.sol";
 
 /// @title CvmCertificates as tight bytes: what all certifiers say once, then what each says itself.
@@ -14,26 +14,40 @@ library CertificateLib {
 
     /// @return c The certificate without the members of `OWN_SIZE`, which are zero.
     function readClaim(bytes calldata evidence) internal pure returns (CvmCertificate memory c) {
-        c.signer = address(bytes20(evidence[0:20]));
-        c.hpke = bytes32(evidence[20:52]);
-        c.statement = bytes32(evidence[52:84]);
-        c.tls = bytes32(evidence[84:116]);
-        c.operator = address(bytes20(evidence[116:136]));
-        c.measurement = bytes32(evidence[136:168]);
-        c.tee = uint8(evidence[168]);
-        c.rootSet = bytes32(evidence[169:201]);
-        c.tcbStatus = uint8(evidence[201]);
-        c.platformId = bytes32(evidence[202:234]);
-        c.gpuDigest = bytes32(evidence[234:266]);
-        c.cvmId = OrderHashLib.hashKeys(CvmKeys(c.signer, c.hpke, c.statement, c.tls));
+        bytes32 keysTypeHash = OrderHashLib.CVM_KEYS_TYPEHASH;
+        assembly ("memory-safe") {
+            // `c` is zeroed memory, a word for each member in the order of the struct.
+            let at := evidence.offset
+            mstore(add(c, 32), shr(96, calldataload(at)))
+            calldatacopy(add(c, 64), add(at, 20), 96)
+            mstore(add(c, 160), shr(96, calldataload(add(at, 116))))
+            calldatacopy(add(c, 192), add(at, 136), 32)
+            mstore(add(c, 224), byte(0, calldataload(add(at, 168))))
+            calldatacopy(add(c, 256), add(at, 169), 32)
+            mstore(add(c, 288), byte(0, calldataload(add(at, 201))))
+            calldatacopy(add(c, 320), add(at, 202), 64)
+            // The CVM id: signer, hpke, statement and tls follow its own word, which holds their type hash meanwhile.
+            mstore(c, keysTypeHash)
+            mstore(c, keccak256(c, 160))
+        }
     }
 
     /// @notice Makes `c` the certificate of the certifier whose own part starts at `at`.
     function readOwn(CvmCertificate memory c, bytes calldata evidence, uint256 at) internal pure {
-        c.evidenceId = bytes32(evidence[at:at + 32]);
-        c.challenge = bytes32(evidence[at + 32:at + 64]);
-        c.issuedAt = uint40(bytes5(evidence[at + 64:at + 69]));
-        c.expiresAt = uint40(bytes5(evidence[at + 69:at + 74]));
+        assembly ("memory-safe") {
+            let from := add(evidence.offset, at)
+            calldatacopy(add(c, 384), from, 64)
+            let times := calldataload(add(from, 64))
+            mstore(add(c, 448), shr(216, times))
+            mstore(add(c, 480), and(shr(176, times), 0xffffffffff))
+        }
+    }
+
+    /// @return word 32 bytes of the evidence from `at`.
+    function wordAt(bytes calldata evidence, uint256 at) internal pure returns (bytes32 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(evidence.offset, at))
+        }
     }
 
     /// @return digest What OrderHashLib.hashCertificate returns, without copying the 16 words.

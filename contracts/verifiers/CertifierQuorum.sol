@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {ICertifierQuorum} from "../interfaces/ICertifierQuorum.sol";
 import {IEvidenceVerifier} from "../interfaces/IEvidenceVerifier.sol";
@@ -48,7 +49,7 @@ contract CertifierQuorum is ICertifierQuorum, AccessManaged, EIP712 {
         uint256 at = CertificateLib.CLAIM_SIZE;
         for (uint256 i = 0; i < count; ++i) {
             CertificateLib.readOwn(certificate, evidence, at);
-            address certifier = _certifierOf(i, domain, certificate, evidence[at + CertificateLib.OWN_SIZE:at + _EACH]);
+            address certifier = _certifierOf(i, domain, certificate, evidence, at + CertificateLib.OWN_SIZE);
             if (certifier <= previous) revert Errors.CertifierQuorum_NotAscending(previous, certifier);
             // Check (3): it lasts; the earliest expiry holds.
             if (certificate.expiresAt <= certificate.issuedAt) {
@@ -106,13 +107,17 @@ contract CertifierQuorum is ICertifierQuorum, AccessManaged, EIP712 {
         if (count > MAX_CERTIFICATES) revert Errors.CertifierQuorum_TooMany(count, MAX_CERTIFICATES);
     }
 
-    function _certifierOf(uint256 i, bytes32 domain, CvmCertificate memory certificate, bytes calldata signature)
-        private
-        view
-        returns (address signer)
-    {
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", domain, CertificateLib.hash(certificate)));
-        (signer,,) = ECDSA.tryRecover(digest, bytes32(signature[0:32]), bytes32(signature[32:64]));
+    /// @param at Where r and vs stand.
+    function _certifierOf(
+        uint256 i,
+        bytes32 domain,
+        CvmCertificate memory certificate,
+        bytes calldata evidence,
+        uint256 at
+    ) private view returns (address signer) {
+        bytes32 digest = MessageHashUtils.toTypedDataHash(domain, CertificateLib.hash(certificate));
+        bytes32 r = CertificateLib.wordAt(evidence, at);
+        (signer,,) = ECDSA.tryRecover(digest, r, CertificateLib.wordAt(evidence, at + 32));
         if (signer == address(0)) revert Errors.CertifierQuorum_NotSigned(i);
         if (!isCertifier[signer]) revert Errors.CertifierQuorum_NotCertifier(signer);
     }

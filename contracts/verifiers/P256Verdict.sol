@@ -33,7 +33,7 @@ contract P256Verdict is IP256Verdict, AccessManaged, EIP712 {
         // Check (2): it signed this certificate, here.
         CvmCertificate memory certificate = CertificateLib.readClaim(evidence);
         CertificateLib.readOwn(certificate, evidence, CertificateLib.CLAIM_SIZE);
-        if (!_isSigned(_hashTypedDataV4(CertificateLib.hash(certificate)), evidence[_KEY_AT:])) {
+        if (!_isSigned(_hashTypedDataV4(CertificateLib.hash(certificate)), evidence)) {
             revert Errors.P256Verdict_NotSigned(key);
         }
         // Check (3): it lasts.
@@ -64,10 +64,13 @@ contract P256Verdict is IP256Verdict, AccessManaged, EIP712 {
         return _hashTypedDataV4(OrderHashLib.hashCertificate(certificate));
     }
 
-    /// @param tail The key x, y, the signature r, s: 32 bytes each.
-    function _isSigned(bytes32 digest, bytes calldata tail) private view returns (bool) {
+    function _isSigned(bytes32 digest, bytes calldata evidence) private view returns (bool) {
         return P256.verifyNative(
-            digest, bytes32(tail[64:96]), bytes32(tail[96:128]), bytes32(tail[0:32]), bytes32(tail[32:64])
+            digest,
+            CertificateLib.wordAt(evidence, _KEY_AT + 64),
+            CertificateLib.wordAt(evidence, _KEY_AT + 96),
+            CertificateLib.wordAt(evidence, _KEY_AT),
+            CertificateLib.wordAt(evidence, _KEY_AT + 32)
         );
     }
 }
