@@ -5,38 +5,60 @@ import {Test} from "forge-std/Test.sol";
 
 import {Authority} from "../../../../contracts/Authority.sol";
 import {CvmRegistry} from "../../../../contracts/CvmRegistry.sol";
+import {LeaseBook} from "../../../../contracts/LeaseBook.sol";
 import {OfferRegistry} from "../../../../contracts/OfferRegistry.sol";
 import {OrderBook} from "../../../../contracts/OrderBook.sol";
 import {ProviderRegistry} from "../../../../contracts/ProviderRegistry.sol";
 import {ReferenceValues} from "../../../../contracts/ReferenceValues.sol";
 import {IEvidenceVerifier} from "../../../../contracts/interfaces/IEvidenceVerifier.sol";
-import {SettlementLib} from "../../../../contracts/libraries/SettlementLib.sol";
+import {ILedger} from "../../../../contracts/interfaces/ILedger.sol";
+import {IOrderBook} from "../../../../contracts/interfaces/IOrderBook.sol";
+import {IOrderReports} from "../../../../contracts/interfaces/IOrderReports.sol";
+import {Desk} from "../../../../contracts/interfaces/IProviderRegistry.sol";
+import {LockLib} from "../../../../contracts/libraries/LockLib.sol";
+import {OrderHashLib} from "../../../../contracts/libraries/OrderHashLib.sol";
 import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
+import {OrderBase} from "../../../../contracts/orders/OrderBase.sol";
 import {CvmCertificate, CvmKeys, Possession, TcbStatus, TeeKind} from "../../../../contracts/types/Certificates.sol";
 import {OfferKind, OfferTerms, Payee, Price} from "../../../../contracts/types/Offers.sol";
 import {
     ComputeRef,
-    Holdback,
     InputRef,
     Order,
     OrderId,
-    OrderPreimage,
-    OrderStart,
     OrderState,
     OrderTerms,
     Outcome,
     Params,
     Phase,
-    ReportSummary,
+    Report,
     RuntimePolicy,
-    Stop,
     Windows
 } from "../../../../contracts/types/Orders.sol";
 import {CertifierQuorum} from "../../../../contracts/verifiers/CertifierQuorum.sol";
-import {HashHarness} from "../../harness/HashHarness.sol";
+import {Pack} from "./Pack.sol";
 
-/// @notice A whole market on one chain: every contract, one provider with one certified CVM, an engine and two
-/// datasets for sale, a client with money. Each helper leads one step further along the life of an order.
+/// @notice Everything that an order is made of, unpacked.
+struct Deal {
+    OrderTerms terms;
+    OfferTerms compute;
+    OfferTerms[] inputs;
+}
+
+/// @notice What a CVM says in a checkpoint or at the end, unpacked.
+struct Said {
+    Phase phase;
+    Outcome outcome;
+    uint8 blamed;
+    uint32 sequence;
+    uint32 secs;
+    uint64 units;
+    bytes32 result;
+    bytes32 statement;
+}
+
+/// @notice A whole market on one chain: every contract, one provider with one desk and one certified CVM, an engine and
+/// two datasets for sale, a client with money. Each helper leads one step further along the life of an order.
 abstract contract Market is Test {
     // --- numbers, odd ones on purpose: they round
     uint256 internal constant T0 = 1_800_000_000;
@@ -45,11 +67,14 @@ abstract contract Market is Test {
     uint32 internal constant MIN_GRACE = 60;
     uint40 internal constant UNBONDING = 7 days;
     uint128 internal constant STAKE = 1_000_000_000;
+    uint16 internal constant CAPACITY = 100;
     uint8 internal constant NO_INPUT = 255;
     uint32 internal constant LAST = type(uint32).max;
     bytes32 internal constant MEASUREMENT = keccak256("measurement");
     bytes32 internal constant ROOT_SET = keccak256("dev:test");
+    bytes32 internal constant STATEMENT = keccak256("statement of it");
     string internal constant WHERE = "file:///packet";
+    uint256 internal constant REST = 17;
 
     // --- who
     address internal admin = makeAddr("admin");
@@ -75,10 +100,12 @@ abstract contract Market is Test {
     CertifierQuorum internal quorum;
     CvmRegistry internal cvms;
     ProviderRegistry internal providers;
-    OrderBook internal book;
+    LeaseBook internal leases;
+    IOrderBook internal book;
     TestToken internal token;
-    HashHarness internal hashes;
     bytes32 internal cvmId;
+    uint32 internal cvm;
+    uint32 internal profile;
     uint64 internal computeOffer;
     uint64[] internal inputOffers;
     bytes private _pending;
@@ -90,8 +117,8 @@ abstract contract Market is Test {
         (signer, signerKey) = makeAddrAndKey("cvm signer");
         _certifiers();
         _deploy();
-        _enlist();
         _list();
+        _enlist();
         token.mint(client, 1e30);
         vm.prank(client);
         token.approve(address(book), type(uint256).max);
@@ -114,24 +141,37 @@ abstract contract Market is Test {
 
     function _deploy() private {
         // By name: the code of every contract inside every test would make the compiler ten times slower.
-        hashes = HashHarness(_new("HashHarness", ""));
         token = TestToken(_new("TestToken", abi.encode("Test Dollar", "TUSD", 6)));
         authority = Authority(_new("Authority", abi.encode(admin)));
-        offers = OfferRegistry(_new("OfferRegistry", ""));
         references = ReferenceValues(_new("ReferenceValues", abi.encode(authority)));
         address[] memory set = new address[](3);
         for (uint256 i = 0; i < 3; ++i) {
             set[i] = vm.addr(certifierKeys[i]);
         }
         quorum = CertifierQuorum(_new("CertifierQuorum", abi.encode(authority, set, 2)));
-        IEvidenceVerifier[] memory verifiers = new IEvidenceVerifier[](1);
-        verifiers[0] = quorum;
-        cvms = CvmRegistry(_new("CvmRegistry", abi.encode(authority, verifiers)));
-        address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        providers = ProviderRegistry(_new("ProviderRegistry", abi.encode(predicted, UNBONDING)));
+        // Four registries and three parts know the OrderBook before it exists.
+        address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 7);
+        _deployRegistries(predicted);
         Params memory first =
             Params({feeBps: FEE_BPS, startPenaltyBps: PENALTY_BPS, minGrace: MIN_GRACE, treasury: treasury});
-        book = OrderBook(_new("OrderBook", abi.encode(authority, offers, providers, cvms, references, first)));
+        address[3] memory parts;
+        parts[0] = _new("OrderBookEntries", abi.encode(predicted, _market()));
+        parts[1] = _new("OrderBookEndings", abi.encode(predicted, _market()));
+        parts[2] = _new("OrderBookAccounts", abi.encode(predicted, _market()));
+        book = IOrderBook(_new("OrderBook", abi.encode(parts, _market(), first)));
+    }
+
+    function _deployRegistries(address predicted) private {
+        offers = OfferRegistry(_new("OfferRegistry", abi.encode(predicted)));
+        IEvidenceVerifier[] memory verifiers = new IEvidenceVerifier[](1);
+        verifiers[0] = quorum;
+        cvms = CvmRegistry(_new("CvmRegistry", abi.encode(authority, predicted, references, verifiers)));
+        providers = ProviderRegistry(_new("ProviderRegistry", abi.encode(offers, predicted, UNBONDING)));
+        leases = LeaseBook(_new("LeaseBook", abi.encode(offers, predicted, authority, FEE_BPS, treasury)));
+    }
+
+    function _market() internal view returns (OrderBase.Market memory) {
+        return OrderBase.Market(address(authority), offers, providers, cvms, references, leases);
     }
 
     function _new(string memory name, bytes memory args) internal returns (address) {
@@ -139,52 +179,65 @@ abstract contract Market is Test {
     }
 
     function _enlist() private {
-        vm.startPrank(admin);
-        references.acceptMeasurement(MEASUREMENT, uint8(TeeKind.TDX), keccak256("release 1"));
-        references.acceptTrustClass(ROOT_SET, uint8(TcbStatus.SW_HARDENING_NEEDED));
-        vm.stopPrank();
+        vm.prank(admin);
+        profile = references.acceptProfile(
+            MEASUREMENT, ROOT_SET, uint8(TeeKind.TDX), uint8(TcbStatus.SW_HARDENING_NEEDED), keccak256("release 1")
+        );
         vm.prank(provider);
-        providers.register(operator);
+        providers.openDesk(computeOffer, address(token), operator, provider, CAPACITY);
         _stake(provider, STAKE);
         cvmId = _certify(_certificate());
+        cvm = cvms.indexOf(cvmId);
     }
 
     function _stake(address who, uint256 amount) internal {
         token.mint(who, amount);
         vm.startPrank(who);
         token.approve(address(providers), amount);
-        providers.stake(address(token), amount);
+        providers.stake(computeOffer, address(token), amount);
         vm.stopPrank();
     }
 
     function _list() private {
-        vm.prank(provider);
-        computeOffer = offers.list(_computeTerms(), "");
-        vm.prank(engineOwner);
-        inputOffers.push(offers.list(_engineTerms(), "ipfs://engine"));
-        vm.prank(ownerA);
-        inputOffers.push(offers.list(_datasetTerms(ownerA), "ipfs://a"));
-        vm.prank(ownerB);
-        inputOffers.push(offers.list(_datasetTerms(ownerB), "ipfs://b"));
+        computeOffer = _offer(provider, _computeTerms(), "");
+        inputOffers.push(_offer(engineOwner, _engineTerms(), "ipfs://engine"));
+        inputOffers.push(_offer(ownerA, _datasetTerms(ownerA), "ipfs://a"));
+        inputOffers.push(_offer(ownerB, _datasetTerms(ownerB), "ipfs://b"));
     }
 
+    /// @dev Lists under a serial that nobody used: its kind, and a number that always rises.
+    function _offer(address owner, OfferTerms memory terms, string memory uri) internal returns (uint64) {
+        vm.prank(owner);
+        return offers.list((uint32(terms.kind) << 28) | ++_serial, Pack.listing(terms, uri));
+    }
+
+    uint32 private _serial;
+
     // ------------------------------------------------------------------------------------------- offers
+    function _price(uint128 fixedPrice, uint128 perHour, uint32 minSeconds, uint128 perUnit)
+        internal
+        pure
+        returns (Price memory)
+    {
+        return Price(fixedPrice, perHour, minSeconds, 0, perUnit, 0);
+    }
+
     function _computeTerms() internal view returns (OfferTerms memory terms) {
         terms.kind = uint8(OfferKind.COMPUTE);
         terms.token = address(token);
-        terms.price = Price({fixedPrice: 11, perHour: 3_600_007, minSeconds: 60, perUnit: 3, revenueBps: 0});
+        terms.price = _price(11, 3_600_007, 60, 3);
         terms.payees = _solo(provider);
     }
 
     function _engineTerms() internal view returns (OfferTerms memory terms) {
         terms = _content(OfferKind.ENGINE, engineOwner);
-        terms.price = Price({fixedPrice: 1_000_003, perHour: 0, minSeconds: 0, perUnit: 2, revenueBps: 0});
+        terms.price = _price(1_000_003, 0, 0, 2);
     }
 
-    /// @dev Per hour with a minimum; two payees whose shares do not divide evenly.
+    /// @dev Per hour with a minimum; three payees whose shares do not divide evenly.
     function _datasetTerms(address owner) internal view returns (OfferTerms memory terms) {
         terms = _content(OfferKind.DATASET, owner);
-        terms.price = Price({fixedPrice: 17, perHour: 777_777, minSeconds: 120, perUnit: 0, revenueBps: 0});
+        terms.price = _price(17, 777_777, 120, 0);
         terms.payees = new Payee[](3);
         terms.payees[0] = Payee(owner, 3333);
         terms.payees[1] = Payee(coAuthor, 3333);
@@ -216,7 +269,7 @@ abstract contract Market is Test {
 
     function _certificateOf(address signer_, address operator_) internal view returns (CvmCertificate memory c) {
         CvmKeys memory keys = _keys(signer_);
-        c.cvmId = hashes.hashKeys(keys);
+        c.cvmId = OrderHashLib.hashKeys(keys);
         c.signer = signer_;
         c.hpke = keys.hpke;
         c.statement = keys.statement;
@@ -234,14 +287,15 @@ abstract contract Market is Test {
     }
 
     /// @dev The first `count` certifiers sign the same certificate.
-    function _evidence(CvmCertificate memory certificate, uint256 count) internal view returns (bytes memory) {
-        CvmCertificate[] memory certificates = new CvmCertificate[](count);
-        bytes[] memory signatures = new bytes[](count);
+    function _evidence(CvmCertificate memory c, uint256 count) internal view returns (bytes memory evidence) {
+        evidence = bytes.concat(
+            abi.encodePacked(c.signer, c.hpke, c.statement, c.tls, c.operator, c.measurement),
+            abi.encodePacked(c.tee, c.rootSet, c.tcbStatus, c.platformId, c.gpuDigest)
+        );
         for (uint256 i = 0; i < count; ++i) {
-            certificates[i] = certificate;
-            signatures[i] = _sign(certifierKeys[i], quorum.digestOf(certificate));
+            (bytes32 r, bytes32 vs) = _signCompact(certifierKeys[i], quorum.digestOf(c));
+            evidence = abi.encodePacked(evidence, c.evidenceId, c.challenge, c.issuedAt, c.expiresAt, r, vs);
         }
-        return abi.encode(certificates, signatures);
     }
 
     function _possession(bytes32 cvmId_, address operator_) internal view returns (Possession memory) {
@@ -249,7 +303,8 @@ abstract contract Market is Test {
     }
 
     function _signPossession(uint256 key, Possession memory possession) internal view returns (bytes memory) {
-        return _sign(key, _digest("Cloister CvmRegistry", address(cvms), hashes.hashPossession(possession)));
+        bytes32 structHash = keccak256(abi.encode(OrderHashLib.POSSESSION_TYPEHASH, possession));
+        return _sign(key, _digest("Cloister CvmRegistry", address(cvms), structHash));
     }
 
     function _certify(CvmCertificate memory certificate) internal returns (bytes32) {
@@ -279,6 +334,18 @@ abstract contract Market is Test {
         policy.worstTcb = uint8(TcbStatus.SW_HARDENING_NEEDED);
     }
 
+    function _hashPolicy(RuntimePolicy memory policy) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                OrderHashLib.RUNTIME_POLICY_TYPEHASH,
+                keccak256(abi.encodePacked(policy.trustClasses)),
+                policy.teeMask,
+                keccak256(abi.encodePacked(policy.measurements)),
+                policy.worstTcb
+            )
+        );
+    }
+
     function _windows() internal pure returns (Windows memory) {
         return Windows({
             acceptWithin: 600,
@@ -291,229 +358,330 @@ abstract contract Market is Test {
         });
     }
 
-    /// @dev Compute, engine, datasets A and B, exactly the deposit that is needed.
-    function _preimage() internal view returns (OrderPreimage memory pre) {
-        pre.compute = _computeTerms();
-        pre.inputs = new OfferTerms[](3);
-        pre.inputs[0] = _engineTerms();
-        pre.inputs[1] = _datasetTerms(ownerA);
-        pre.inputs[2] = _datasetTerms(ownerB);
-        pre.terms.client = client;
-        pre.terms.payer = client;
-        pre.terms.token = address(token);
-        pre.terms.compute = ComputeRef(computeOffer, 1, hashes.hashOffer(pre.compute));
-        pre.terms.inputs = new InputRef[](3);
+    /// @dev Compute, engine, datasets A and B, exactly the deposit that is needed for all of maxSeconds.
+    function _deal() internal view returns (Deal memory deal) {
+        deal.compute = _computeTerms();
+        deal.inputs = new OfferTerms[](3);
+        deal.inputs[0] = _engineTerms();
+        deal.inputs[1] = _datasetTerms(ownerA);
+        deal.inputs[2] = _datasetTerms(ownerB);
+        deal.terms.client = client;
+        deal.terms.payer = client;
+        deal.terms.token = address(token);
+        deal.terms.compute = ComputeRef(computeOffer, 1, 0);
+        deal.terms.inputs = new InputRef[](3);
         for (uint256 i = 0; i < 3; ++i) {
-            pre.terms.inputs[i] = InputRef(inputOffers[i], 1, hashes.hashOffer(pre.inputs[i]), 0);
+            deal.terms.inputs[i] = InputRef(inputOffers[i], 1, 0, 0);
         }
-        pre.terms.configDigest = keccak256("config");
-        pre.terms.resultKeyDigest = keccak256("result key");
-        pre.terms.runtimePolicyDigest = hashes.hashPolicy(_policy());
-        pre.terms.placeBefore = uint40(T0 + 1 days);
-        pre.terms.windows = _windows();
-        pre.terms.maxUnits = 1000;
-        pre.terms.maxFeeBps = FEE_BPS;
-        pre.terms.deposit = uint128(_deposit(pre));
-        pre.terms.salt = keccak256("salt");
+        deal.terms.configDigest = keccak256("config");
+        deal.terms.resultKeyDigest = keccak256("result key");
+        deal.terms.runtimePolicyDigest = _hashPolicy(_policy());
+        deal.terms.placeBefore = uint40(T0 + 1 days);
+        deal.terms.windows = _windows();
+        deal.terms.maxUnits = 1000;
+        deal.terms.maxFeeBps = FEE_BPS;
+        deal.terms.salt = keccak256("salt");
+        _reprice(deal);
+    }
+
+    /// @dev Offers' hashes and deposit follow what a test changed.
+    function _reprice(Deal memory deal) internal view {
+        deal.terms.compute.termsHash = offers.hashTerms(deal.compute);
+        for (uint256 i = 0; i < deal.inputs.length; ++i) {
+            deal.terms.inputs[i].termsHash = offers.hashTerms(deal.inputs[i]);
+        }
+        deal.terms.deposit = uint128(_deposit(deal, deal.terms.windows.maxSeconds));
+    }
+
+    function _usage(Price memory price, uint256 secs, uint256 units) internal pure returns (uint256) {
+        return uint256(price.perHour) * secs / 3600 + uint256(price.perUnit) * units;
     }
 
     function _amount(Price memory price, uint256 secs, uint256 units) internal pure returns (uint256) {
-        uint256 billed = secs < price.minSeconds ? price.minSeconds : secs;
-        return price.fixedPrice + uint256(price.perHour) * billed / 3600 + uint256(price.perUnit) * units;
+        return price.fixedPrice + _usage(price, secs < price.minSeconds ? price.minSeconds : secs, units);
     }
 
-    function _deposit(OrderPreimage memory pre) internal pure returns (uint256 sum) {
-        sum = _amount(pre.compute.price, pre.terms.windows.maxSeconds, pre.terms.maxUnits);
-        for (uint256 i = 0; i < pre.inputs.length; ++i) {
-            sum += _amount(pre.inputs[i].price, pre.terms.windows.maxSeconds, pre.terms.maxUnits);
+    /// @dev What an order that runs for `limit` seconds can cost, with the reserve for a contest.
+    function _deposit(Deal memory deal, uint256 limit) internal pure returns (uint256 sum) {
+        sum = _amount(deal.compute.price, limit, deal.terms.maxUnits);
+        sum += sum * deal.terms.holdback.bps / 10_000;
+        for (uint256 i = 0; i < deal.inputs.length; ++i) {
+            if (deal.terms.inputs[i].lease != 0) continue;
+            sum += _amount(deal.inputs[i].price, limit, deal.terms.maxUnits);
         }
     }
 
-    function _penalty(OrderPreimage memory pre) internal pure returns (uint256) {
-        return _amount(pre.compute.price, pre.terms.windows.maxSeconds, pre.terms.maxUnits) * PENALTY_BPS / 10_000;
+    function _penalty(Deal memory deal) internal pure returns (uint256) {
+        return _amount(deal.compute.price, deal.terms.windows.maxSeconds, deal.terms.maxUnits) * PENALTY_BPS / 10_000;
     }
 
-    function _lock(OrderPreimage memory pre) internal pure returns (uint256 sum) {
-        sum = _penalty(pre);
-        for (uint256 i = 0; i < pre.inputs.length; ++i) {
-            sum += _amount(pre.inputs[i].price, pre.terms.windows.maxSeconds, 0);
+    /// @dev As the desk locks it: rounded up to 17 significant bits.
+    function _lock(Deal memory deal) internal pure returns (uint256 sum) {
+        sum = _penalty(deal);
+        for (uint256 i = 0; i < deal.inputs.length; ++i) {
+            if (deal.terms.inputs[i].lease != 0) continue;
+            Price memory price = deal.inputs[i].price;
+            sum += price.fixedPrice + _ceilHours(price.perHour, price.minSeconds)
+                + _ceilHours(price.perHour, deal.terms.windows.grace);
         }
+        return LockLib.decode(LockLib.encodeUp(sum));
     }
 
-    function _id(OrderPreimage memory pre) internal view returns (OrderId) {
-        return OrderId.wrap(_bookDigest(hashes.hashOrder(pre.terms)));
+    function _ceilHours(uint256 perHour, uint256 secs) private pure returns (uint256) {
+        return (perHour * secs + 3599) / 3600;
+    }
+
+    function _id(Deal memory deal) internal view returns (OrderId) {
+        return book.orderId(Pack.order(deal.terms));
+    }
+
+    function _heads(Deal memory deal) internal pure returns (bytes memory) {
+        return Pack.heads(deal.compute, deal.inputs);
+    }
+
+    /// @return Terms of offer `k`: 0 compute, i + 1 input i.
+    function _termsOf(Deal memory deal, uint256 k) internal pure returns (OfferTerms memory) {
+        return k == 0 ? deal.compute : deal.inputs[k - 1];
     }
 
     // ------------------------------------------------------------------------------------------- the life
-    /// @dev The next step of the life below reverts with this error. (Building a step calls the harness, which a plain
+    /// @dev The next step of the life below reverts with this error. (Building a step calls contracts, which a plain
     /// `expectRevert` would catch instead.)
     function _willRevert(bytes memory error_) internal {
         _pending = error_;
     }
 
-    function _arm() private {
-        if (_pending.length == 0) return;
-        vm.expectRevert(_pending);
+    function _arm(address caller) private {
+        if (_pending.length != 0) vm.expectRevert(_pending);
         delete _pending;
-    }
-
-    function _place(OrderPreimage memory pre) internal {
-        _arm();
-        vm.prank(pre.terms.client);
-        book.place(pre.terms, WHERE);
-    }
-
-    function _accept(OrderPreimage memory pre) internal {
-        _acceptAs(operator, pre, _policy(), cvmId);
-    }
-
-    function _acceptAs(address caller, OrderPreimage memory pre, RuntimePolicy memory policy, bytes32 cvmId_) internal {
-        _arm();
         vm.prank(caller);
-        book.accept(pre, policy, cvmId_);
     }
 
-    function _start(OrderPreimage memory pre) internal {
-        _startWith(pre, _startSignature(pre));
+    function _place(Deal memory deal) internal {
+        _placeAs(deal.terms.client, deal);
     }
 
-    function _startWith(OrderPreimage memory pre, bytes memory signature) internal {
-        _arm();
-        vm.prank(poker);
-        book.start(pre.terms, signature);
+    function _placeAs(address caller, Deal memory deal) internal {
+        bytes memory order = Pack.order(deal.terms);
+        _arm(caller);
+        book.place(order, WHERE);
     }
 
-    function _checkpoint(OrderPreimage memory pre, uint32 secs, uint64 units) internal {
-        _checkpointWith(pre, _integrity(pre, secs, units));
+    function _accept(Deal memory deal) internal {
+        _acceptAs(operator, deal, _policy(), cvm);
     }
 
-    function _checkpointWith(OrderPreimage memory pre, ReportSummary memory summary) internal {
-        bytes memory signature = _signSummary(summary);
-        _arm();
-        vm.prank(poker);
-        book.checkpoint(pre.terms, summary, signature, WHERE);
+    function _acceptAs(address caller, Deal memory deal, RuntimePolicy memory policy, uint32 cvm_) internal {
+        (bytes memory order, bytes memory heads) = (Pack.order(deal.terms), _heads(deal));
+        _arm(caller);
+        book.accept(order, heads, policy, cvm_);
     }
 
-    function _complete(OrderPreimage memory pre, Outcome outcome, uint32 secs, uint64 units) internal {
-        _completeWith(pre, _final(pre, Phase.ENGINE, outcome, secs, units));
+    function _start(Deal memory deal) internal {
+        (bytes32 r, bytes32 vs) = _signStart(deal, signerKey);
+        _startWith(deal, r, vs);
     }
 
-    function _completeWith(OrderPreimage memory pre, ReportSummary memory summary) internal {
-        bytes memory signature = _signSummary(summary);
-        _arm();
-        vm.prank(poker);
-        book.complete(pre, summary, signature, WHERE);
+    function _startWith(Deal memory deal, bytes32 r, bytes32 vs) internal {
+        (OrderId id, bytes32 root) = (_id(deal), _root(deal));
+        _arm(poker);
+        book.start(id, cvmId, root, r, vs);
     }
 
-    function _refuse(OrderPreimage memory pre, uint32 secs) internal {
-        _refuseWith(pre, _final(pre, Phase.SETUP, Outcome.REFUSED, secs, 0));
+    /// @dev Enters ENGINE.
+    function _checkpoint(Deal memory deal, uint32 secs, uint64 units) internal {
+        _say(deal, _integrity(secs, units));
     }
 
-    function _refuseWith(OrderPreimage memory pre, ReportSummary memory summary) internal {
-        bytes memory signature = _signSummary(summary);
-        _arm();
-        vm.prank(poker);
-        book.refuse(pre, summary, signature, WHERE);
+    /// @dev One more checkpoint in the phase the order is in.
+    function _prove(Deal memory deal, uint32 secs, uint64 units) internal {
+        Order memory order = _order(deal);
+        Said memory said = _integrity(secs, units);
+        (said.phase, said.sequence, said.statement) = (order.phase, order.sequence + 1, 0);
+        _say(deal, said);
     }
 
-    function _expire(OrderPreimage memory pre) internal {
-        _arm();
-        vm.prank(poker);
-        book.expire(pre);
+    function _say(Deal memory deal, Said memory said) internal {
+        _sayWith(deal, said, signerKey);
     }
 
-    function _stop(OrderPreimage memory pre) internal {
-        _arm();
-        vm.prank(pre.terms.client);
-        book.stop(pre);
+    function _sayWith(Deal memory deal, Said memory said, uint256 key) internal {
+        OrderId id = _id(deal);
+        (bytes32 r, bytes32 vs) = _signSaid(deal, said, key);
+        _arm(poker);
+        book.checkpoint(id, cvmId, _numbers(said), said.statement, r, vs);
     }
 
-    function _settleRevoked(OrderPreimage memory pre) internal {
-        _arm();
-        vm.prank(poker);
-        book.settleRevoked(pre);
+    function _complete(Deal memory deal, Outcome outcome, uint32 secs, uint64 units) internal {
+        _completeWith(deal, _final(Phase.ENGINE, outcome, secs, units));
     }
 
-    function _void(OrderPreimage memory pre) internal {
-        _arm();
-        vm.prank(poker);
-        book.voidOrder(pre, _policy());
+    function _completeWith(Deal memory deal, Said memory said) internal {
+        _completeWithReport(deal, _report(deal, said, signerKey));
     }
 
-    function _cancelAs(address caller, OrderPreimage memory pre) internal {
-        _arm();
-        vm.prank(caller);
-        book.cancel(pre.terms);
+    function _completeWithReport(Deal memory deal, Report memory report) internal {
+        bytes memory order = Pack.order(deal.terms);
+        _arm(poker);
+        book.complete(order, report, WHERE);
     }
 
-    function _placed() internal returns (OrderPreimage memory pre) {
-        pre = _preimage();
-        _place(pre);
+    function _refuse(Deal memory deal, uint32 secs) internal {
+        _refuseWith(deal, _final(Phase.SETUP, Outcome.REFUSED, secs, 0));
     }
 
-    function _accepted() internal returns (OrderPreimage memory pre) {
-        pre = _placed();
-        _accept(pre);
+    function _refuseWith(Deal memory deal, Said memory said) internal {
+        (bytes memory order, Report memory report) = (Pack.order(deal.terms), _report(deal, said, signerKey));
+        _arm(poker);
+        book.refuse(order, report, WHERE);
     }
 
-    function _setup() internal returns (OrderPreimage memory pre) {
-        pre = _accepted();
-        _start(pre);
+    function _expire(Deal memory deal) internal {
+        bytes memory order = Pack.order(deal.terms);
+        _arm(poker);
+        book.expire(order);
+    }
+
+    function _stop(Deal memory deal) internal {
+        bytes memory order = Pack.order(deal.terms);
+        _arm(deal.terms.client);
+        book.stop(order, "");
+    }
+
+    function _settleRevoked(Deal memory deal) internal {
+        bytes memory order = Pack.order(deal.terms);
+        _arm(poker);
+        book.settleRevoked(order);
+    }
+
+    function _void(Deal memory deal) internal {
+        bytes memory order = Pack.order(deal.terms);
+        _arm(poker);
+        book.voidOrder(order, _policy());
+    }
+
+    function _cancelAs(address caller, Deal memory deal) internal {
+        bytes memory order = Pack.order(deal.terms);
+        _arm(caller);
+        book.cancel(order);
+    }
+
+    function _placed() internal returns (Deal memory deal) {
+        deal = _deal();
+        _place(deal);
+    }
+
+    function _accepted() internal returns (Deal memory deal) {
+        deal = _placed();
+        _accept(deal);
+    }
+
+    function _setup() internal returns (Deal memory deal) {
+        deal = _accepted();
+        _start(deal);
     }
 
     /// @dev Running, in phase ENGINE after 100 seconds of setup, 100 of them proven.
-    function _engine() internal returns (OrderPreimage memory pre) {
-        pre = _setup();
+    function _engine() internal returns (Deal memory deal) {
+        deal = _setup();
         skip(100);
-        _checkpoint(pre, 100, 0);
+        _checkpoint(deal, 100, 0);
+    }
+
+    // ------------------------------------------------------------------------------------------- money
+    function _claim(Deal memory deal, uint256 k) internal {
+        OfferTerms memory terms = _termsOf(deal, k);
+        (bytes memory order, bytes memory head, bytes memory payees) =
+            (Pack.order(deal.terms), Pack.head(terms), Pack.payees(terms.payees));
+        _arm(poker);
+        book.claim(order, k, head, payees, "");
+    }
+
+    function _claimRest(Deal memory deal) internal {
+        (bytes memory order, bytes memory heads) = (Pack.order(deal.terms), _heads(deal));
+        _arm(poker);
+        book.claimRest(order, heads);
+    }
+
+    /// @return Credit of `account` in the market's token.
+    function _credit(address account) internal view returns (uint256) {
+        return ILedger(address(book)).creditOf(address(token), account);
+    }
+
+    /// @return sum Credits of everybody this market knows.
+    function _credits() internal view returns (uint256 sum) {
+        address[10] memory known = [
+            client,
+            provider,
+            poker,
+            engineOwner,
+            ownerA,
+            ownerB,
+            coAuthor,
+            treasury,
+            operator,
+            0x000000000000000000000000000000000000dEaD
+        ];
+        for (uint256 i = 0; i < known.length; ++i) {
+            sum += _credit(known[i]);
+        }
+    }
+
+    /// @dev Claims everything of an ended order and checks that its credits are what it held, to the last unit.
+    function _claimAll(Deal memory deal, uint256 slashed) internal {
+        uint256 before = _credits();
+        _claimRest(deal);
+        for (uint256 k = 0; k <= deal.inputs.length; ++k) {
+            OfferTerms memory terms = _termsOf(deal, k);
+            (uint256 due, uint256 claimed) = book.dueOf(Pack.order(deal.terms), k, Pack.head(terms));
+            if (due != claimed) _claim(deal, k);
+        }
+        assertEq(_credits() - before, deal.terms.deposit + slashed, "credited == held");
+        assertEq(token.balanceOf(address(book)), _credits(), "balance == credits");
     }
 
     // ------------------------------------------------------------------------------------------- signatures
-    function _summary(OrderPreimage memory pre) internal view returns (ReportSummary memory summary) {
-        summary.orderId = OrderId.unwrap(_id(pre));
-        summary.cvmId = cvmId;
-        summary.attributableInput = NO_INPUT;
-        summary.inputsRoot = hashes.inputsRoot(pre.terms.inputs);
-        summary.statementDigest = keccak256("statement of it");
+    function _root(Deal memory deal) internal pure returns (bytes32) {
+        return keccak256(abi.encode(deal.terms.inputs));
     }
 
-    function _integrity(OrderPreimage memory pre, uint32 secs, uint64 units)
-        internal
-        view
-        returns (ReportSummary memory summary)
-    {
-        summary = _summary(pre);
-        summary.phase = uint8(Phase.ENGINE);
-        summary.sequence = 1;
-        summary.secondsUsed = secs;
-        summary.unitsUsed = units;
+    function _integrity(uint32 secs, uint64 units) internal pure returns (Said memory) {
+        return Said(Phase.ENGINE, Outcome.NONE, NO_INPUT, 1, secs, units, 0, STATEMENT);
     }
 
-    function _final(OrderPreimage memory pre, Phase phase, Outcome outcome, uint32 secs, uint64 units)
-        internal
-        view
-        returns (ReportSummary memory summary)
-    {
-        summary = _summary(pre);
-        summary.phase = uint8(phase);
-        summary.sequence = LAST;
-        summary.outcome = uint8(outcome);
-        summary.secondsUsed = secs;
-        summary.unitsUsed = units;
-        if (outcome == Outcome.COMPLETED) summary.resultDigest = keccak256("result");
+    function _final(Phase phase, Outcome outcome, uint32 secs, uint64 units) internal pure returns (Said memory) {
+        bytes32 result = outcome == Outcome.COMPLETED ? keccak256("result") : bytes32(0);
+        return Said(phase, outcome, NO_INPUT, LAST, secs, units, result, STATEMENT);
     }
 
-    function _startSignature(OrderPreimage memory pre) internal view returns (bytes memory) {
-        OrderStart memory start = OrderStart(OrderId.unwrap(_id(pre)), cvmId, hashes.inputsRoot(pre.terms.inputs));
-        return _sign(signerKey, _bookDigest(hashes.hashStart(start)));
+    function _numbers(Said memory said) internal pure returns (uint256) {
+        return uint256(said.phase) | (uint256(said.outcome) << 8) | (uint256(said.blamed) << 16)
+            | (uint256(said.sequence) << 24) | (uint256(said.secs) << 56) | (uint256(said.units) << 88);
     }
 
-    function _signSummary(ReportSummary memory summary) internal view returns (bytes memory) {
-        return _sign(signerKey, _bookDigest(hashes.hashSummary(summary)));
+    function _signStart(Deal memory deal, uint256 key) internal view returns (bytes32 r, bytes32 vs) {
+        return _signCompact(key, _bookDigest(OrderHashLib.hashStart(OrderId.unwrap(_id(deal)), cvmId, _root(deal))));
     }
 
-    function _stopSignature(OrderPreimage memory pre, uint256 key) internal view returns (bytes memory) {
-        return _sign(key, _bookDigest(hashes.hashStop(Stop(OrderId.unwrap(_id(pre))))));
+    function _signSaid(Deal memory deal, Said memory said, uint256 key) internal view returns (bytes32 r, bytes32 vs) {
+        bytes32 root = said.sequence == LAST ? _root(deal) : bytes32(0);
+        bytes32 structHash = OrderHashLib.hashSummary(
+            OrderId.unwrap(_id(deal)), cvmId, _numbers(said), root, said.result, said.statement
+        );
+        return _signCompact(key, _bookDigest(structHash));
+    }
+
+    function _report(Deal memory deal, Said memory said, uint256 key) internal view returns (Report memory) {
+        (bytes32 r, bytes32 vs) = _signSaid(deal, said, key);
+        return Report(cvmId, said.result, said.statement, _numbers(said), r, vs);
+    }
+
+    function _stopSignature(Deal memory deal, uint256 key) internal view returns (bytes memory) {
+        return _sign(key, _bookDigest(OrderHashLib.hashStop(OrderId.unwrap(_id(deal)))));
+    }
+
+    function _receiptSignature(Deal memory deal, uint256 key) internal view returns (bytes memory) {
+        return _sign(key, _bookDigest(OrderHashLib.hashReceipt(OrderId.unwrap(_id(deal)))));
     }
 
     function _bookDigest(bytes32 structHash) internal view returns (bytes32) {
@@ -521,7 +689,8 @@ abstract contract Market is Test {
     }
 
     function _digest(string memory name, address contract_, bytes32 structHash) internal view returns (bytes32) {
-        return hashes.digest(name, block.chainid, contract_, structHash);
+        bytes32 domain = OrderHashLib.domainSeparator(name, "1", contract_);
+        return keccak256(abi.encodePacked(bytes2(0x1901), domain, structHash));
     }
 
     function _sign(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
@@ -529,45 +698,36 @@ abstract contract Market is Test {
         return abi.encodePacked(r, s, v);
     }
 
+    /// @dev EIP-2098: the parity in the highest bit of s.
+    function _signCompact(uint256 key, bytes32 digest) internal pure returns (bytes32 r, bytes32 vs) {
+        uint8 v;
+        (v, r, vs) = vm.sign(key, digest);
+        if (v == 28) vs |= bytes32(uint256(1) << 255);
+    }
+
     // ------------------------------------------------------------------------------------------- looking
-    function _order(OrderPreimage memory pre) internal view returns (Order memory) {
-        return book.getOrder(_id(pre));
+    function _order(Deal memory deal) internal view returns (Order memory) {
+        return book.getOrder(_id(deal));
     }
 
-    function _payout(OrderPreimage memory pre, uint256 index) internal view returns (uint256) {
-        SettlementLib.Payout[] memory list = book.payouts(pre);
-        for (uint256 i = 0; i < list.length; ++i) {
-            if (list[i].index == index) return list[i].amount;
-        }
-        revert("no such index");
+    /// @return gross Dues of offer `k`.
+    function _due(Deal memory deal, uint256 k) internal view returns (uint256 gross) {
+        (gross,) = book.dueOf(Pack.order(deal.terms), k, Pack.head(_termsOf(deal, k)));
     }
 
-    function _locked() internal view returns (uint256 locked) {
-        (, locked,,) = providers.stakeOf(provider, address(token));
+    function _desk() internal view returns (Desk memory) {
+        return providers.deskOf(computeOffer, address(token));
     }
 
-    function _free() internal view returns (uint256 free) {
-        (free,,,) = providers.stakeOf(provider, address(token));
+    function _locked() internal view returns (uint256) {
+        return _desk().locked;
     }
 
-    /// @dev The order's id after its terms changed: offers' hashes and deposit follow.
-    function _reprice(OrderPreimage memory pre) internal view {
-        pre.terms.compute.termsHash = hashes.hashOffer(pre.compute);
-        for (uint256 i = 0; i < pre.inputs.length; ++i) {
-            pre.terms.inputs[i].termsHash = hashes.hashOffer(pre.inputs[i]);
-        }
-        pre.terms.deposit = uint128(_deposit(pre));
+    function _free() internal view returns (uint256) {
+        return _desk().free;
     }
 
-    function assertState(OrderPreimage memory pre, OrderState expected) internal view {
-        assertEq(uint8(_order(pre).state), uint8(expected), "state");
-    }
-
-    /// @dev Claims everything and checks that the order paid out to the last unit what it held.
-    function _claimAll(OrderPreimage memory pre, uint256 slashed) internal {
-        uint256 before = token.balanceOf(address(book));
-        vm.prank(poker);
-        book.claim(pre, type(uint256).max);
-        assertEq(before - token.balanceOf(address(book)), pre.terms.deposit + slashed, "paid out == held");
+    function assertState(Deal memory deal, OrderState expected) internal view {
+        assertEq(uint8(_order(deal).state), uint8(expected), "state");
     }
 }
