@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {VmSafe} from "forge-std/Vm.sol";
 import {console} from "forge-std/console.sol";
 
 import {ICvmRegistry} from "../../../../contracts/interfaces/ICvmRegistry.sol";
@@ -87,9 +88,22 @@ contract AttestationGasTest is Stage {
         _most("removeProfiles of 1", 49_000);
     }
 
+    /// @dev The dearest thing that a warden does in one call.
+    function test_RemoveTrustClass() external {
+        for (uint256 i = 1; i <= references.MAX_ACCEPTED(); ++i) {
+            vm.prank(admin);
+            references.acceptProfile(bytes32(i), "full", TDX, BEST, RELEASE);
+        }
+        vm.prank(admin);
+        references.removeTrustClass("full");
+        _most("removeTrustClass of 128", 980_000);
+    }
+
     function _most(string memory name, uint256 bound_) private view {
         uint256 used = vm.lastCallGas().gasTotalUsed;
         console.log(name, used, used / _COUNT);
+        // Coverage runs code that is not optimised.
+        if (vm.isContext(VmSafe.ForgeContext.Coverage)) return;
         assertLe(used, bound_, name);
     }
 }
