@@ -1,147 +1,199 @@
-"""Leases: the right to use an offer for a time, paid in advance (protocol 6.6; twin of types/Leases.sol)."""
+"""Leases: what they bind, what they earn by the second and what comes back (protocol section 6.6).
+
+Twin of contracts/libraries/LeaseLib.sol and of the arithmetic in contracts/LeaseBook.sol, held together by
+tests/conformance/vectors/leases.json. All divisions round down; floors are taken of running sums, so that it
+does not matter how often income is collected, and the last payee gets the remainder once the lease is over.
+Refunds and income together are what was paid, to the last unit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.eip712 import Domain, hash_struct, typed_digest
+from enclave_runtime.wire.hashes import keccak256
+from enclave_runtime.wire.offers import Payee
+from enclave_runtime.wire.scalars import U8, U16, U32, U64, U128, Address, Bytes32
+from marketplace.domain.money import share_down
 from marketplace.errors import BadInputError
 
 __all__ = [
-    "LEASE_BYTES",
-    "LEASE_TERMS_BYTES",
+    "MAX_SECONDS",
+    "Income",
+    "Lease",
     "LeaseTerms",
-    "Leasing",
-    "TopUp",
-    "decode_lease_terms",
+    "collect_down",
+    "earned_down",
+    "end_after",
+    "lease_bytes",
+    "lease_id",
+    "lease_seconds",
+    "payees_bytes",
+    "payees_hash",
+    "recall_after",
+    "refund_up",
+    "terms_bytes",
+    "terms_id",
 ]
 
-LEASE_TERMS_BYTES: Final = 157
-LEASE_BYTES: Final = 205
-_WIDTHS: Final = (
-    ("offer", 8),
-    ("version", 4),
-    ("terms_hash", 32),
-    ("token", 20),
-    ("price_per_period", 16),
-    ("period_seconds", 4),
-    ("max_periods", 2),
-    ("places", 1),
-    ("notice_seconds", 4),
-    ("max_fee_bps", 2),
-    ("payees_hash", 32),
-    ("salt", 32),
-)
+MAX_SECONDS: Final = (1 << 32) - 2
+"""The longest that one lease can last; the next number stands for `all is collected`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """What an owner asks for the use of one version of an offer.
+    """What an owner asks for the use of one version of an offer; see the Solidity twin for each member."""
 
-    Attributes:
-        offer: an engine, a model or a dataset.
-        terms_hash: of that version, 32 bytes.
-        token: ERC-20 of the price, 20 bytes.
-        price_per_period: due in advance for each period, in token units, fee included.
-        max_periods: how many may be paid ahead of the running one.
-        places: how many orders may use one lease at once.
-        notice_seconds: the least time between a recall and the end that it brings.
-        max_fee_bps: above this protocol fee the owner sells no lease.
-        payees_hash: of the receivers, as in an offer's head.
-        salt: 32 bytes.
-    """
-
-    offer: int
-    version: int
-    terms_hash: bytes
-    token: bytes
-    price_per_period: int
-    period_seconds: int
-    max_periods: int
-    places: int
-    notice_seconds: int
-    max_fee_bps: int
-    payees_hash: bytes
-    salt: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the terms as calldata has them, 157 bytes.
-
-        Raises:
-            BadInputError: a member outside its width.
-        """
-        return b"".join(_packed(name, getattr(self, name), size) for name, size in _WIDTHS)
-
-    def check(self) -> None:
-        """Refuse terms under which nothing could be leased.
-
-        Raises:
-            BadInputError: names the member.
-        """
-        for name in ("period_seconds", "max_periods", "places"):
-            if getattr(self, name) < 1:
-                raise BadInputError(name.replace("_", " "), getattr(self, name), "at least 1")
-        self.to_bytes()
+    offer: U64
+    version: U32
+    terms_hash: Bytes32
+    token: Address
+    price_per_period: U128
+    period_seconds: U32
+    max_periods: U16
+    places: U8
+    notice_seconds: U32
+    min_seconds: U32
+    max_fee_bps: U16
+    payees_hash: Bytes32
+    salt: Bytes32
 
 
 @dataclass(frozen=True, slots=True)
-class Leasing:
-    """What names one lease: the terms, who uses it, who paid and gets refunds, and a number of theirs."""
+class Lease:
+    """Who may use which terms, and who paid. `terms` is a terms id; `salt` tells equal leases apart."""
 
-    terms: LeaseTerms
-    lessee: bytes
-    payer: bytes
-    salt: int
-
-    def to_bytes(self) -> bytes:
-        """Return the lease as calldata has it, 205 bytes.
-
-        Raises:
-            BadInputError: a member outside its width.
-        """
-        ends = _packed("lessee", self.lessee, 20), _packed("payer", self.payer, 20)
-        return b"".join((self.terms.to_bytes(), *ends, _packed("salt", self.salt, 8)))
+    terms: Bytes32
+    lessee: Address
+    payer: Address
+    salt: U64
 
 
 @dataclass(frozen=True, slots=True)
-class TopUp:
-    """How far anybody may renew a lease with its payer's allowance.
+class Income:
+    """What one collection credits, in the token's smallest unit.
 
     Attributes:
-        periods: how many more.
-        until: Unix time after which no more.
-        within: only so many seconds before the lease's end.
+        amount: fee and shares together.
+        fee: the protocol's.
+        shares: each payee's, in the order of the list.
     """
 
-    periods: int
-    until: int
-    within: int
+    amount: int
+    fee: int
+    shares: tuple[int, ...]
 
 
-def decode_lease_terms(data: bytes) -> LeaseTerms:
-    """Return the terms in 157 bytes.
+def terms_id(domain: Domain, terms: LeaseTerms) -> bytes:
+    """Return the id of `terms` under the LeaseBook's domain, 32 bytes."""
+    return typed_digest(domain, terms)
+
+
+def lease_id(domain: Domain, lease: Lease) -> bytes:
+    """Return the lease's id under the LeaseBook's domain, 32 bytes: what an order's input names."""
+    return typed_digest(domain, lease)
+
+
+def payees_hash(payees: Sequence[Payee]) -> bytes:
+    """Return the EIP-712 hash of a list of payees, 32 bytes."""
+    return keccak256(b"".join(hash_struct(payee) for payee in payees))
+
+
+def terms_bytes(terms: LeaseTerms) -> bytes:
+    """Return `terms` as the LeaseBook takes them: 161 bytes, big endian, no padding."""
+    return b"".join(
+        (
+            terms.offer.to_bytes(8, "big"),
+            terms.version.to_bytes(4, "big"),
+            terms.terms_hash,
+            terms.token,
+            terms.price_per_period.to_bytes(16, "big"),
+            terms.period_seconds.to_bytes(4, "big"),
+            terms.max_periods.to_bytes(2, "big"),
+            terms.places.to_bytes(1, "big"),
+            terms.notice_seconds.to_bytes(4, "big"),
+            terms.min_seconds.to_bytes(4, "big"),
+            terms.max_fee_bps.to_bytes(2, "big"),
+            terms.payees_hash,
+            terms.salt,
+        )
+    )
+
+
+def lease_bytes(terms: LeaseTerms, lease: Lease) -> bytes:
+    """Return a lease as the LeaseBook takes it: terms, lessee, payer, salt, 209 bytes."""
+    return terms_bytes(terms) + lease.lessee + lease.payer + lease.salt.to_bytes(8, "big")
+
+
+def payees_bytes(payees: Sequence[Payee]) -> bytes:
+    """Return payees as the LeaseBook takes them: account 20, bps 2 each."""
+    return b"".join(payee.account + payee.bps.to_bytes(2, "big") for payee in payees)
+
+
+def earned_down(terms: LeaseTerms, seconds: int) -> int:
+    """Return what `seconds` of a lease cost, rounded down; whole periods cost their price exactly."""
+    return terms.price_per_period * seconds // terms.period_seconds
+
+
+def lease_seconds(terms: LeaseTerms, periods: int, *, rest: int = 0) -> int:
+    """Return the seconds that `periods` more add to a lease of which `rest` seconds are still to come.
 
     Raises:
-        WireError: another length.
+        BadInputError: no period, more than may be paid ahead of the running one, or more seconds
+            than a number can say.
     """
-    if len(data) != LEASE_TERMS_BYTES:
-        raise WireError(f"lease terms: got {len(data)} bytes, expected {LEASE_TERMS_BYTES}")
-    members, at = [], 0
-    for name, size in _WIDTHS:
-        raw, at = data[at : at + size], at + size
-        members.append(raw if name in _RAW else int.from_bytes(raw, "big"))
-    return LeaseTerms(*members)  # type: ignore[arg-type]  # in the order of the members
+    lasts = periods * terms.period_seconds
+    ahead = (rest + lasts) // terms.period_seconds
+    if periods == 0 or periods > terms.max_periods or ahead > terms.max_periods:
+        raise BadInputError("periods", f"{max(ahead, periods)} ahead", f"1 to {terms.max_periods}")
+    if lasts > MAX_SECONDS:
+        raise BadInputError("periods", f"{lasts} seconds", f"at most {MAX_SECONDS}")
+    return lasts
 
 
-_RAW: Final = frozenset({"terms_hash", "token", "payees_hash", "salt"})
+def end_after(terms: LeaseTerms, elapsed: int) -> int:
+    """Return after how many seconds a lease ends that its lessee ends `elapsed` seconds after its start."""
+    return max(elapsed, terms.min_seconds)
 
 
-def _packed(name: str, value: bytes | int, size: int) -> bytes:
-    if isinstance(value, bytes):
-        if len(value) != size:
-            raise BadInputError(name.replace("_", " "), f"{len(value)} bytes", f"{size} bytes")
-        return value
-    if not 0 <= value < 1 << 8 * size:
-        raise BadInputError(name.replace("_", " "), value, f"a whole number below 2^{8 * size}")
-    return value.to_bytes(size, "big")
+def recall_after(terms: LeaseTerms, elapsed: int, *, held: int = 0) -> int:
+    """Return after how many seconds a lease ends that its owner recalls `elapsed` seconds after its start.
+
+    Args:
+        held: latest possible end of any order that took a place, in seconds since the start; 0 while all
+            places are free.
+    """
+    return max(elapsed + terms.notice_seconds, held)
+
+
+def refund_up(terms: LeaseTerms, paid: int, lasts: int) -> int:
+    """Return what the payer gets back when a lease paid for `paid` seconds lasts only `lasts`.
+
+    Raises:
+        BadInputError: it would not end earlier.
+    """
+    if lasts >= paid:
+        raise BadInputError("end", f"{lasts} seconds after the start", f"less than {paid}")
+    return earned_down(terms, paid) - earned_down(terms, lasts)
+
+
+def collect_down(
+    terms: LeaseTerms, payees: Sequence[Payee], fee_bps: int, *, before: int, until: int, over: bool
+) -> Income:
+    """Return what is credited when income up to `before` seconds was credited and `until` have passed.
+
+    Args:
+        fee_bps: the protocol's share when the lease was bought.
+        over: `until` is the lease's end, and the last payee gets the remainder.
+    """
+    gross = (earned_down(terms, before), earned_down(terms, until))
+    fees = (share_down(gross[0], fee_bps), share_down(gross[1], fee_bps))
+    net = (gross[0] - fees[0], gross[1] - fees[1])
+    had = [share_down(net[0], payee.bps) for payee in payees]
+    have = [share_down(net[1], payee.bps) for payee in payees]
+    if over:
+        have[-1] = net[1] - sum(have[:-1])
+    shares = tuple(new - old for old, new in zip(had, have, strict=True))
+    return Income(gross[1] - gross[0], fees[1] - fees[0], shares)
