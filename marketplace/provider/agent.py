@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from enclave_runtime.wire.errors import EnclaveError
-from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.errors import MarketError
 from marketplace.provider.cvm import CvmClient
@@ -24,6 +23,7 @@ from marketplace.provider.job import Job, JobSource, load_job
 from marketplace.provider.journal import CvmRow, JobRow
 from marketplace.provider.looking import Desk, find_orders, observe
 from marketplace.provider.policy import AgentPolicy
+from marketplace.provider.ports import OrderFacts
 from marketplace.provider.reducer import Step, StepKind, next_step
 from marketplace.provider.screening import admit_members, inadmissible, plaintext_needed
 from marketplace.provider.worker import Tools, Worker
@@ -34,7 +34,8 @@ _ORDER_THREADS: Final = 16
 _OWN_THREADS: Final = 2
 _SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 _GIVING_UP: Final = frozenset({StepKind.REFUSE, StepKind.HOST_FAULT})
-_KEEPS_TROUBLE: Final = _GIVING_UP | {StepKind.WIPE, StepKind.COMPLETE}
+_AT_THE_END: Final = frozenset({StepKind.COMPLETE, StepKind.WIPE, StepKind.EXPIRE, StepKind.SETTLE})
+_KEEPS_TROUBLE: Final = _GIVING_UP | _AT_THE_END | {StepKind.PROVE}
 _MAX_WORDS: Final = 1000
 
 
@@ -75,6 +76,7 @@ class Agent:
         self._before_step = before_step
         self._desks: dict[bytes, Desk] = {}
         self._busy: dict[bytes, asyncio.Task[None]] = {}
+        self._numbers: dict[bytes, int] = {}
         self._preparing = threading.Lock()
         self._certified_for_s = float("inf")
         self._order_threads = ThreadPoolExecutor(_ORDER_THREADS, thread_name_prefix="order")
@@ -240,7 +242,7 @@ class Agent:
         desk = self._desk(row.order_id)
         if desk.job is None and not self._load(row, record, desk):
             return StepKind.FORGET
-        refusal = self._refusal(desk) if record.state is OrderState.PLACED else ""
+        refusal = self._refusal(desk, record) if record.state is OrderState.PLACED else ""
         client = self._client_for(row, record, desk, refusal)
         try:
             step = next_step(observe(self._tools, row.order_id, record, desk, client, refusal))
@@ -251,7 +253,7 @@ class Agent:
             if client is not None:
                 client.close()
 
-    def _load(self, row: JobRow, record: OrderRecord, desk: Desk) -> bool:
+    def _load(self, row: JobRow, record: OrderFacts, desk: Desk) -> bool:
         """Fetch what the order needs; False where it is over without that."""
         source = JobSource.from_text(row.preimage)
         try:
@@ -267,29 +269,44 @@ class Agent:
         desk.job = job
         return True
 
-    def _is_over(self, source: JobSource, record: OrderRecord) -> bool:
+    def _is_over(self, source: JobSource, record: OrderFacts) -> bool:
         terms, now = source.preimage.terms, self._tools.chain.now()
         if record.state is OrderState.NONE:
             return now > terms.place_before
         late = record.state is OrderState.PLACED and now > record.since + terms.windows.accept_within
         return late or record.state.terminal
 
-    def _refusal(self, desk: Desk) -> str:
+    def _refusal(self, desk: Desk, record: OrderFacts) -> str:
         assert desk.job is not None
         penalty_bps = self._tools.chain.start_penalty_bps()
-        return desk.unfit or self._policy.refusal(desk.job.preimage, desk.plaintext_bytes, penalty_bps)
+        return desk.unfit or self._policy.refusal(
+            desk.job.preimage, desk.plaintext_bytes, penalty_bps, record.added
+        )
 
     # ------------------------------------------------------------------------------------------- its CVM
-    def _client_for(self, row: JobRow, record: OrderRecord, desk: Desk, refusal: str) -> CvmClient | None:
+    def _client_for(self, row: JobRow, record: OrderFacts, desk: Desk, refusal: str) -> CvmClient | None:
         journal = self._tools.journal
         promised = journal.cvm_of(row.order_id)
         if record.state is OrderState.PLACED:
             promised = self._promised(row, desk, promised, refusal)
-        elif promised is not None and record.cvm_id != promised.cvm_id:
+        elif promised is not None and record.cvm != self._number(promised):
             # Never accepted, or accepted with another CVM: this one is as free as before.
             journal.release(row.order_id)
             promised = None
         return None if promised is None or promised.ended else self._fleet.client(promised)
+
+    def _number(self, promised: CvmRow) -> int:
+        """Return a promised CVM's number in the registry, which never changes.
+
+        Raises:
+            MarketError: a node that does not know it, and so knows nothing of who serves the order.
+        """
+        cvm_id = promised.cvm_id or b""
+        number = self._numbers.get(cvm_id) or self._tools.chain.cvm_number(cvm_id)
+        if not number:
+            raise MarketError(f"the chain does not know CVM {promised.name}")
+        self._numbers[cvm_id] = number
+        return number
 
     def _promised(self, row: JobRow, desk: Desk, promised: CvmRow | None, refusal: str) -> CvmRow | None:
         """Return the CVM to accept with. Only an order that could be accepted now binds one."""
@@ -305,20 +322,19 @@ class Agent:
         return next((one for one in spare if journal.promise(one.socket, order_id)), None)
 
     # ------------------------------------------------------------------------------------------- its step
-    def _act(
-        self, row: JobRow, record: OrderRecord, desk: Desk, client: CvmClient | None, step: Step
-    ) -> None:
+    def _act(self, row: JobRow, record: OrderFacts, desk: Desk, client: CvmClient | None, step: Step) -> None:
         if step.kind is StepKind.FORGET:
             self._forget(row, self._with_trouble(row, step.why, record))
         elif step.kind is StepKind.WAIT:
             self._say(row.order_id, self._with_trouble(row, step.why, record))
         elif step.kind is not StepKind.PREPARE_CVM:
-            self._say(row.order_id, step.kind.value)
+            if step.kind is not StepKind.PROVE:
+                self._say(row.order_id, step.kind.value)
             self._note_trouble(row.order_id, step)
             self._work(row, record, desk, client, step)
 
     def _work(
-        self, row: JobRow, record: OrderRecord, desk: Desk, client: CvmClient | None, step: Step
+        self, row: JobRow, record: OrderFacts, desk: Desk, client: CvmClient | None, step: Step
     ) -> None:
         assert desk.job is not None
         worker = Worker(self._tools, row.order_id, desk.job, client)
@@ -329,7 +345,7 @@ class Agent:
                 raise
             # It does not even erase: ending the process takes its memory and its plaintext with it.
             self._forget(row, f"the order is {record.state.name}; {error}")
-        desk.was_asked(worker.not_granted)
+        desk.was_asked(step.inputs)
 
     def _note_trouble(self, order_id: bytes, step: Step) -> None:
         """Keep why an order is given up; forget what was in the way of a step that goes on."""
@@ -340,7 +356,7 @@ class Agent:
         elif before and step.kind not in _KEEPS_TROUBLE:
             journal.set_fact(order_id, "trouble", "")
 
-    def _with_trouble(self, row: JobRow, why: str, record: OrderRecord) -> str:
+    def _with_trouble(self, row: JobRow, why: str, record: OrderFacts) -> str:
         trouble = self._tools.journal.fact(row.order_id, "trouble") or ""
         return f"{why}; {trouble}" if trouble and record.state not in _SETTLED else why
 

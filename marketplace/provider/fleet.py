@@ -1,7 +1,7 @@
 """CVMs of this provider: launched by the platform, certified before an order is accepted, found again later.
 
-A CVM is born, certified by M certifiers, serves one order and ends. Ready CVMs wait ahead of orders, so that
-accepting one does not wait for a boot.
+A CVM is born, certified by as many certifiers as the chain asks for, serves one order and ends. Ready CVMs
+wait ahead of orders, so that accepting one does not wait for a boot.
 """
 
 from __future__ import annotations
@@ -217,8 +217,7 @@ class Fleet:
     # ------------------------------------------------------------------------------------------- certifying
     def _certify(self, socket: str, client: CvmClient) -> bytes:
         public = CvmPublic.from_json(client.call("identify").members["public"])
-        with ThreadPoolExecutor(max(1, len(self._certifiers)), thread_name_prefix="certify") as pool:
-            seen = list(pool.map(lambda url: self._vouched(Path(socket), url), self._certifiers))
+        seen = self._vouchers(Path(socket), self._chain.certifier_threshold())
         certificates = [
             (from_json(CvmCertificate, one.certificate), bytes_from_hex(one.signature, 65)) for _, one in seen
         ]
@@ -231,6 +230,29 @@ class Fleet:
         self._journal.registered(socket, public.cvm_id)
         self._say(f"CVM {hex_of(public.cvm_id)[:12]} certified by {len(certificates)}")
         return public.cvm_id
+
+    def _vouchers(self, path: Path, wanted: int) -> list[tuple[Any, Certification]]:
+        """Return the verdicts of `wanted` certifiers; others are asked only where one has none.
+
+        Raises:
+            ServiceRefusedError: too few vouch, and one of them looked and said no.
+            MarketError: too few answer.
+        """
+        found: list[tuple[Any, Certification]] = []
+        trouble: list[MarketError] = []
+        left = list(self._certifiers)
+        while len(found) < wanted and len(found) + len(left) >= wanted:
+            asked, left = left[: wanted - len(found)], left[wanted - len(found) :]
+            with ThreadPoolExecutor(len(asked), thread_name_prefix="certify") as pool:
+                for answer in [pool.submit(self._vouched, path, url) for url in asked]:
+                    try:
+                        found.append(answer.result())
+                    except MarketError as error:
+                        trouble.append(error)
+        if len(found) >= wanted:
+            return found
+        trouble.sort(key=lambda error: not isinstance(error, ServiceRefusedError))
+        raise trouble[0] if trouble else MarketError(f"got {len(left)} certifiers, expected {wanted} or more")
 
     def _vouched(self, path: Path, url: str) -> tuple[Any, Certification]:
         """Return what one certifier saw, and its verdict; with a connection of its own."""

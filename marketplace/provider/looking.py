@@ -10,11 +10,12 @@ from typing import Final
 from enclave_runtime.wire.canonical import Json, JsonObject
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import RefusedError, WireError
-from marketplace.domain.order import OrderRecord, check_preimage
-from marketplace.domain.order_state import OrderState
+from marketplace.domain.order import check_preimage
+from marketplace.domain.order_state import RUNNING, OrderState
 from marketplace.errors import NotFoundError
 from marketplace.provider.cvm import CvmClient, CvmGoneError
 from marketplace.provider.job import Job, JobSource
+from marketplace.provider.ports import OrderFacts
 from marketplace.provider.reducer import CvmSeen, Observed
 from marketplace.provider.worker import Tools
 
@@ -94,7 +95,7 @@ def find_orders(tools: Tools, compute_offer: int) -> None:
 
 
 def observe(
-    tools: Tools, order_id: bytes, record: OrderRecord, desk: Desk, client: CvmClient | None, refusal: str
+    tools: Tools, order_id: bytes, record: OrderFacts, desk: Desk, client: CvmClient | None, refusal: str
 ) -> Observed:
     """Return what one look at an order finds.
 
@@ -104,17 +105,24 @@ def observe(
     """
     assert desk.job is not None
     journal, inputs = tools.journal, len(desk.job.inputs)
+    windows = desk.job.preimage.terms.windows
     parting = journal.fact(order_id, "parting") or ""
+    stop = journal.fact(order_id, "stop_signature")  # empty once it is known that there is none
     # With its last word here the CVM is asked for nothing but `wipe`: told its state, a wiped one would end.
-    finished = bool(parting) and record.state is OrderState.RUNNING
+    finished = bool(parting) and record.state in RUNNING
     cvm = None if finished else _seen(client, inputs)
     return Observed(
         now=tools.chain.now(),
         state=record.state,
         phase=record.phase,
         since=record.since,
-        windows=desk.job.preimage.terms.windows,
+        windows=windows,
         inputs=inputs,
+        last_proof=record.last_proof,
+        limit=record.limit or windows.max_seconds,
+        stopped_at=record.stopped_at,
+        stop_signed=bool(stop) or (stop is None and record.state is OrderState.STOPPING),
+        rest_claimed=record.rest_claimed,
         held=journal.fact(order_id, "held") is not None,
         refused_by_policy=refusal,
         cvm=cvm if cvm is None or cvm.order_id in (None, order_id) else None,
@@ -154,7 +162,15 @@ def _read_status(members: JsonObject, inputs: int) -> CvmSeen:
         fed=frozenset(range(inputs)) - _indexes(members.get("open_inputs")),
         refusal=_refusal(members.get("refusal")),
         seconds=seconds if isinstance(seconds, int) else 0,
+        stopping=members.get("stop_reason") is not None,
+        grants_last=_grants_last(members.get("grants_last")),
     )
+
+
+def _grants_last(value: Json) -> dict[int, int]:
+    if not isinstance(value, dict):
+        return {}
+    return {int(name): left for name, left in value.items() if name.isdecimal() and isinstance(left, int)}
 
 
 def _refusal(value: Json) -> str:

@@ -9,7 +9,17 @@ from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
 from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of, to_json
 from enclave_runtime.wire.orders import ReportSummary
 
-__all__ = ["Parting"]
+__all__ = ["Parting", "signed_summary"]
+
+
+def signed_summary(answer: JsonObject) -> tuple[ReportSummary, bytes]:
+    """Return the summary in a CVM's answer and the CVM's signature over it.
+
+    Raises:
+        WireError: malformed members.
+        KeyError: an answer that carries none.
+    """
+    return from_json(ReportSummary, answer["summary"]), bytes_from_hex(answer["signature"], 65)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +38,7 @@ class Parting:
             WireError: malformed members.
             KeyError: not an answer that carries a signed statement.
         """
-        summary = from_json(ReportSummary, answer["summary"])
-        return cls(str(answer["statement"]), summary, bytes_from_hex(answer["signature"], 65))
+        return cls(str(answer["statement"]), *signed_summary(answer))
 
     def to_text(self) -> str:
         """Return canonical JSON."""
@@ -40,5 +49,4 @@ class Parting:
     def from_text(cls, text: str) -> Parting:
         """Return what `to_text` wrote."""
         value = parse_object(text.encode())
-        summary = from_json(ReportSummary, value["summary"])
-        return cls(dump(value["statement"]).decode(), summary, bytes_from_hex(value["signature"], 65))
+        return cls(dump(value["statement"]).decode(), *signed_summary(value))

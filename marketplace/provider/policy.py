@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from enclave_runtime.wire.orders import OrderPreimage, Windows
-from marketplace.domain.pricing import lock_required
+from marketplace.domain.lock import round_lock_up
+from marketplace.domain.pricing import deposit_required, lock_required
 
 __all__ = ["AgentPolicy"]
 
@@ -24,10 +25,14 @@ class AgentPolicy:
         min_start_s: the least startWithin. A client is paid for a missed start, so it must not be able to
             order one that cannot be met.
         max_start_s: the greatest startWithin; CVMs are certified for longer than that.
-        min_grace_s: the least grace: what is left after maxSeconds to get the report on chain, before the
-            stake pays the inputs' owners.
+        min_grace_s: the least grace: how long the chain may hear nothing of a running order before the stake
+            pays the inputs' owners. Proofs go out at half of it, so that no step of an order may take longer
+            than the other half.
         max_unpaid_s: the longest that CVM and stake may wait for keys beyond setupSeconds, which are all that
             a refusal pays. Client and owner may be one, and a key that never comes costs them nothing else.
+        accept_partly_funded: take orders whose deposit pays for less than their maxSeconds. Nobody has to top
+            one up, and at the last paid second all that is left is to give it up: proven time is paid, the
+            result is lost.
     """
 
     max_lock: int
@@ -37,17 +42,24 @@ class AgentPolicy:
     max_start_s: int = 3600
     min_grace_s: int = 20
     max_unpaid_s: int = 1800
+    accept_partly_funded: bool = False
 
-    def refusal(self, preimage: OrderPreimage, plaintext_bytes: int, start_penalty_bps: int) -> str:
+    def refusal(
+        self, preimage: OrderPreimage, plaintext_bytes: int, start_penalty_bps: int, added: int = 0
+    ) -> str:
         """Return why an order is not taken, or an empty text.
 
         Args:
             plaintext_bytes: what it needs in the CVM.
             start_penalty_bps: the share in force, basis points.
+            added: what was paid in beside the deposit, less what was taken out, in token units.
         """
-        lock = lock_required(preimage, start_penalty_bps)
+        lock = round_lock_up(lock_required(preimage, start_penalty_bps))
         if lock > self.max_lock:
             return f"it would lock {lock} token units, this agent risks at most {self.max_lock}"
+        funds, most = preimage.terms.deposit + added, deposit_required(preimage)
+        if funds < most and not self.accept_partly_funded:
+            return f"it is funded with {funds} token units, its whole time may cost {most}"
         if plaintext_bytes > self.max_plaintext_bytes:
             return (
                 f"it needs {plaintext_bytes} bytes for plaintext, a CVM here has {self.max_plaintext_bytes}"

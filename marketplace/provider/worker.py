@@ -7,21 +7,23 @@ grant for the same request; so a step needs no memory of its own attempts.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of, to_json
+from enclave_runtime.wire.orders import OrderStart
 from marketplace.errors import MarketError
 from marketplace.provider.asking import ask_for_keys
 from marketplace.provider.bundle import publish
 from marketplace.provider.cvm import CvmClient, CvmGoneError, CvmRefusedError
 from marketplace.provider.job import Blobs, Job, head_parts, hold_inputs, read_segment
 from marketplace.provider.journal import Journal
-from marketplace.provider.parting import Parting
+from marketplace.provider.parting import Parting, signed_summary
 from marketplace.provider.ports import AgentChain, Sent
-from marketplace.provider.reducer import Step, StepKind
+from marketplace.provider.reducer import Step, StepKind, is_proof_due
 from marketplace.provider.screening import admit_members
 from marketplace.provider.services import Services
 
@@ -50,8 +52,8 @@ class Worker:
         self._order_id = order_id
         self._job = job
         self._cvm = cvm
-        self.not_granted: dict[int, str] = {}
-        """After ASK_KEY: inputs that got no grant now, and why."""
+        self._grace = job.preimage.terms.windows.grace
+        self._look_again_at_s = time.monotonic() + self._grace / 8
 
     def do(self, step: Step) -> None:
         """Carry out one step.
@@ -77,13 +79,17 @@ class Worker:
             StepKind.FEED: self._feed,
             StepKind.CHECK: self._check,
             StepKind.CHECKPOINT: self._checkpoint,
+            StepKind.PROVE: self._prove,
             StepKind.RUN: self._run,
+            StepKind.STOP: self._stop,
             StepKind.STORE_RESULT: self._store_result,
             StepKind.REPORT: self._report,
             StepKind.COMPLETE: self._complete,
             StepKind.REFUSE: self._refuse,
             StepKind.HOST_FAULT: self._host_fault,
             StepKind.WIPE: self._wipe,
+            StepKind.EXPIRE: self._expire,
+            StepKind.SETTLE: self._settle,
         }
 
     def _give_up(self, step: Step, refusal: CvmRefusedError) -> bool:
@@ -103,12 +109,13 @@ class Worker:
 
     def _accept(self, _: Step) -> None:
         journal = self._tools.journal
-        row = journal.cvm_of(self._order_id)
-        if row is None or row.cvm_id is None:
-            raise MarketError("accept: no CVM is promised to this order")
+        cvm_id = self._promised()[1]
         try:
+            number = self._tools.chain.cvm_number(cvm_id)
+            if not number:
+                raise MarketError("accept: the chain does not know the promised CVM")
             self._tools.chain.accept(
-                self._job.preimage, self._job.packet.policy, row.cvm_id, self._sent("accept")
+                self._job.preimage, self._job.packet.policy, number, self._sent("accept")
             )
         except MarketError:
             if not journal.was_sent(self._order_id, "accept"):
@@ -119,17 +126,19 @@ class Worker:
     def _admit(self, _: Step) -> None:
         self._admitted()
 
-    def _admitted(self) -> bytes:
-        """Hand the order to the CVM, which answers again as before; return its start signature."""
+    def _admitted(self) -> tuple[OrderStart, bytes]:
+        """Hand the order to the CVM, which answers again as before; return the start that it signed."""
         if self._tools.journal.fact(self._order_id, "evidence") is None:
             self._fact("evidence", self._evidence_text())
         members = admit_members(self._job, self._order_id, self._tools.chain.domain(), self._tools.operator)
-        signature = self._call("admit", **members)["start_signature"]
-        self._fact("start_signature", str(signature))
-        return bytes_from_hex(signature, 65)
+        answer = self._call("admit", **members)
+        self._fact("start_signature", str(answer["start_signature"]))
+        _, cvm_id = self._promised()
+        start = OrderStart(self._order_id, cvm_id, bytes_from_hex(answer["inputs_root"], 32))
+        return start, bytes_from_hex(answer["start_signature"], 65)
 
     def _start(self, _: Step) -> None:
-        self._tools.chain.start(self._job.preimage.terms, self._admitted(), self._sent("start"))
+        self._tools.chain.start(*self._admitted(), self._sent("start"))
 
     # --------------------------------------------------------------------------------------- keys and content
     def _ask_key(self, step: Step) -> None:
@@ -140,7 +149,6 @@ class Worker:
         ask_for_keys(self._tools.services, self._client(), order, brokers, self._refused)
 
     def _refused(self, index: int, why: str) -> None:
-        self.not_granted[index] = why
         self._trouble(f"input {index}: {why}")
 
     def _feed(self, step: Step) -> None:
@@ -152,6 +160,7 @@ class Worker:
         for segment in range(info.layout.segments):
             data = read_segment(self._tools.blobs, held.ciphertext_uri, info, segment)
             self._call("feed", data, input_index=index, segment=segment)
+            self._keep_alive()
         self._call("feed_done", input_index=index)
 
     # --------------------------------------------------------------------------------------- proofs
@@ -161,16 +170,40 @@ class Worker:
     def _checkpoint(self, _: Step) -> None:
         parting = Parting.of(self._call("check"))
         self._fact("integrity", parting.to_text())
-        self._tools.chain.checkpoint(
-            self._job.preimage.terms,
-            parting.summary,
-            parting.signature,
-            self._publish(),
-            self._sent("checkpoint"),
-        )
+        self._tools.chain.checkpoint(parting.summary, parting.signature, self._sent("checkpoint"))
+
+    def _prove(self, _: Step) -> None:
+        # One that was signed and got lost is left out: sequences need only rise.
+        sequence = int(str(self._call("status")["sequence"])) + 1
+        summary, signature = signed_summary(self._call("checkpoint", sequence=sequence))
+        self._tools.chain.checkpoint(summary, signature, self._sent("checkpoint"))
+
+    def _keep_alive(self) -> None:
+        """In the middle of a long step, prove the use so far where that is due; if it fails, go on."""
+        if time.monotonic() < self._look_again_at_s:
+            return
+        self._look_again_at_s = time.monotonic() + self._grace / 8
+        with contextlib.suppress(MarketError):
+            facts = self._tools.chain.order(self._order_id)
+            if is_proof_due(self._tools.chain.now(), facts.since + facts.last_proof, self._grace):
+                self._prove(Step(StepKind.PROVE))
 
     def _run(self, _: Step) -> None:
         self._call("run")
+
+    def _stop(self, _: Step) -> None:
+        known = self._tools.journal.fact(self._order_id, "stop_signature")
+        signature = (
+            self._tools.chain.stop_signature(self._order_id) if known is None else bytes.fromhex(known)
+        )
+        try:
+            if signature:
+                self._call("stop", stop_signature=hex_of(signature))
+        except CvmRefusedError as refusal:
+            # A contract's signature, or nobody's: the engine goes on until the order's own end.
+            signature = b""
+            self._trouble(str(refusal))
+        self._fact("stop_signature", signature.hex())
 
     def _store_result(self, _: Step) -> None:
         first = self._client().call("result", offset=0)
@@ -181,6 +214,7 @@ class Worker:
     def _result(self, first: bytes, total: int) -> Iterator[bytes]:
         piece, offset = first, 0
         while True:
+            self._keep_alive()
             yield piece
             offset += len(piece)
             if offset >= total:
@@ -204,18 +238,16 @@ class Worker:
         parting = self._last_word()
         # Its last word is said: the keys go before the money moves. If the CVM is gone already, so are they.
         self._try_wipe()
-        self._tools.chain.complete(
-            self._job.preimage, parting.summary, parting.signature, self._publish(), self._sent("complete")
-        )
+        terms, sent = self._job.preimage.terms, self._sent("complete")
+        self._tools.chain.complete(terms, parting.summary, parting.signature, self._publish(), sent)
 
     def _refuse(self, _: Step) -> None:
         if self._tools.journal.fact(self._order_id, "parting") is None:
             self._sign_refusal()
         parting = self._last_word()
         self._try_wipe()
-        self._tools.chain.refuse(
-            self._job.preimage, parting.summary, parting.signature, self._publish(), self._sent("refuse")
-        )
+        terms, sent = self._job.preimage.terms, self._sent("refuse")
+        self._tools.chain.refuse(terms, parting.summary, parting.signature, self._publish(), sent)
 
     def _host_fault(self, step: Step) -> None:
         self._sign_host_fault(step.why)
@@ -254,6 +286,12 @@ class Worker:
             statement = self._call("abandon")["statement"]
         self._fact("wiped", str(statement))
 
+    def _expire(self, _: Step) -> None:
+        self._tools.chain.expire(self._job.preimage.terms, self._sent("expire"))
+
+    def _settle(self, _: Step) -> None:
+        self._tools.chain.claim_rest(self._job.preimage, self._sent("settle"))
+
     # --------------------------------------------------------------------------------------- helpers
     def _publish(self) -> str:
         """Store the order's public bundle as far as it goes, and return where."""
@@ -261,9 +299,16 @@ class Worker:
         self._fact("bundle", location)
         return location
 
-    def _evidence_text(self) -> str:
+    def _promised(self) -> tuple[str, bytes]:
+        """Return socket and id of the CVM that this order was promised."""
         row = self._tools.journal.cvm_of(self._order_id)
-        found = None if row is None else self._tools.journal.fact(row.socket.encode(), "certified")
+        if row is None or row.cvm_id is None:
+            raise MarketError("no CVM is promised to this order")
+        return row.socket, row.cvm_id
+
+    def _evidence_text(self) -> str:
+        socket, _ = self._promised()
+        found = self._tools.journal.fact(socket.encode(), "certified")
         if found is None:
             raise MarketError("evidence: this CVM's certification is not in the journal")
         return found

@@ -28,6 +28,8 @@ from enclave_runtime.wire.eip712 import Domain, typed_digest
 from enclave_runtime.wire.grant import SignedKeyRequest
 from enclave_runtime.wire.offers import OfferKind
 from enclave_runtime.wire.orders import (
+    NO_INPUT,
+    TERMINAL_SEQUENCE,
     OrderPreimage,
     OrderStart,
     OrderTerms,
@@ -44,15 +46,14 @@ from enclave_runtime.wire.scalars import ZERO32
 from enclave_runtime.wire.signatures import recover_signer
 from marketplace.certifier.core import certificate_of
 from marketplace.domain.offer import ListedOffer
-from marketplace.domain.order import OrderRecord
-from marketplace.domain.order_state import OrderState
+from marketplace.domain.order_state import RUNNING, OrderState
 from marketplace.domain.packet import OrderPacket
 from marketplace.errors import ChainError, MarketError, NotFoundError, UnreachableError
 from marketplace.provider.agent import Agent, AgentSettings
 from marketplace.provider.fleet import Fleet, Launched
 from marketplace.provider.journal import Journal
 from marketplace.provider.policy import AgentPolicy
-from marketplace.provider.ports import Placed, Sent
+from marketplace.provider.ports import OrderFacts, Placed, Sent
 from marketplace.provider.reducer import StepKind
 from marketplace.provider.services import Certification, ServiceRefusedError
 from marketplace.provider.worker import Tools
@@ -278,8 +279,10 @@ class MemoryChain:
     time: int = NOW
     placed: list[Placed] = field(default_factory=list)
     offers: dict[int, ListedOffer] = field(default_factory=dict)
-    records: dict[bytes, OrderRecord] = field(default_factory=dict)
+    records: dict[bytes, OrderFacts] = field(default_factory=dict)
     cvms: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    stops: dict[bytes, bytes] = field(default_factory=dict)
+    threshold: int = 2
     calls: list[str] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)
     penalty_bps: int = 1000
@@ -306,16 +309,27 @@ class MemoryChain:
         found = [one for one in self.placed if one.block > block and one.terms.compute.offer == compute_offer]
         return found, len(self.placed)
 
-    def order(self, order: bytes) -> OrderRecord:
-        """Return an order's record."""
-        none = OrderRecord(order, OrderState.NONE, Phase.NONE, ZERO32, 0, 0, 0, 0, 0, 0)
-        return self.records.get(order, none)
+    def order(self, order: bytes) -> OrderFacts:
+        """Return an order's facts."""
+        return self.records.get(order, OrderFacts(order, OrderState.NONE, Phase.NONE))
+
+    def stop_signature(self, order: bytes) -> bytes:
+        """Return what the transaction that stopped an order carried."""
+        return self.stops.get(order, b"")
 
     def offer(self, offer: int, version: int) -> ListedOffer:
         """Return an offer."""
         if offer not in self.offers:
             raise NotFoundError(f"offer {offer}: no such offer")
         return self.offers[offer]
+
+    def cvm_number(self, cvm: bytes) -> int:
+        """Return a CVM's number: the first one has 1."""
+        return [*self.cvms].index(cvm) + 1 if cvm in self.cvms else 0
+
+    def certifier_threshold(self) -> int:
+        """Return how many certifiers must vouch."""
+        return self.threshold
 
     def cvm_usable(self, cvm: bytes, until: int) -> bool:
         """Return whether a CVM is registered and good."""
@@ -335,63 +349,107 @@ class MemoryChain:
         with self._sending("register", sent):
             self.cvms[cvm_id(keys)] = (keys.signer, min(one.expires_at for one, _ in certificates))
 
-    def accept(self, preimage: OrderPreimage, policy: RuntimePolicy, cvm: bytes, sent: Sent) -> None:
+    def accept(self, preimage: OrderPreimage, policy: RuntimePolicy, cvm: int, sent: Sent) -> None:
         """Accept an order."""
         record = self.record_of(preimage.terms)
-        if record.state is OrderState.ACCEPTED and record.cvm_id == cvm:
+        if record.state is OrderState.ACCEPTED and record.cvm == cvm:
             return
         self._demand(record, OrderState.PLACED)
         windows = preimage.terms.windows
         if self.time > record.since + windows.accept_within:
             raise ChainError("accept: too late")
-        if not self.cvm_usable(cvm, self.time + windows.start_within):
+        until = self.time + windows.start_within
+        if not self.cvm_usable(self.cvm_id(cvm), until):
             raise ChainError("accept: the CVM expires")
         with self._sending("accept", sent):
-            self._put(record, state=OrderState.ACCEPTED, cvm_id=cvm, since=self.time)
+            self._put(record, state=OrderState.ACCEPTED, cvm=cvm, since=until)
 
-    def start(self, terms: OrderTerms, signature: bytes, sent: Sent) -> None:
+    def start(self, start: OrderStart, signature: bytes, sent: Sent) -> None:
         """Start an order."""
-        record = self.record_of(terms)
+        record = self.order(start.order_id)
         if record.state not in (OrderState.PLACED, OrderState.ACCEPTED):
             return
         self._demand(record, OrderState.ACCEPTED)
-        signed = OrderStart(record.order_id, record.cvm_id, inputs_root(terms.inputs))
-        assert recover_signer(typed_digest(self.contract, signed), signature) == self.cvms[record.cvm_id][0]
+        (terms,) = (one.terms for one in self.placed if one.order_id == start.order_id)
+        assert start == OrderStart(record.order_id, self.cvm_id(record.cvm), inputs_root(terms.inputs))
+        assert recover_signer(typed_digest(self.contract, start), signature) == self._signer(record)
         with self._sending("start", sent):
             self._put(record, state=OrderState.RUNNING, phase=Phase.SETUP, since=self.time)
 
-    def checkpoint(
-        self, terms: OrderTerms, summary: ReportSummary, signature: bytes, location: str, sent: Sent
-    ) -> None:
-        """Put the checkpoint on chain."""
-        record = self.record_of(terms)
-        if record.phase is Phase.ENGINE:
+    def checkpoint(self, summary: ReportSummary, signature: bytes, sent: Sent) -> None:
+        """Put a checkpoint on chain; one that enters ENGINE is counted as `checkpoint`, others as `prove`."""
+        record = self.order(summary.order_id)
+        if record.sequence >= summary.sequence:
             return
-        self._demand(record, OrderState.RUNNING)
+        self._demand(record, *RUNNING)
         self._check(record, summary, signature)
-        with self._sending("checkpoint", sent):
-            self._put(record, phase=Phase.ENGINE, sequence=summary.sequence)
+        assert summary.sequence < TERMINAL_SEQUENCE >> 8
+        assert (summary.outcome, summary.attributable_input) == (Outcome.NONE, NO_INPUT)
+        assert summary.inputs_root == summary.result_digest == ZERO32
+        phase, seconds = Phase(summary.phase), min(summary.seconds_used, self.time - record.since)
+        assert seconds >= record.seconds_used
+        if (phase is record.phase) is not (summary.statement_digest == ZERO32):
+            raise ChainError("checkpoint: statementDigest")
+        with self._sending("prove" if phase is record.phase else "checkpoint", sent):
+            proof = {"last_proof": self.time - record.since, "seconds_used": seconds}
+            self._put(record, phase=phase, sequence=summary.sequence, **proof)
 
     def refuse(
-        self, preimage: OrderPreimage, summary: ReportSummary, signature: bytes, location: str, sent: Sent
+        self, terms: OrderTerms, summary: ReportSummary, signature: bytes, location: str, sent: Sent
     ) -> None:
         """End an order by the CVM's refusal."""
-        self._end(preimage.terms, summary, signature, "refuse", Phase.SETUP, sent)
+        self._end(terms, summary, signature, "refuse", Phase.SETUP, sent)
 
     def complete(
-        self, preimage: OrderPreimage, summary: ReportSummary, signature: bytes, location: str, sent: Sent
+        self, terms: OrderTerms, summary: ReportSummary, signature: bytes, location: str, sent: Sent
     ) -> None:
         """End an order by the CVM's report."""
         host = summary.outcome == Outcome.HOST
-        phase = self.record_of(preimage.terms).phase if host else Phase.ENGINE
-        self._end(preimage.terms, summary, signature, "complete", phase, sent)
+        phase = self.record_of(terms).phase if host else Phase.ENGINE
+        self._end(terms, summary, signature, "complete", phase, sent)
 
+    def expire(self, terms: OrderTerms, sent: Sent) -> None:
+        """End an order that its client stopped."""
+        record = self.record_of(terms)
+        if record.state.terminal:
+            return
+        self._demand(record, OrderState.STOPPING)
+        if self.time <= record.stopped_at + terms.windows.grace:
+            raise ChainError("expire: too early")
+        proven = record.since + record.last_proof > record.stopped_at
+        with self._sending("expire", sent):
+            self._put(record, state=OrderState.STOPPED if proven else OrderState.EXPIRED)
+
+    def claim_rest(self, preimage: OrderPreimage, sent: Sent) -> None:
+        """Settle an order that expired."""
+        record = self.record_of(preimage.terms)
+        if record.rest_claimed:
+            return
+        self._demand(record, OrderState.EXPIRED)
+        with self._sending("claim_rest", sent):
+            self._put(record, rest_claimed=True)
+
+    # ------------------------------------------------------------------------------------------ others' calls
     def end(self, order: bytes, state: OrderState) -> None:
         """End an order as somebody else's call does."""
         self._put(self.records[order], state=state)
 
-    def record_of(self, terms: OrderTerms) -> OrderRecord:
-        """Return the record of the order with these terms."""
+    def stop(self, order: bytes, signature: bytes = b"") -> None:
+        """Stop an order as its client's call does."""
+        self.stops[order] = signature
+        self._put(self.records[order], state=OrderState.STOPPING, stopped_at=self.time)
+
+    def fund(self, order: bytes, limit: int, added: int = 0) -> None:
+        """Let an order's funds pay for `limit` seconds."""
+        self._put(self.records[order], limit=limit, added=added)
+
+    # ------------------------------------------------------------------------------------------- helpers
+    def cvm_id(self, number: int) -> bytes:
+        """Return the id of the CVM with this number."""
+        return [*self.cvms][number - 1]
+
+    def record_of(self, terms: OrderTerms) -> OrderFacts:
+        """Return the facts of the order with these terms."""
         return self.order(order_id(self.contract, terms))
 
     def _end(
@@ -400,20 +458,25 @@ class MemoryChain:
         record = self.record_of(terms)
         if record.state.terminal:
             return
-        self._demand(record, OrderState.RUNNING)
+        self._demand(record, *RUNNING)
         if record.phase is not phase:
             raise ChainError(f"{call}: phase {record.phase.name}, expected {phase.name}")
         self._check(record, summary, signature)
+        assert (summary.sequence, summary.inputs_root) == (TERMINAL_SEQUENCE, inputs_root(terms.inputs))
         with self._sending(call, sent):
             self._put(record, state=OrderState[Outcome(summary.outcome).name])
 
-    def _check(self, record: OrderRecord, summary: ReportSummary, signature: bytes) -> None:
-        assert summary.order_id == record.order_id
-        assert recover_signer(typed_digest(self.contract, summary), signature) == self.cvms[record.cvm_id][0]
+    def _check(self, record: OrderFacts, summary: ReportSummary, signature: bytes) -> None:
+        assert (summary.order_id, summary.cvm_id) == (record.order_id, self.cvm_id(record.cvm))
+        assert recover_signer(typed_digest(self.contract, summary), signature) == self._signer(record)
 
-    def _demand(self, record: OrderRecord, state: OrderState) -> None:
-        if record.state is not state:
-            raise ChainError(f"wrong state: {record.state.name}, expected {state.name}")
+    def _signer(self, record: OrderFacts) -> bytes:
+        return self.cvms[self.cvm_id(record.cvm)][0]
+
+    def _demand(self, record: OrderFacts, *states: OrderState) -> None:
+        if record.state not in states:
+            expected = " or ".join(state.name for state in states)
+            raise ChainError(f"wrong state: {record.state.name}, expected {expected}")
 
     @contextlib.contextmanager
     def _sending(self, call: str, sent: Sent) -> Iterator[None]:
@@ -426,7 +489,7 @@ class MemoryChain:
         self.calls.append(call)
         self.touched(call)
 
-    def _put(self, record: OrderRecord, **changes: Any) -> None:
+    def _put(self, record: OrderFacts, **changes: Any) -> None:
         self.records[record.order_id] = replace(record, **changes)
 
 
