@@ -21,8 +21,8 @@ __all__ = ["Contract", "Entry", "EventEntry", "contract", "from_abi"]
 
 T = TypeVar("T")
 
-_HALVES: Final = {"OrderBook": ("OrderBookExtension",)}
-"""Contracts whose fallback hands every call that they do not know to another one's code."""
+_PARTS: Final = {"OrderBook": ("OrderBookEntries", "OrderBookEndings", "OrderBookAccounts")}
+"""Contracts whose fallback hands the calls that they do not know to the code of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,8 @@ def contract(name: str) -> Contract:
         NotFoundError: no such artefact is shipped.
     """
     made = _shipped(name)
-    for half in _HALVES.get(name, ()):
-        made = made.joined(_shipped(half))
+    for part in _PARTS.get(name, ()):
+        made = made.joined(_shipped(part))
     return made
 
 

@@ -14,7 +14,7 @@ from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.offer import ListedOffer, check_terms, next_serial
 from marketplace.domain.tight import encode_head, encode_heads, encode_order, encode_payees
 
-__all__ = ["Authors", "Derivation", "Lineage"]
+__all__ = ["Authors", "Derivation", "Lineage", "listing_bytes"]
 
 _TRIES: Final = 3
 """Another process of the same owner may take a serial between the look and the call."""
@@ -83,7 +83,7 @@ class Authors:
         proof = () if derivation is None else (derivation.to_abi(self.reader),)
         function = "list" if derivation is None else "listDerived"
         for left in reversed(range(_TRIES)):
-            arguments = (*self._parts(terms), self.free_serial(OfferKind(terms.kind)), manifest_uri)
+            arguments = (self.free_serial(OfferKind(terms.kind)), listing_bytes(terms, manifest_uri))
             try:
                 receipt = self.writer.call("OfferRegistry", function, *arguments, *proof, sent=sent)
                 return self._listed(receipt)
@@ -113,7 +113,7 @@ class Authors:
             return newest
         proof = () if derivation is None else (derivation.to_abi(self.reader),)
         function = "addVersion" if derivation is None else "addDerivedVersion"
-        arguments = (offer, newest.latest + 1, *self._parts(terms), manifest_uri, *proof)
+        arguments = (offer, newest.latest + 1, listing_bytes(terms, manifest_uri), *proof)
         return self._listed(self.writer.call("OfferRegistry", function, *arguments, sent=sent))
 
     def derive(self, derivation: Derivation) -> Lineage:
@@ -170,9 +170,11 @@ class Authors:
         used = self.reader.catalog.listed(owner=self.writer.signer.address)
         return next_serial(kind, (offer for offer, _ in used))
 
-    def _parts(self, terms: OfferTerms) -> tuple[bytes, bytes, bytes]:
-        return encode_head(terms), terms.token, encode_payees(terms.payees)
-
     def _listed(self, receipt: Receipt) -> ListedOffer:
         members = self.writer.event(receipt, "OfferRegistry", "OfferListed")
         return self.reader.get_offer(members["offer"], members["version"])
+
+
+def listing_bytes(terms: OfferTerms, manifest_uri: str) -> bytes:
+    """Return terms as a listing carries them: token, head, payees, and where the manifest may be found."""
+    return terms.token + encode_head(terms) + encode_payees(terms.payees) + manifest_uri.encode()

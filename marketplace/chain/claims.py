@@ -6,26 +6,27 @@ claimed before is not asked for again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from enclave_runtime.wire.offers import Payee
-from enclave_runtime.wire.orders import OrderPreimage, order_id
+from enclave_runtime.wire.orders import OrderPreimage, Phase
 from enclave_runtime.wire.scalars import ZERO32
 from marketplace.chain.artifacts import contract
 from marketplace.chain.reader import Reader
 from marketplace.chain.refusals import refusal_of
 from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.order import REST_BIT, Hold, OrderRecord
-from marketplace.domain.order_state import RUNNING, OrderState
+from marketplace.domain.order_state import OrderState
 from marketplace.domain.owed import hold_at
 from marketplace.domain.settlement import bit_name
 from marketplace.domain.tight import encode_head, encode_heads, encode_order, encode_payees
 
 __all__ = ["Claim", "Claims", "Collected", "Failure", "Movement", "royalties_of"]
 
+_WITHDRAWAL: Final = -1
 _ITEMS_AT_ONCE: Final = 40
 """Calls in one batch: some three million gas, a fraction of any block."""
 
@@ -52,7 +53,7 @@ class Movement:
     Attributes:
         account: who was paid, 20 bytes; empty for a claim.
         what: "withdrawn", or the claim in words.
-        amount: in the token's smallest unit.
+        amount: in the token's smallest unit; of a claim the gross dues so far, with what was drawn before.
     """
 
     account: bytes
@@ -120,7 +121,7 @@ class Claims:
     def withdrawal(self, account: bytes, token: bytes) -> Claim:
         """Return the call that sends an account all that it has credited, to itself."""
         data = contract("OrderBook").functions["withdraw"].call(token, account)
-        return Claim(b"", -1, f"withdraw for 0x{account.hex()}", data)
+        return Claim(b"", _WITHDRAWAL, f"withdraw for 0x{account.hex()}", data)
 
     def send(self, claims: Sequence[Claim], *, sent: Sent | None = None) -> Collected:
         """Make calls, in as few transactions as reasonable; return what they came to.
@@ -152,18 +153,26 @@ class Claims:
         Raises:
             ContractRefusal, ChainError: as `send`.
         """
-        known = list(orders)
-        claims = [
-            one
-            for preimage, record in known
-            for one in self.open_claims(preimage, record, partial(wanted, preimage))
-        ]
-        claimed = self.send(claims, sent=sent) if claims else Collected()
-        return claimed + self.withdraw_all(
-            ((account, item.terms.token) for item, _ in known for account in self.receivers(item)),
-            accounts,
-            sent=sent,
-        )
+        calls: list[Claim] = []
+        receivers: dict[tuple[bytes, bytes], None] = {}
+        for preimage, record in orders:
+            claims = self.open_claims(preimage, record, partial(wanted, preimage))
+            calls += claims
+            due = self._receivers(preimage, record, {one.offer for one in claims})
+            receivers |= dict.fromkeys((account, preimage.terms.token) for account in due)
+            receivers |= dict.fromkeys(self.credited(preimage, record, accounts))
+        calls += [self.withdrawal(*pair) for pair in receivers if accounts(pair[0])]
+        return self.send(calls, sent=sent) if calls else Collected()
+
+    def credited(
+        self, preimage: OrderPreimage, record: OrderRecord, accounts: Callable[[bytes], bool]
+    ) -> list[tuple[bytes, bytes]]:
+        """Return (account, token) of those receivers of an order that have credit by now."""
+        everything = {*range(len(preimage.inputs) + 1), REST_BIT}
+        asked = [one for one in self._receivers(preimage, record, everything) if accounts(one)]
+        token = preimage.terms.token
+        held = self.reader.node.views([("OrderBook", "creditOf", (token, one)) for one in asked])
+        return [(account, token) for account, credit in zip(asked, held, strict=True) if credit]
 
     def withdraw_all(
         self,
@@ -180,24 +189,13 @@ class Claims:
         due = [self.withdrawal(*pair) for pair, credit in zip(asked, held, strict=True) if credit]
         return self.send(due, sent=sent) if due else Collected()
 
-    def receivers(self, preimage: OrderPreimage) -> list[bytes]:
-        """Return every account that an order may pay: payees, parents, payer, client, treasury."""
-        offers = (preimage.compute, *preimage.inputs)
-        found = [payee.account for offer in offers for payee in offer.payees]
-        found += [payee.account for items in royalties_of(self.reader, preimage).values() for payee in items]
-        record = self.reader.get_order(order_id(self.reader.deployment.order_domain, preimage.terms))
-        if record.params_version:
-            found.append(self.reader.params(record.params_version).treasury)
-        return list(dict.fromkeys([preimage.terms.payer, preimage.terms.client, *found]))
-
     # ------------------------------------------------------------------------------------------- parts
     def _rest(self, preimage: OrderPreimage, record: OrderRecord) -> Claim | None:
         if not record.state.terminal or record.rest_claimed:
             return None
         if record.state is OrderState.CANCELLED:
             return None  # cancelling credited the payer
-        held = hold_at(preimage.terms, record, self.reader.now()) is Hold.PENDING
-        if record.state is OrderState.COMPLETED and held:
+        if self._waits(preimage, record):
             return None
         data = contract("OrderBook").functions["claimRest"]
         return Claim(
@@ -207,12 +205,33 @@ class Claims:
             data.call(encode_order(preimage.terms), encode_heads(preimage)),
         )
 
+    def _receivers(self, preimage: OrderPreimage, record: OrderRecord, parts: Collection[int]) -> list[bytes]:
+        """Return the accounts that these parts of an order pay: parents, payees; payer, client, treasury."""
+        royalties, terms = royalties_of(self.reader, preimage), preimage.terms
+        found: list[bytes] = []
+        for number, offer in enumerate((preimage.compute, *preimage.inputs)):
+            if number in parts:
+                found += [one.account for one in (*royalties.get(number, ()), *offer.payees)]
+        if REST_BIT in parts:
+            missed_start = record.state is OrderState.EXPIRED and record.phase is Phase.NONE
+            found += [terms.payer, *([terms.client] if missed_start else [])]
+            if record.params_version:
+                found.append(self.reader.params(record.params_version).treasury)
+        return list(dict.fromkeys(found))
+
+    def _waits(self, preimage: OrderPreimage, record: OrderRecord) -> bool:
+        """Return whether the client may still contest a completed order."""
+        pending = hold_at(preimage.terms, record, self.reader.now()) is Hold.PENDING
+        return record.state is OrderState.COMPLETED and pending
+
     def _may_be_due(self, preimage: OrderPreimage, record: OrderRecord, number: int) -> bool:
         """An order under way pays again only where something was proven since: the chain tells what is."""
-        if record.state is OrderState.EXPIRED and not record.rest_claimed:
-            return True  # dueOf waits for the rest, which goes first in the same batch
         gross, claimed = self.reader.due_of(preimage, number)
-        return gross > claimed or (record.state not in RUNNING and gross > 0)
+        if gross > claimed:
+            return True
+        # What rounding kept from the last receiver is paid once nothing more can be due.
+        is_final = record.state.terminal and (number > 0 or not self._waits(preimage, record))
+        return is_final and gross > 0
 
     def _offer(self, preimage: OrderPreimage, record: OrderRecord, number: int) -> Claim:
         terms = (preimage.compute, *preimage.inputs)[number]
@@ -240,8 +259,10 @@ class Claims:
             elif name == "Claimed":
                 claimed.append(Movement(b"", bit_name(members["k"]), members["gross"]))
             elif name == "BatchItemFailed" and members["index"] < len(part):
-                reason = str(refusal_of(members["reason"]))
-                failed.append(Failure(part[members["index"]].words, reason))
+                refused, call = refusal_of(members["reason"]), part[members["index"]]
+                if call.offer == _WITHDRAWAL and refused.name == "Ledger_NothingCredited":
+                    continue  # a share that came to nothing, or somebody was quicker
+                failed.append(Failure(call.words, str(refused)))
         return Collected((receipt.tx_hash,), receipt.gas_used, tuple(claimed), tuple(paid), tuple(failed))
 
     def _events(self, receipt: Receipt) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -13,11 +13,12 @@ from marketplace.chain.funds import pay_in, permit_for
 from marketplace.chain.node import Log
 from marketplace.chain.reader import Reader
 from marketplace.chain.writer import Receipt, Sent, Writer
-from marketplace.domain.lease import (
+from marketplace.domain.lease import LeaseTerms, terms_bytes
+from marketplace.domain.leasing import (
     LEASE_TERMS_BYTES,
-    LeaseTerms,
     Leasing,
     TopUp,
+    check_lease_terms,
     decode_lease_terms,
 )
 from marketplace.domain.tight import decode_payees, encode_payees, payees_hash
@@ -75,12 +76,12 @@ class Leases:
             BadInputError: terms under which nothing could be leased, or other payees than they name.
             ContractRefusal: another's offer, or a version that is not for sale.
         """
-        terms.check()
+        check_lease_terms(terms)
         if payees_hash(payees) != terms.payees_hash:
             raise BadInputError("payees", "others than the terms name", "those whose hash is in the terms")
         identity = self.terms_id(terms)
         if not self.reader.node.view("LeaseBook", "isOpen", identity):
-            arguments = (terms.to_bytes(), encode_payees(payees))
+            arguments = (terms_bytes(terms), encode_payees(payees))
             self.writer.call("LeaseBook", "openTerms", *arguments, sent=sent)
         return identity
 
@@ -92,7 +93,7 @@ class Leases:
         """
         if not self.reader.node.view("LeaseBook", "isOpen", self.terms_id(terms)):
             return None
-        return self.writer.call("LeaseBook", "giveNotice", terms.to_bytes(), sent=sent)
+        return self.writer.call("LeaseBook", "giveNotice", terms_bytes(terms), sent=sent)
 
     def recall(self, leasing: Leasing, *, sent: Sent | None = None) -> Receipt:
         """Bring a lease's end forward, as far as the notice and running orders allow.
@@ -173,7 +174,7 @@ class Leases:
     # ------------------------------------------------------------------------------------------- looking
     def terms_id(self, terms: LeaseTerms) -> bytes:
         """Return the id of terms, 32 bytes."""
-        identity: bytes = self.reader.node.view("LeaseBook", "termsIdOf", terms.to_bytes())
+        identity: bytes = self.reader.node.view("LeaseBook", "termsIdOf", terms_bytes(terms))
         return identity
 
     def lease_id(self, leasing: Leasing) -> bytes:

@@ -1,7 +1,7 @@
 """Where the money is, and where the design says it must be: both to the last unit.
 
 The expectation is computed from the order's preimage and what the contract froze by the Python twin of
-SettlementLib; the reality is read as token balances and stakes. They must agree for every party.
+SettlementLib; the reality is read as token balances, credits and stakes. They must agree for every party.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from enclave_runtime.wire.orders import OrderPreimage
-from marketplace.chain.anyone import Anyone
+from marketplace.chain.claims import Claims, Collected
 from marketplace.chain.reader import Reader
 from marketplace.chain.tokens import Token
 from marketplace.demo.world import World
+from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
-from marketplace.domain.settlement import Frozen, payouts, settle
+from marketplace.domain.owed import credits_owed, settlement_of
 
 __all__ = ["Ledger"]
 
@@ -31,20 +32,27 @@ class _Holdings:
 class Ledger:
     """Compares the market's holdings before and after."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, compute: int) -> None:
+        """Note what everybody holds now.
+
+        Args:
+            compute: the provider's compute offer, at whose desk the stake lies.
+        """
         self._world = world
+        self._compute = compute
         self._reader: Reader = world.homes["centre"].session.reader
         self._token = Token(world.chain.rpc, world.chain.chain_id, world.deployment.token)
         self._before = self._read()
 
     def problems(self, orders: list[OrderPreimage]) -> list[str]:
-        """Claim everything of these ended orders and return what is not as the design says.
+        """Collect everything of these ended orders and return what is not as the design says.
 
         An order that was placed and has not ended is a problem too: money that nobody can move.
         """
         expected: Counter[bytes] = Counter()
         slashed = 0
         found: list[str] = []
+        ended: list[tuple[OrderPreimage, OrderRecord]] = []
         for preimage in orders:
             order = self._world.order_id(preimage)
             record = self._reader.get_order(order)
@@ -53,18 +61,19 @@ class Ledger:
             if not record.state.terminal:
                 found.append(f"order {order.hex()[:10]} is still {record.state.name}")
                 continue
-            frozen = Frozen(record.state, record.phase, record.seconds_used, record.units_used)
-            params = self._reader.params(record.params_version or None)
+            ended.append((preimage, record))
+            params, now = self._reader.params(record.params_version or None), self._reader.now()
             expected[preimage.terms.payer] -= preimage.terms.deposit
-            for payout in payouts(preimage, params, frozen):
-                expected[payout.receiver] += payout.amount
-            slashed += settle(preimage, params, frozen).slashed
-            self._claim(preimage)
+            for credit in credits_owed(preimage, params, record, now):
+                expected[credit.receiver or b""] += credit.amount
+            slashed += settlement_of(preimage, params, record, now).slashed
+        failed = self._collect(ended).failed if ended else ()
+        found += [f"{one.words}: {one.reason}" for one in failed]
         return found + self._differences(expected, slashed)
 
-    def _claim(self, preimage: OrderPreimage) -> None:
+    def _collect(self, ended: list[tuple[OrderPreimage, OrderRecord]]) -> Collected:
         session = self._world.homes["provider"].session
-        Anyone(session.reader, session.writer).claim(preimage)
+        return Claims(session.reader, session.writer).collect(ended)
 
     def _differences(self, expected: Counter[bytes], slashed: int) -> list[str]:
         after, found = self._read(), []
@@ -85,11 +94,11 @@ class Ledger:
 
     def _read(self) -> _Holdings:
         homes, deployment = self._world.homes, self._world.deployment
-        stake = self._reader.stake_of(homes["provider"].address, deployment.token)
+        desk = self._reader.desk(self._compute, deployment.token)
         return _Holdings(
             {home.address: self._token.balance_of(home.address) for home in homes.values()},
-            stake.free,
-            stake.locked,
+            desk.free,
+            desk.locked,
             self._token.balance_of(deployment.order_book),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enclave_runtime.wire.cvm import (
     CvmCertificate,
@@ -30,6 +30,7 @@ from enclave_runtime.wire.orders import (
 from enclave_runtime.wire.scalars import ZERO32
 from marketplace.chain.anyone import Anyone
 from marketplace.chain.authors import Authors
+from marketplace.chain.claims import Claims, Collected
 from marketplace.chain.clients import Clients
 from marketplace.chain.deploy import MarketPlan, deploy_all
 from marketplace.chain.deployments import Deployment
@@ -104,6 +105,7 @@ class World:
         self.providers = Providers(self.reader, self.writer("provider"))
         self.operators = Operators(self.reader, self.writer("operator"))
         self.anyone = Anyone(self.reader, self.writer("passer_by"))
+        self.claims = Claims(self.reader, self.writer("passer_by"))
         self.governors = Governors(self.reader, self.writer("admin"))
 
     def writer(self, name: str) -> Writer:
@@ -135,7 +137,7 @@ class World:
         """Return a runtime policy that the test CVMs fit."""
         return runtime_policy(frozenset({ROOT_SET}), frozenset({TeeKind.TDX}), frozenset({MEASUREMENT}))
 
-    def order(self, salt: str, *, max_seconds: int = 600) -> OrderPreimage:
+    def order(self, salt: str, *, max_seconds: int = 600, **changes: object) -> OrderPreimage:
         """Return the preimage of an order over `offers`."""
         compute, inputs = self.offers()
         draft = OrderDraft(
@@ -148,12 +150,14 @@ class World:
             max_seconds=max_seconds,
             salt=keccak256(salt.encode()),
         )
-        return draft_order(draft, PARAMS, now=self.reader.now())
+        return draft_order(replace(draft, **changes), PARAMS, now=self.reader.now())  # type: ignore[arg-type]
 
     def ready_provider(self) -> None:
-        """Register the provider and stake plenty; repeatable."""
-        self.providers.register(self.keys["operator"].address)
-        self.providers.ensure_stake(self.deployment.token, 10**9)
+        """Open the provider's desk and stake plenty; repeatable."""
+        (compute, _), token = self.offers(), self.deployment.token
+        operator, payee = self.keys["operator"].address, self.keys["provider"].address
+        self.providers.open_desk(compute.offer, token, operator, payee, 8)
+        self.providers.ensure_stake(compute.offer, token, 10**9)
 
     def certificates(
         self, cvm: SignedCvm, *, lasts_s: int = 86_400, by: int = 2
@@ -195,10 +199,14 @@ class World:
         """Return an order's id."""
         return order_id(self.deployment.order_domain, preimage.terms)
 
-    def start_signature(self, cvm: SignedCvm, preimage: OrderPreimage) -> bytes:
-        """Return what the CVM signs to start."""
+    def accept(self, cvm: SignedCvm, preimage: OrderPreimage) -> None:
+        """Accept an order with a registered CVM."""
+        self.operators.accept(preimage, self.policy(), self.reader.cvm_index(cvm.cvm_id))
+
+    def start(self, cvm: SignedCvm, preimage: OrderPreimage) -> None:
+        """Start an order with what the CVM signs."""
         start = OrderStart(self.id_of(preimage), cvm.cvm_id, inputs_root(preimage.terms.inputs))
-        return cvm.signer.sign_typed(self.deployment.order_domain, start)
+        self.operators.start(start, cvm.signer.sign_typed(self.deployment.order_domain, start))
 
     def summary(
         self,
@@ -209,19 +217,26 @@ class World:
         seconds: int,
         phase: Phase = Phase.ENGINE,
         at_fault: int = NO_INPUT,
+        sequence: int = 1,
+        opens: bool = True,
     ) -> tuple[ReportSummary, bytes]:
-        """Return a summary and the CVM's signature; `Outcome.NONE` makes a checkpoint."""
+        """Return a summary and the CVM's signature; `Outcome.NONE` makes a checkpoint.
+
+        Args:
+            sequence: of a checkpoint.
+            opens: whether a checkpoint is the one that enters ENGINE.
+        """
         ends = outcome is not Outcome.NONE
         summary = ReportSummary(
             order_id=self.id_of(preimage),
             cvm_id=cvm.cvm_id,
             phase=int(phase),
-            sequence=TERMINAL_SEQUENCE if ends else 1,
+            sequence=TERMINAL_SEQUENCE if ends else sequence,
             outcome=int(outcome),
             attributable_input=at_fault,
-            inputs_root=inputs_root(preimage.terms.inputs),
+            inputs_root=inputs_root(preimage.terms.inputs) if ends else ZERO32,
             result_digest=keccak256(b"result") if outcome in (Outcome.COMPLETED, Outcome.FAILED) else ZERO32,
-            statement_digest=keccak256(b"statement"),
+            statement_digest=keccak256(b"statement") if ends or opens else ZERO32,
             seconds_used=seconds,
             units_used=0,
         )
@@ -232,14 +247,26 @@ class World:
         self.ready_provider()
         self.register(cvm)
         self.clients.place(preimage, self.policy(), "file:packet")
-        self.operators.accept(preimage, self.policy(), cvm.cvm_id)
-        self.operators.start(preimage.terms, self.start_signature(cvm, preimage))
+        self.accept(cvm, preimage)
+        self.start(cvm, preimage)
         return self.id_of(preimage)
 
-    def checkpoint(self, cvm: SignedCvm, preimage: OrderPreimage, seconds: int) -> None:
-        """Prove that every digest was checked."""
-        summary, signature = self.summary(cvm, preimage, Outcome.NONE, seconds=seconds)
-        self.operators.checkpoint(preimage.terms, summary, signature, "file:integrity")
+    def checkpoint(self, cvm: SignedCvm, preimage: OrderPreimage, seconds: int, *, sequence: int = 1) -> None:
+        """Prove that every digest was checked, or, with a later sequence, what was used since."""
+        checkpoint = self.summary(
+            cvm, preimage, Outcome.NONE, seconds=seconds, sequence=sequence, opens=sequence == 1
+        )
+        self.operators.checkpoint(*checkpoint)
+
+    def complete(self, cvm: SignedCvm, preimage: OrderPreimage, outcome: Outcome, seconds: int) -> None:
+        """Report an order's end."""
+        phase = Phase.SETUP if outcome is Outcome.HOST else Phase.ENGINE
+        summary, signature = self.summary(cvm, preimage, outcome, seconds=seconds, phase=phase)
+        self.operators.complete(preimage.terms, summary, signature, "file:bundle")
+
+    def collect(self, preimage: OrderPreimage) -> Collected:
+        """Claim everything of an order, and withdraw for everybody."""
+        return self.claims.collect([(preimage, self.reader.get_order(self.id_of(preimage)))])
 
     def _content(self, name: str, kind: OfferKind, price: Price, payees: tuple[Payee, ...]) -> ListedOffer:
         terms = content_terms(

@@ -173,7 +173,7 @@ class Market:
     # ------------------------------------------------------------------------------------------- money
     def ledger(self) -> Ledger:
         """Return a ledger that starts from what everybody has now."""
-        return Ledger(self.world)
+        return Ledger(self.world, self.story.compute)
 
     def money_problems(self, ledger: Ledger, orders: list[bytes]) -> list[str]:
         """Claim everything of these orders and return what is not as the design says."""

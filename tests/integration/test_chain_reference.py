@@ -13,12 +13,16 @@ from web3.contract import Contract
 
 from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.orders import Outcome
+from marketplace.chain.authors import listing_bytes
 from marketplace.chain.devchain import DevChain
+from marketplace.domain.offer import kind_in
 from marketplace.domain.order_state import OrderState
+from marketplace.domain.tight import encode_head, encode_order
 from tests.integration.chain_world import PARAMS, SignedCvm, World
 
 pytestmark = [pytest.mark.contracts, pytest.mark.integration]
 CVM = SignedCvm.named("reference")
+PARTS = ("OrderBookEntries", "OrderBookEndings", "OrderBookAccounts")
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +33,22 @@ def world() -> Iterator[World]:
         world.running(CVM, preimage)
         world.checkpoint(CVM, preimage, 0)
         chain.warp(30)
-        summary, signature = world.summary(CVM, preimage, Outcome.COMPLETED, seconds=20)
-        world.operators.complete(preimage, summary, signature, "file:bundle")
-        world.anyone.claim(preimage)
+        world.complete(CVM, preimage, Outcome.COMPLETED, 20)
+        world.collect(preimage)
         yield world
 
 
 def reference(world: World, name: str) -> Contract:
     """Return web3's own view of one of our contracts."""
-    abi = json.loads((files("marketplace.chain") / "abi" / f"{name}.json").read_text())["abi"]
+    names = [name, *PARTS] if name == "OrderBook" else [name]
+    entries = [
+        item
+        for one in names
+        for item in json.loads((files("marketplace.chain") / "abi" / f"{one}.json").read_text())["abi"]
+        if item["type"] != "error"
+    ]
+    # Each entry once: the parts repeat what they inherit.
+    abi = list({json.dumps(item, sort_keys=True): item for item in entries}.values())
     address = Web3.to_checksum_address(world.reader.node.address(name))
     contract: Contract = Web3(Web3.HTTPProvider(world.chain.url)).eth.contract(address=address, abi=abi)
     return contract
@@ -62,19 +73,24 @@ def test_views(world: World) -> None:
     (placed,) = world.reader.orders_of(world.keys["client"].address)
     preimage = world.reader.preimage(placed)
     book, order = reference(world, "OrderBook"), placed.order_id
-    assert book.functions.orderId(to_abi(preimage.terms)).call() == order
+    assert book.functions.orderId(encode_order(preimage.terms)).call() == order
+    assert plain(book.functions.decodeOrder(encode_order(preimage.terms)).call()) == ours(
+        to_abi(preimage.terms)
+    )
     record = world.reader.get_order(order)
     members = plain(book.functions.getOrder(order).call())
+    extra = record.extra
     assert members == (
-        record.cvm_id, record.state, record.phase, record.since, record.last_proof, record.sequence,
-        record.seconds_used, record.units_used, record.params_version,
+        record.state, record.phase, record.hold, record.drawn, record.struck, record.since, record.last_proof,
+        record.sequence, record.claimed, record.seconds_used, record.units_used, record.params_version,
+        record.cvm, record.lock, record.events,
+        (extra.added, extra.removed, extra.limit, extra.warn_below, extra.stopped_at),
     )  # fmt: skip
-    assert record.state is OrderState.COMPLETED
+    assert record.state is OrderState.COMPLETED and record.rest_claimed
     assert plain(book.functions.params(1).call()) == ours(to_abi(PARAMS))
-    listed = plain(book.functions.payouts(to_abi(preimage)).call())
-    assert listed == tuple(
-        (item.index, item.receiver, item.amount) for item in world.reader.payouts(preimage)
-    )
+    for number, offer in enumerate((preimage.compute, *preimage.inputs)):
+        theirs = book.functions.dueOf(encode_order(preimage.terms), number, encode_head(offer)).call()
+        assert tuple(theirs) == world.reader.due_of(preimage, number)
 
 
 def test_events(world: World) -> None:
@@ -87,6 +103,7 @@ def test_events(world: World) -> None:
         "OrderStarted",
         "OrderCheckpointed",
         "OrderReported",
+        "Settled",
         "Claimed",
     ):
         logs = book.events[name]().get_logs(from_block=0, argument_filters={"id": placed.order_id})
@@ -107,5 +124,10 @@ def test_offers(world: World) -> None:
     registry = reference(world, "OfferRegistry")
     for offer in world.reader.list_offers():
         assert registry.functions.hashTerms(to_abi(offer.terms)).call() == offer.terms_hash
-        owner, kind, active, latest = plain(registry.functions.getOffer(offer.offer).call())
-        assert (owner, kind, active, latest) == (offer.owner, offer.kind, offer.active, offer.latest)
+        listed = (offer.offer, offer.version)
+        assert registry.functions.termsHash(*listed).call() == offer.terms_hash
+        assert registry.functions.latestVersion(offer.offer).call() == offer.latest
+        assert registry.functions.kindOf(offer.offer).call() == offer.kind == kind_in(offer.offer)
+        assert plain(registry.functions.ownerOf(offer.offer).call()) == offer.owner
+        terms, uri = registry.functions.decode(listing_bytes(offer.terms, offer.manifest_uri)).call()
+        assert (plain(terms), uri) == (ours(to_abi(offer.terms)), offer.manifest_uri)

@@ -6,22 +6,30 @@ What each party gets is computed by the Python twin and compared with the contra
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.offers import Price
-from enclave_runtime.wire.orders import OrderPreimage, Outcome, Phase
+from enclave_runtime.wire.orders import Holdback, OrderPreimage, Outcome, Phase
+from marketplace.chain.anyone import Anyone
+from marketplace.chain.claims import Collected
+from marketplace.chain.clients import Clients
 from marketplace.chain.devchain import DevChain
 from marketplace.chain.hints import last_location
 from marketplace.chain.refusals import ContractRefusal
+from marketplace.chain.reports import report_of
+from marketplace.domain.lock import round_lock_up
+from marketplace.domain.offer import kind_in
+from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
-from marketplace.domain.pricing import lock_required
-from marketplace.domain.settlement import Frozen, payouts, settle
+from marketplace.domain.owed import credits_owed, held_for, settlement_of
+from marketplace.domain.pricing import least_deposit, lock_required
+from marketplace.domain.tight import encode_order
 from marketplace.domain.why import why
 from marketplace.errors import BadInputError, NotFoundError, WaitTimeoutError
-from tests.integration.chain_world import PARAMS, SignedCvm, World
+from tests.integration.chain_world import PARAMS, ROOT_SET, SignedCvm, World
 
 pytestmark = [pytest.mark.contracts, pytest.mark.integration]
 
@@ -45,41 +53,44 @@ def world(deployed: World) -> Iterator[World]:
 CVM = SignedCvm.named("a")
 
 
+BURNED = b"\x00" * 18 + b"\xde\xad"
+
+
 def holders(world: World, preimage: OrderPreimage) -> dict[bytes, int]:
     """Return the balance of everybody whom an order can pay, and of the two contracts that hold money."""
     accounts = {payee.account for offer in (preimage.compute, *preimage.inputs) for payee in offer.payees}
-    accounts |= {PARAMS.treasury, preimage.terms.client}
+    accounts |= {PARAMS.treasury, preimage.terms.client, preimage.terms.payer}
     accounts |= {world.deployment.order_book, world.deployment.provider_registry}
     return {account: world.balance(account) for account in accounts}
 
 
-def settle_and_check(world: World, preimage: OrderPreimage, state: OrderState, phase: Phase) -> Frozen:
+def settle_and_check(world: World, preimage: OrderPreimage, state: OrderState, phase: Phase) -> OrderRecord:
     """Claim everything and compare receipts, balances and stake with the twin, to the last unit."""
-    order = world.id_of(preimage)
-    record = world.reader.get_order(order)
+    record = world.reader.get_order(world.id_of(preimage))
     assert (record.state, record.phase) == (state, phase)
-    frozen = Frozen(state, phase, record.seconds_used, record.units_used)
-    shares = PARAMS if record.params_version else dataclasses.replace(PARAMS, fee_bps=0, treasury=b"\0" * 20)
-    expected = payouts(preimage, shares, frozen)
-    assert world.reader.payouts(preimage) == expected
-    sums = settle(preimage, shares, frozen)
+    now = world.reader.now()
+    expected = credits_owed(preimage, PARAMS, record, now)
+    sums = settlement_of(preimage, PARAMS, record, now)
     before = holders(world, preimage)
-    paid = world.anyone.claim(preimage)
-    assert paid == tuple(item for item in expected if item.amount)
+    collected = world.collect(preimage)
+    assert not collected.failed and len(collected.txs) == 1, "one transaction for all of it"
     after = holders(world, preimage)
-    due: dict[bytes, int] = {}
+    due: Counter[bytes] = Counter()
     for item in expected:
-        due[item.receiver] = due.get(item.receiver, 0) + item.amount
+        due[item.receiver or BURNED] += item.amount
+    kept = due.pop(BURNED, 0)
+    assert {one.account: one.amount for one in collected.paid} == due
     for account, amount in before.items():
         if account == world.deployment.order_book:
-            assert after[account] == amount - preimage.terms.deposit - sums.slashed
-        else:
-            assert after[account] == amount + due.get(account, 0)
-    assert world.anyone.claim(preimage) == ()
-    stake = world.reader.stake_of(world.keys["provider"].address, preimage.terms.token)
-    assert stake.locked == 0 and stake.free == 10**9 - sums.slashed
-    assert why(record, preimage.terms.windows, now=world.reader.now()).deadline is None
-    return frozen
+            assert after[account] == amount - sum(due.values()) + sums.slashed
+            assert after[account] - kept >= 0
+        elif account != world.deployment.provider_registry:
+            assert after[account] == amount + due[account]
+    assert world.collect(preimage) == Collected(), "nothing is left to do"
+    desk = world.reader.desk(preimage.terms.compute.offer, preimage.terms.token)
+    assert (desk.locked, desk.active) == (0, 0) and desk.free == 10**9 - sums.slashed
+    assert why(record, preimage.terms.windows, now=now).deadline is None
+    return record
 
 
 def test_completed_order_pays_everybody_to_the_last_unit(world: World) -> None:
@@ -96,21 +107,42 @@ def test_completed_order_pays_everybody_to_the_last_unit(world: World) -> None:
     ]
     assert seen == world.reader.node.head() and world.reader.placed_since(1, seen) == ([], seen)
     assert world.reader.preimage(order) == preimage
-    world.operators.accept(preimage, world.policy(), CVM.cvm_id)
-    stake = world.reader.stake_of(world.keys["provider"].address, preimage.terms.token)
-    assert stake.locked == lock_required(preimage, PARAMS.start_penalty_bps)
-    world.operators.start(preimage.terms, world.start_signature(CVM, preimage))
+    world.accept(CVM, preimage)
+    desk = world.reader.desk(preimage.terms.compute.offer, preimage.terms.token)
+    lock = round_lock_up(lock_required(preimage, PARAMS.start_penalty_bps))
+    assert (desk.locked, desk.active, world.reader.get_order(order).lock) == (lock, 1, lock)
+    world.start(CVM, preimage)
     assert world.reader.order_view(order, "finalized").state is OrderState.RUNNING
     world.chain.warp(50)
     world.checkpoint(CVM, preimage, 41)
     world.chain.warp(200)
-    summary, signature = world.summary(CVM, preimage, Outcome.COMPLETED, seconds=123)
-    world.operators.complete(preimage, summary, signature, "file:bundle")
-    frozen = settle_and_check(world, preimage, OrderState.COMPLETED, Phase.ENGINE)
-    assert frozen.seconds_used == 123
+    world.complete(CVM, preimage, Outcome.COMPLETED, 123)
+    assert settle_and_check(world, preimage, OrderState.COMPLETED, Phase.ENGINE).seconds_used == 123
     names = [event.name for event in world.reader.history(order)]
     assert names[:5] == ["OrderPlaced", "OrderAccepted", "OrderStarted", "OrderCheckpointed", "OrderReported"]
-    assert set(names[5:]) == {"Claimed"}
+    assert sorted(names[5:]) == ["Claimed"] * 3 + ["Settled"], "the free input has nothing to claim"
+
+
+def test_time_is_paid_as_it_is_proven_and_nothing_proven_is_taken_back(world: World) -> None:
+    preimage = world.order("streams")
+    world.running(CVM, preimage)
+    world.chain.warp(50)
+    world.checkpoint(CVM, preimage, 41)
+    first = world.collect(preimage)
+    assert [(one.what, one.amount) for one in first.claimed] == [("compute", 41_000)]
+    world.chain.warp(50)
+    world.checkpoint(CVM, preimage, 90, sequence=2)
+    second = world.collect(preimage)
+    assert [(one.what, one.amount) for one in second.claimed] == [("compute", 90_000)]
+    paid = sum(one.amount for one in (*first.paid, *second.paid))
+    assert paid == 90_000 - 90_000 * PARAMS.fee_bps // 10_000
+    assert world.collect(preimage) == Collected()
+    world.chain.warp(preimage.terms.windows.grace + 1)
+    world.anyone.expire(preimage.terms)
+    last = world.collect(preimage)
+    record = world.reader.get_order(world.id_of(preimage))
+    sums = settlement_of(preimage, PARAMS, record, world.reader.now())
+    assert paid + sum(one.amount for one in last.paid) == preimage.terms.deposit + sums.slashed
 
 
 def _cancel(world: World, preimage: OrderPreimage) -> None:
@@ -120,27 +152,33 @@ def _cancel(world: World, preimage: OrderPreimage) -> None:
 
 def _never_accepted(world: World, preimage: OrderPreimage) -> None:
     world.clients.place(preimage, world.policy(), "x")
-    assert world.anyone.poke(preimage) is None, "nothing is due before the deadline"
+    assert world.anyone.poke(preimage.terms) is None, "nothing is due before the deadline"
     world.chain.warp(preimage.terms.windows.accept_within + 1)
-    assert world.anyone.poke(preimage) is not None
+    assert world.anyone.poke(preimage.terms) is not None
 
 
 def _accepted(world: World, preimage: OrderPreimage) -> None:
     world.register(CVM)
     world.clients.place(preimage, world.policy(), "x")
-    world.operators.accept(preimage, world.policy(), CVM.cvm_id)
+    world.accept(CVM, preimage)
 
 
 def _never_started(world: World, preimage: OrderPreimage) -> None:
     _accepted(world, preimage)
     world.chain.warp(preimage.terms.windows.start_within + 1)
-    world.anyone.poke(preimage)
+    world.anyone.poke(preimage.terms)
 
 
 def _void(world: World, preimage: OrderPreimage) -> None:
     _accepted(world, preimage)
     world.governors.revoke_cvm(CVM.cvm_id)
-    world.anyone.void(preimage, world.policy())
+    world.anyone.void(preimage.terms, world.policy())
+
+
+def _void_for_its_runtime(world: World, preimage: OrderPreimage) -> None:
+    _accepted(world, preimage)
+    world.governors.remove_trust_class(ROOT_SET)
+    world.anyone.void(preimage.terms, world.policy())
 
 
 def _refused(world: World, preimage: OrderPreimage) -> None:
@@ -149,7 +187,7 @@ def _refused(world: World, preimage: OrderPreimage) -> None:
     summary, signature = world.summary(
         CVM, preimage, Outcome.REFUSED, seconds=77, phase=Phase.SETUP, at_fault=1
     )
-    world.operators.refuse(preimage, summary, signature, "file:refusal")
+    world.operators.refuse(preimage.terms, summary, signature, "file:refusal")
 
 
 def _failed(world: World, preimage: OrderPreimage) -> None:
@@ -157,44 +195,74 @@ def _failed(world: World, preimage: OrderPreimage) -> None:
     world.checkpoint(CVM, preimage, 0)
     world.chain.warp(5)
     # The CVM claims more time than has passed: the chain's clock bounds it.
-    summary, signature = world.summary(CVM, preimage, Outcome.FAILED, seconds=500)
-    world.operators.complete(preimage, summary, signature, "file:bundle")
+    world.complete(CVM, preimage, Outcome.FAILED, 500)
+
+
+def _lapsed(world: World, preimage: OrderPreimage) -> None:
+    world.running(CVM, preimage)
+    world.checkpoint(CVM, preimage, 0)
+    world.chain.warp(700)
+    world.complete(CVM, preimage, Outcome.LAPSED, 600)
 
 
 def _host(world: World, preimage: OrderPreimage) -> None:
     world.running(CVM, preimage)
-    summary, signature = world.summary(CVM, preimage, Outcome.HOST, seconds=9, phase=Phase.SETUP)
-    world.operators.complete(preimage, summary, signature, "file:bundle")
+    world.complete(CVM, preimage, Outcome.HOST, 9)
 
 
 def _silent(world: World, preimage: OrderPreimage) -> None:
     world.running(CVM, preimage)
-    windows = preimage.terms.windows
-    world.chain.warp(windows.max_seconds + windows.grace + 1)
-    world.anyone.poke(preimage)
+    world.chain.warp(preimage.terms.windows.grace - 10)
+    assert world.anyone.poke(preimage.terms) is None, "a start keeps an order alive for grace"
+    world.chain.warp(12)
+    world.anyone.poke(preimage.terms)
 
 
 def _silent_in_engine(world: World, preimage: OrderPreimage) -> None:
     world.running(CVM, preimage)
     world.checkpoint(CVM, preimage, 0)
-    windows = preimage.terms.windows
-    world.chain.warp(windows.max_seconds + windows.grace + 1)
-    world.anyone.expire(preimage)
+    world.chain.warp(300)
+    world.checkpoint(CVM, preimage, 290, sequence=2)
+    world.chain.warp(preimage.terms.windows.max_seconds + preimage.terms.windows.grace + 1)
+    world.anyone.expire(preimage.terms)
 
 
-def _stopped_in_setup(world: World, preimage: OrderPreimage) -> None:
+def _stop(world: World, preimage: OrderPreimage) -> None:
+    order = world.id_of(preimage)
+    with pytest.raises(ContractRefusal, match="OrderBook_NotSignedBy"):
+        world.anyone.stop(preimage.terms, b"\x01" * 65)
+    assert world.clients.stop(preimage.terms) is not None and world.clients.stop(preimage.terms) is None
+    assert world.reader.stop_signature(order) == world.clients.sign_stop(order), "the CVM can have it"
+    assert world.anyone.poke(preimage.terms) is None, "the CVM has grace for its last word"
+
+
+def _stopped_without_a_proof(world: World, preimage: OrderPreimage) -> None:
     world.running(CVM, preimage)
     world.chain.warp(20)
-    world.clients.stop(preimage)
+    _stop(world, preimage)
+    world.chain.warp(preimage.terms.windows.grace + 1)
+    world.anyone.poke(preimage.terms)
 
 
 def _stopped_in_engine(world: World, preimage: OrderPreimage) -> None:
     world.running(CVM, preimage)
     world.checkpoint(CVM, preimage, 0)
     world.chain.warp(20)
-    with pytest.raises(ContractRefusal, match="NotClient"):
-        world.writer("passer_by").call("OrderBook", "stop", to_abi(preimage))
-    world.clients.stop(preimage)
+    _stop(world, preimage)
+    world.chain.warp(5)
+    world.checkpoint(CVM, preimage, 22, sequence=2)
+    world.chain.warp(preimage.terms.windows.grace + 1)
+    world.anyone.poke(preimage.terms)
+
+
+def _stopped_and_reported(world: World, preimage: OrderPreimage) -> None:
+    world.running(CVM, preimage)
+    world.checkpoint(CVM, preimage, 0)
+    world.chain.warp(20)
+    # Signed by the client, carried by somebody else.
+    world.anyone.stop(preimage.terms, world.clients.sign_stop(world.id_of(preimage)))
+    assert world.reader.get_order(world.id_of(preimage)).state is OrderState.STOPPING
+    world.complete(CVM, preimage, Outcome.FAILED, 21)
 
 
 def _revoked(world: World, preimage: OrderPreimage) -> None:
@@ -203,13 +271,13 @@ def _revoked(world: World, preimage: OrderPreimage) -> None:
     world.checkpoint(CVM, preimage, 33)
     world.chain.warp(60)
     world.governors.revoke_cvm(CVM.cvm_id)
-    world.anyone.settle_revoked(preimage)
+    world.anyone.settle_revoked(preimage.terms)
 
 
 def _revoked_in_setup(world: World, preimage: OrderPreimage) -> None:
     world.running(CVM, preimage)
     world.governors.revoke_cvm(CVM.cvm_id)
-    world.anyone.settle_revoked(preimage)
+    world.anyone.settle_revoked(preimage.terms)
 
 
 ENDS: list[tuple[Callable[[World, OrderPreimage], None], OrderState, Phase]] = [
@@ -217,13 +285,16 @@ ENDS: list[tuple[Callable[[World, OrderPreimage], None], OrderState, Phase]] = [
     (_never_accepted, OrderState.CANCELLED, Phase.NONE),
     (_never_started, OrderState.EXPIRED, Phase.NONE),
     (_void, OrderState.CANCELLED, Phase.NONE),
+    (_void_for_its_runtime, OrderState.CANCELLED, Phase.NONE),
     (_refused, OrderState.REFUSED, Phase.SETUP),
     (_failed, OrderState.FAILED, Phase.ENGINE),
+    (_lapsed, OrderState.LAPSED, Phase.ENGINE),
     (_host, OrderState.HOST, Phase.SETUP),
     (_silent, OrderState.EXPIRED, Phase.SETUP),
     (_silent_in_engine, OrderState.EXPIRED, Phase.ENGINE),
-    (_stopped_in_setup, OrderState.STOPPED, Phase.SETUP),
+    (_stopped_without_a_proof, OrderState.EXPIRED, Phase.SETUP),
     (_stopped_in_engine, OrderState.STOPPED, Phase.ENGINE),
+    (_stopped_and_reported, OrderState.FAILED, Phase.ENGINE),
     (_revoked, OrderState.REVOKED, Phase.ENGINE),
     (_revoked_in_setup, OrderState.REVOKED, Phase.SETUP),
 ]
@@ -244,11 +315,10 @@ def test_every_step_may_be_repeated_by_an_agent_that_forgot(world: World) -> Non
     assert world.clients.place(preimage, world.policy(), "x") is not None
     assert world.clients.place(preimage, world.policy(), "x") is None
     for _ in range(2):
-        world.operators.accept(preimage, world.policy(), CVM.cvm_id)
-        world.operators.start(preimage.terms, world.start_signature(CVM, preimage))
+        world.accept(CVM, preimage)
+        world.start(CVM, preimage)
         world.checkpoint(CVM, preimage, 0)
-        summary, signature = world.summary(CVM, preimage, Outcome.COMPLETED, seconds=0)
-        world.operators.complete(preimage, summary, signature, "x")
+        world.complete(CVM, preimage, Outcome.COMPLETED, 0)
         world.register(CVM)
         world.ready_provider()
         world.offers()
@@ -261,12 +331,12 @@ def test_a_stranger_who_carries_a_report_does_not_hide_the_bundle(world: World) 
     world.running(CVM, preimage)
     world.checkpoint(CVM, preimage, 0)
     summary, signature = world.summary(CVM, preimage, Outcome.COMPLETED, seconds=0)
-    copied = (to_abi(preimage), to_abi(summary), signature, "file:nowhere")
+    copied = (encode_order(preimage.terms), report_of(summary, signature), "file:nowhere")
     world.writer("passer_by").call("OrderBook", "complete", *copied)
     order = world.id_of(preimage)
     assert last_location(world.reader.history(order)) == "file:nowhere"
     for _ in range(2):
-        world.operators.complete(preimage, summary, signature, "file:bundle")
+        world.operators.complete(preimage.terms, summary, signature, "file:bundle")
     events = world.reader.history(order)
     assert last_location(events) == "file:bundle"
     assert [event.name for event in events].count("OrderLocated") == 1, "said once"
@@ -281,13 +351,13 @@ def test_refusals_come_in_words_before_anything_is_sent(world: World) -> None:
     with pytest.raises(
         ContractRefusal, match=r"OrderBook_WrongPhase.*actual SETUP, expected ENGINE"
     ) as caught:
-        world.operators.complete(preimage, summary, signature, "x")
+        world.operators.complete(preimage.terms, summary, signature, "x")
     assert "cloister order why" in caught.value.hint
     with pytest.raises(ContractRefusal, match="OrderBook_TooEarly") as early:
-        world.anyone.expire(preimage)
+        world.anyone.expire(preimage.terms)
     assert early.value.arguments["deadline"] > early.value.arguments["timestamp"]
     with pytest.raises(ContractRefusal, match=r"OrderBook_NotTerminal.*RUNNING"):
-        world.anyone.claim(preimage)
+        world.operators.claim_rest(preimage)
     with pytest.raises(ContractRefusal, match="AccessManagedUnauthorized"):
         world.writer("client").call("CvmRegistry", "revoke", CVM.cvm_id)
     assert world.reader.node.head() == head, "none of these reached the chain"
@@ -317,30 +387,55 @@ def test_offers_versions_and_closing(world: World) -> None:
     )
     assert (cheaper.version, cheaper.latest, cheaper.manifest_uri) == (2, 2, "file:second")
     assert world.reader.get_offer(engine.offer, 1).terms == engine.terms
-    author.retire_version(engine.offer, 1)
+    assert author.close(engine.offer, 1) is not None and author.close(engine.offer, 1) is None
     assert not world.reader.get_offer(engine.offer, 1).active
-    author.set_active(engine.offer, False)
-    assert author.set_active(engine.offer, False) is None
-    assert not world.reader.get_offer(engine.offer).active
+    assert author.reopen(engine.offer, 1) is not None and author.reopen(engine.offer, 1) is None
+    assert world.reader.get_offer(engine.offer, 1).active
+    assert author.retire(engine.offer, 1) is not None and author.retire(engine.offer, 1) is None
+    assert world.reader.get_offer(engine.offer, 1).retired
+    with pytest.raises(ContractRefusal, match="OfferRegistry_Retired"):
+        author.reopen(engine.offer, 1)
     assert [item.version for item in world.reader.list_offers(kind=engine.kind)] == [2]
     with pytest.raises(ContractRefusal, match="OfferRegistry_NotOwner"):
-        author.set_active(compute.offer, False)
+        author.close(compute.offer, 1)
     with pytest.raises(NotFoundError, match="no such offer"):
         world.reader.get_offer(99)
     with pytest.raises(NotFoundError, match="expected 1 to 2"):
         world.reader.get_offer(engine.offer, 3)
 
 
+def test_offers_are_numbered_by_owner_kind_and_serial(world: World) -> None:
+    compute, (engine, data_a, data_b) = world.offers()
+    assert [kind_in(one.offer) for one in (compute, engine, data_a, data_b)] == [4, 1, 3, 3]
+    assert len({one.offer >> 32 for one in (compute, engine, data_a, data_b)}) == 4, "one index per owner"
+    other = dataclasses.replace(engine.terms, price=Price(7))
+    second = world.authors["author"].list_offer(other, "file:other")
+    assert (second.offer - engine.offer, second.terms) == (1, other)
+
+
 def test_stake_goes_in_and_comes_out_after_the_unbonding_time(world: World) -> None:
-    provider, token = world.keys["provider"].address, world.deployment.token
-    before = world.balance(provider)
-    world.providers.request_unstake(token, 10**8)
+    compute, _ = world.offers()
+    payee, token = b"\x5a" * 20, world.deployment.token
+    world.providers.set_payee(compute.offer, token, payee)
+    world.providers.request_unstake(compute.offer, token, 10**8)
     with pytest.raises(ContractRefusal, match="ProviderRegistry_StillUnbonding"):
-        world.providers.finish_unstake(token)
+        world.providers.finish_unstake(compute.offer, token)
     world.chain.warp(3600)
-    world.providers.finish_unstake(token)
-    assert world.balance(provider) == before + 10**8
-    assert world.reader.stake_of(provider, token).free == 9 * 10**8
+    world.providers.finish_unstake(compute.offer, token)
+    assert world.balance(payee) == 10**8, "stake leaves to the payee"
+    assert world.reader.desk(compute.offer, token).free == 9 * 10**8
+
+
+def test_a_full_desk_takes_no_more_orders(world: World) -> None:
+    compute, _ = world.offers()
+    world.running(CVM, world.order("first"))
+    world.providers.set_capacity(compute.offer, world.deployment.token, 1)
+    second, other = world.order("second"), SignedCvm.named("other")
+    world.register(other)
+    world.clients.place(second, world.policy(), "x")
+    with pytest.raises(ContractRefusal, match="ProviderRegistry_Full") as caught:
+        world.accept(other, second)
+    assert "capacity" in caught.value.hint
 
 
 def test_certificates_of_too_few_certifiers_prove_nothing(world: World) -> None:
@@ -372,6 +467,75 @@ def test_new_shares_count_for_later_orders_and_not_for_accepted_ones(world: Worl
     world.governors.add_params(dataclasses.replace(PARAMS, fee_bps=0))
     assert world.reader.params_version() == 2 and world.reader.params().fee_bps == 0
     world.checkpoint(CVM, early, 0)
-    summary, signature = world.summary(CVM, early, Outcome.COMPLETED, seconds=0)
-    world.operators.complete(early, summary, signature, "x")
+    world.complete(CVM, early, Outcome.COMPLETED, 0)
     settle_and_check(world, early, OrderState.COMPLETED, Phase.ENGINE)
+
+
+def test_a_receipt_frees_what_was_held_back_and_a_contest_burns_it(world: World) -> None:
+    kept = Holdback(bps=2500, window=500)
+    world.register(CVM)
+    for name, answer in (("received", "receipt"), ("contested", "contest"), ("silent", "")):
+        preimage = world.order(name, holdback=kept)
+        world.clients.place(preimage, world.policy(), "x")
+        world.accept(CVM, preimage)
+        world.start(CVM, preimage)
+        world.checkpoint(CVM, preimage, 0)
+        world.chain.warp(100)
+        world.complete(CVM, preimage, Outcome.COMPLETED, 90)
+        early = world.collect(preimage)
+        gross = 101 + 90_000
+        assert ("compute", gross - gross // 4) in [(one.what, one.amount) for one in early.claimed]
+        assert not early.failed and not world.reader.get_order(world.id_of(preimage)).rest_claimed
+        if answer:
+            assert getattr(world.clients, answer)(preimage.terms) is not None
+            assert getattr(world.clients, answer)(preimage.terms) is None, "said once"
+        else:
+            world.chain.warp(501)
+        late = world.collect(preimage)
+        record, now = world.reader.get_order(world.id_of(preimage)), world.reader.now()
+        sums = settlement_of(preimage, PARAMS, record, now)
+        assert record.rest_claimed and not late.failed
+        assert sums.burned == (2 * (gross // 4) if answer == "contest" else 0)
+        paid = sum(one.amount for one in (*early.paid, *late.paid))
+        assert paid == preimage.terms.deposit - sums.burned
+
+
+def test_a_sponsor_pays_and_a_passer_by_carries_an_order(world: World) -> None:
+    sponsor = Clients(world.reader, world.writer("treasurer"))
+    payer = world.keys["treasurer"].address
+    world.chain.fund(payer)
+    world.token.mint(sponsor.writer.sender, payer, 10**12)
+    preimage, relay = world.order("sponsored", payer=payer), Clients(world.reader, world.writer("passer_by"))
+    terms, location = preimage.terms, "file:packet"
+    signed = world.clients.sign_order(terms)
+    with pytest.raises(ContractRefusal, match="OrderBook_NotSignedBy"):
+        relay.place_for(preimage, world.policy(), location, signed, b"\x01" * 65)
+    sponsor.allow_deposit(terms)
+    assert relay.place_for(preimage, world.policy(), location, signed, sponsor.sign_order(terms)) is not None
+    assert relay.place_for(preimage, world.policy(), location, signed, b"") is None
+    before = world.balance(payer)
+    world.clients.cancel(terms)
+    settle_and_check(world, preimage, OrderState.CANCELLED, Phase.NONE)
+    assert world.balance(payer) == before + terms.deposit, "the refund is the payer's"
+
+
+def test_money_is_added_by_anybody_and_taken_out_by_the_payer(world: World) -> None:
+    full = world.order("full", max_seconds=7200)
+    least = least_deposit(full)
+    preimage = world.order("part", max_seconds=7200, deposit=least)
+    world.running(CVM, preimage)
+    order, windows = world.id_of(preimage), preimage.terms.windows
+    assert world.reader.get_order(order).limit(windows) < windows.max_seconds
+    helper = Anyone(world.reader, world.writer("provider"))
+    helper.top_up(preimage, full.terms.deposit - least)
+    assert world.reader.get_order(order).limit(windows) == windows.max_seconds
+    world.checkpoint(CVM, preimage, 0)
+    world.clients.reclaim(preimage, 1000)
+    assert world.reader.credit_of(preimage.terms.payer, preimage.terms.token) == 1000
+    world.chain.warp(100)
+    world.complete(CVM, preimage, Outcome.COMPLETED, 90)
+    record, now = world.reader.get_order(order), world.reader.now()
+    assert held_for(preimage.terms, record) == full.terms.deposit - 1000
+    paid = world.collect(preimage).paid
+    refund = settlement_of(preimage, PARAMS, record, now).refund
+    assert {one.account: one.amount for one in paid}[preimage.terms.payer] == refund + 1000

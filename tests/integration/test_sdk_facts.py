@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from enclave_runtime.wire.canonical import dump
+from enclave_runtime.wire.cvm import TeeKind
 from enclave_runtime.wire.orders import Outcome
 from enclave_runtime.wire.scalars import ZERO32
 from marketplace.chain.devchain import DevChain
@@ -16,7 +17,7 @@ from marketplace.sdk.chain_facts import ChainFacts
 from marketplace.sdk.collecting import read_facts
 from marketplace.sdk.profile import Profile, Session
 from marketplace.sdk.reading import last_location, terminal_event
-from tests.integration.chain_world import MEASUREMENT, SignedCvm, World
+from tests.integration.chain_world import MEASUREMENT, ROOT_SET, SignedCvm, World
 
 pytestmark = [pytest.mark.contracts, pytest.mark.integration]
 
@@ -56,7 +57,7 @@ def test_facts_of_a_reported_order_are_the_chains(world: World, session: Session
     world.checkpoint(cvm, preimage, 5)
     checkpoint, _ = world.summary(cvm, preimage, Outcome.NONE, seconds=5)
     report, signature = world.summary(cvm, preimage, Outcome.COMPLETED, seconds=9)
-    world.operators.complete(preimage, report, signature, "file:bundle")
+    world.operators.complete(preimage.terms, report, signature, "file:bundle")
     facts = facts_of(session, order)
     assert (facts.state, facts.terms, facts.cvm_id) == ("COMPLETED", preimage.terms, cvm.cvm_id)
     assert (facts.checkpoint, facts.terminal) == (checkpoint, report)
@@ -84,7 +85,7 @@ def test_facts_say_so_where_the_market_does_not_accept_the_runtime_any_more(
     world: World, session: Session
 ) -> None:
     order = world.running(SignedCvm.named("three"), world.order("removed"))
-    world.governors.remove_measurement(MEASUREMENT)
+    world.governors.remove_profiles([world.governors.profile(MEASUREMENT, ROOT_SET, TeeKind.TDX)])
     assert not facts_of(session, order).cvm.reference
 
 

@@ -102,7 +102,7 @@ class Bench:
 
     def __enter__(self) -> Bench:
         """Note where the money is after the last honest step."""
-        self._ledger = Ledger(self.story.world)
+        self._ledger = Ledger(self.story.world, self.story.compute)
         return self
 
     def __exit__(self, *_: object) -> None:

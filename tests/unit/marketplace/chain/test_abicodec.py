@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.errors import WireError
-from enclave_runtime.wire.orders import OrderPreimage
+from enclave_runtime.wire.offers import OfferTerms
+from enclave_runtime.wire.orders import OrderPreimage, OrderTerms
 from marketplace.chain.abicodec import MAX_ELEMENTS, decode, encode, parse_type, struct_type, tuple_of
 from marketplace.chain.artifacts import contract, from_abi
 from tests.conformance.strategies import preimages
@@ -80,10 +81,15 @@ def test_encodes_and_decodes_as_eth_abi_does(parts: list[tuple[dict[str, Any], s
 
 @given(preimages())
 def test_structs_round_trip_and_agree_with_the_contracts_abi(preimage: OrderPreimage) -> None:
-    from_json = contract("OrderBook").functions["accept"].inputs.members[0]
-    assert from_json == struct_type(OrderPreimage)
-    encoded = encode(from_json, to_abi(preimage))
-    assert from_abi(OrderPreimage, decode(from_json, encoded)) == preimage
+    decoded = contract("OrderBook").functions["decodeOrder"].outputs.members[0]
+    hashed = contract("OfferRegistry").functions["hashTerms"].inputs.members[0]
+    assert (decoded, hashed) == (struct_type(OrderTerms), struct_type(OfferTerms))
+    for kind, cls, value in (
+        (decoded, OrderTerms, preimage.terms),
+        (hashed, OfferTerms, preimage.compute),
+        (struct_type(OrderPreimage), OrderPreimage, preimage),
+    ):
+        assert from_abi(cls, decode(kind, encode(kind, to_abi(value)))) == value
 
 
 @pytest.mark.parametrize(

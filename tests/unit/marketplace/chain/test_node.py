@@ -23,7 +23,7 @@ from marketplace.errors import BadInputError, NotFoundError, RpcError, Unreachab
 from tests.fakes.scripted_rpc import results, serve
 
 BOOK = b"\x0b" * 20
-DEPLOYMENT = Deployment(31337, 10, *[bytes([n]) * 20 for n in range(1, 7)], BOOK, b"\x07" * 20)
+DEPLOYMENT = Deployment(31337, 10, *[bytes([n]) * 20 for n in range(1, 7)], BOOK, b"\x08" * 20, b"\x07" * 20)
 
 
 def log(block: int, **changed: Any) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def test_deployment_file_round_trips_and_refuses_other_content(tmp_path: Path) -
     DEPLOYMENT.save(path)
     assert Deployment.load(path) == DEPLOYMENT
     good = json.loads(path.read_text())
-    for change in ({"chain_id": "1"}, {"token": "0x00"}, {"version": 2}, {"extra": 1}, {"block": -1}):
+    for change in ({"chain_id": "1"}, {"token": "0x00"}, {"version": 1}, {"extra": 1}, {"block": -1}):
         path.write_text(json.dumps(good | change))
         with pytest.raises(BadInputError):
             Deployment.load(path)
