@@ -12,7 +12,7 @@ contract VectorsTest is Leases {
 
     function setUp() public override {
         super.setUp();
-        _json = vm.readFile("tests/conformance/vectors/leases.json");
+        _json = vm.readFile("tests/conformance/vectors/leases/histories.json");
     }
 
     function test_TermsHash() external view {

@@ -30,7 +30,7 @@ from marketplace.domain.lease import (
 )
 from marketplace.errors import BadInputError
 
-VECTORS = Path(__file__).parents[3] / "conformance" / "vectors" / "leases.json"
+VECTORS = Path(__file__).parents[3] / "conformance" / "vectors" / "leases" / "histories.json"
 OWNER, CO_AUTHOR, LAST = b"\xa1" * 20, b"\xa2" * 20, b"\xa3" * 20
 LESSEE, PAYER = b"\xc1" * 20, b"\xc2" * 20
 DOMAIN = Domain("Cloister LeaseBook", "1", 31337, b"\x1e" * 20)
