@@ -115,6 +115,7 @@ def _verifiers(plan: MarketPlan, at: Addresses) -> list[bytes]:
     return [at["CertifierQuorum"], *([at["P256Verdict"]] if plan.p256_keys else [])]
 
 
+_PARTS: Final = ("OrderBookEntries", "OrderBookEndings", "OrderBookAccounts")
 _CONTRACTS: Final[tuple[tuple[str, _Arguments], ...]] = (
     ("TestToken", lambda plan, admin, at: ("Test Dollar", "TUSD", 6)),
     ("Authority", lambda plan, admin, at: (admin,)),
@@ -145,14 +146,13 @@ _CONTRACTS: Final[tuple[tuple[str, _Arguments], ...]] = (
             plan.params.treasury,
         ),
     ),
-    # Three parts of one contract: what the first does not answer, the next does (docs/adr/0017).
-    ("OrderBookAccounts", lambda plan, admin, at: (at["OrderBook"], _market(at))),
-    (
-        "OrderBookEndings",
-        lambda plan, admin, at: (at["OrderBook"], at["OrderBookAccounts"], _market(at)),
-    ),
+    # Parts of one contract, which runs their code on its own storage (docs/adr/0017).
+    *((part, lambda plan, admin, at: (at["OrderBook"], _market(at))) for part in _PARTS),
     # Last: its constructor asks all others whether they were told its address.
-    ("OrderBook", lambda plan, admin, at: (at["OrderBookEndings"], _market(at), to_abi(plan.params))),
+    (
+        "OrderBook",
+        lambda plan, admin, at: ([at[part] for part in _PARTS], _market(at), to_abi(plan.params)),
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.hashes import keccak256
 from marketplace.chain.deploy_addresses import CREATE2_FACTORY, FACTORY_CODE_HASH
 from marketplace.chain.deploy_steps import Answers, HasCode, Step
+from marketplace.chain.refusals import refusal_from
 from marketplace.chain.rpc import hex_data, hex_int
 from marketplace.errors import BadInputError, RpcError, WaitTimeoutError
 
@@ -215,7 +216,9 @@ def _limit(chain: Chain, step: Step, gas_of: Mapping[str, int]) -> int:
     if step.raw:
         return 0
     (answer,) = chain.batch([("eth_estimateGas", (step.request(chain.sender),))])
-    needed = max(hex_int(_good(answer)), gas_of.get(step.words, 0))
+    if isinstance(answer, RpcError):
+        raise refusal_from(answer, call=step.words)
+    needed = max(hex_int(answer), gas_of.get(step.words, 0))
     return needed * 5 // 4
 
 

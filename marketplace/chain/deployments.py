@@ -154,7 +154,7 @@ class Deployment:
         except OSError as error:
             raise NotFoundError(
                 f"deployment: cannot read {path}: {error.strerror}",
-                hint="name the market's deployment file, or deploy with scripts/deploy",
+                hint="name the market's deployment file, or deploy with scripts/deploy.py",
             ) from error
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise BadInputError("deployment", f"{path.name} that is not JSON", "a deployment file") from error
