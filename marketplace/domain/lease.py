@@ -1,9 +1,9 @@
 """Leases: what they bind, what they earn by the second and what comes back (protocol section 6.6).
 
 Twin of contracts/libraries/LeaseLib.sol and of the arithmetic in contracts/LeaseBook.sol, held together by
-tests/conformance/vectors/leases/histories.json. All divisions round down; floors are taken of running sums, so that it
-does not matter how often income is collected, and the last payee gets the remainder once the lease is over.
-Refunds and income together are what was paid, to the last unit.
+tests/conformance/vectors/leases/histories.json. All divisions round down; floors are taken of running sums,
+so that it does not matter how often income is collected; the last payee gets the remainder once the lease is
+over. Refunds and income together are what was paid, to the last unit.
 """
 
 from __future__ import annotations
