@@ -87,6 +87,8 @@ abstract contract Market is Test {
     address internal coAuthor = makeAddr("co-author");
     address internal client;
     uint256 internal clientKey;
+    address internal sponsor;
+    uint256 internal sponsorKey;
     address internal operator;
     uint256 internal operatorKey;
     address internal signer;
@@ -113,14 +115,21 @@ abstract contract Market is Test {
     function setUp() public virtual {
         vm.warp(T0);
         (client, clientKey) = makeAddrAndKey("client");
+        (sponsor, sponsorKey) = makeAddrAndKey("sponsor");
         (operator, operatorKey) = makeAddrAndKey("operator");
         (signer, signerKey) = makeAddrAndKey("cvm signer");
         _certifiers();
         _deploy();
         _list();
         _enlist();
-        token.mint(client, 1e30);
-        vm.prank(client);
+        _fund(client);
+        _fund(sponsor);
+    }
+
+    /// @dev Money, and an allowance for all of it.
+    function _fund(address who) internal {
+        token.mint(who, 1e30);
+        vm.prank(who);
         token.approve(address(book), type(uint256).max);
     }
 
@@ -610,8 +619,9 @@ abstract contract Market is Test {
 
     /// @return sum Credits of everybody this market knows.
     function _credits() internal view returns (uint256 sum) {
-        address[10] memory known = [
+        address[11] memory known = [
             client,
+            sponsor,
             provider,
             poker,
             engineOwner,
