@@ -105,6 +105,41 @@ def test_one_that_a_certifier_refuses_is_ended(world: ProviderWorld, fleet: Flee
     assert fleet.ready(NOW) is not None
 
 
+def test_asks_as_many_certifiers_as_the_chain_wants(world: ProviderWorld) -> None:
+    asked: list[str] = []
+    challenge = world.services.certifier_challenge
+
+    def noted(url: str, operator: str) -> bytes:
+        asked.append(url)
+        return challenge(url, operator)
+
+    world.services.certifier_challenge = noted  # type: ignore[method-assign]
+    world.chain.threshold = 1
+    world.fleet().prepare()
+    assert asked == ["http://certifier-1"]
+    world.services.silent.add("http://certifier-1")
+    world.fleet().prepare()
+    assert asked[1:] == ["http://certifier-1", "http://certifier-2"]
+    world.services.silent.clear()
+    world.services.refusing.add("http://certifier-1")
+    world.fleet().prepare()
+    assert len(world.platform.running()) == 3
+
+
+def test_too_few_certifiers_are_named(world: ProviderWorld) -> None:
+    world.chain.threshold = 3
+    with pytest.raises(MarketError, match="got 2 certifiers, expected 3"):
+        world.fleet().prepare()
+
+
+def test_a_refusal_says_more_than_silence(world: ProviderWorld, fleet: Fleet) -> None:
+    world.services.silent.add("http://certifier-1")
+    world.services.refusing.add("http://certifier-2")
+    with pytest.raises(ServiceRefusedError):
+        fleet.prepare()
+    assert world.platform.running() == []
+
+
 def test_one_whose_certifier_is_silent_waits_for_it(world: ProviderWorld, fleet: Fleet) -> None:
     world.services.silent.add("http://certifier-2")
     for _ in range(3):

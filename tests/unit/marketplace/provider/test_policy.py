@@ -11,13 +11,14 @@ from coincurve import PrivateKey
 from enclave_runtime.wire.orders import OrderPreimage
 from marketplace.demo.scenario import windows as demo_windows
 from marketplace.domain.draft import default_windows
-from marketplace.domain.pricing import Params, lock_required
+from marketplace.domain.lock import round_lock_up
+from marketplace.domain.pricing import Params, deposit_required, lock_required
 from marketplace.provider.policy import AgentPolicy
 from tests.fakes.order_world import order_preimage
 
 HONEST = order_preimage(PrivateKey(b"\x01" * 32))
 PENALTY_BPS = 1000
-POLICY = AgentPolicy(max_lock=lock_required(HONEST, PENALTY_BPS))
+POLICY = AgentPolicy(max_lock=round_lock_up(lock_required(HONEST, PENALTY_BPS)))
 
 
 def changed(**windows: int) -> OrderPreimage:
@@ -25,8 +26,8 @@ def changed(**windows: int) -> OrderPreimage:
     return replace(HONEST, terms=replace(terms, windows=replace(terms.windows, **windows)))
 
 
-def refusal(preimage: OrderPreimage, *, plaintext: int = 0, **bounds: Any) -> str:
-    return replace(POLICY, **bounds).refusal(preimage, plaintext, PENALTY_BPS)
+def refusal(preimage: OrderPreimage, *, plaintext: int = 0, added: int = 0, **bounds: Any) -> str:
+    return replace(POLICY, **bounds).refusal(preimage, plaintext, PENALTY_BPS, added)
 
 
 def test_takes_an_order_at_its_bounds() -> None:
@@ -52,6 +53,16 @@ def test_takes_an_order_at_its_bounds() -> None:
 )
 def test_refuses_beyond_them(preimage: OrderPreimage, bounds: dict[str, int], words: str) -> None:
     assert words in refusal(preimage, plaintext=100, **bounds)
+
+
+def test_takes_orders_that_pay_for_all_of_their_time_unless_told_otherwise() -> None:
+    least = deposit_required(HONEST)
+    poor = replace(HONEST, terms=replace(HONEST.terms, deposit=least - 5))
+    assert f"funded with {least - 5} token units, its whole time may cost {least}" in refusal(poor)
+    assert "it is funded" in refusal(poor, added=4)
+    assert refusal(poor, added=5) == refusal(poor, accept_partly_funded=True) == ""
+    whole = replace(HONEST, terms=replace(HONEST.terms, deposit=least))
+    assert "it is funded" in refusal(whole, added=-1), "what the payer took out counts"
 
 
 def test_takes_the_windows_that_clients_are_given_by_default() -> None:

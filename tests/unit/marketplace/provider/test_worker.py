@@ -157,7 +157,7 @@ def test_unknown_steps_and_missing_cvms_are_errors_with_words(
         (StepKind.FEED, "no input is named"),
         (StepKind.RUN, "this order has no CVM"),
         (StepKind.COMPLETE, "nothing in the journal yet"),
-        (StepKind.ADMIT, "certification is not in the journal"),
+        (StepKind.ADMIT, "no CVM is promised"),
     ):
         with pytest.raises(Exception, match=words):
             worker.do(Step(kind))
