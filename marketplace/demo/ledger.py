@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from enclave_runtime.wire.orders import OrderPreimage
 from marketplace.chain.claims import Claims, Collected
+from marketplace.chain.clients import Clients
 from marketplace.chain.reader import Reader
 from marketplace.chain.tokens import Token
 from marketplace.demo.world import World
@@ -61,6 +62,7 @@ class Ledger:
             if not record.state.terminal:
                 found.append(f"order {order.hex()[:10]} is still {record.state.name}")
                 continue
+            record = self._received(preimage, record)
             ended.append((preimage, record))
             params, now = self._reader.params(record.params_version or None), self._reader.now()
             expected[preimage.terms.payer] -= preimage.terms.deposit
@@ -70,6 +72,13 @@ class Ledger:
         failed = self._collect(ended).failed if ended else ()
         found += [f"{one.words}: {one.reason}" for one in failed]
         return found + self._differences(expected, slashed)
+
+    def _received(self, preimage: OrderPreimage, record: OrderRecord) -> OrderRecord:
+        """Let the client of a completed order give its receipt: what it held back is due like the rest."""
+        if record.state is OrderState.COMPLETED and preimage.terms.holdback.bps:
+            session = self._world.homes["centre"].session
+            Clients(session.reader, session.writer).receipt(preimage.terms)
+        return self._reader.get_order(record.order_id)
 
     def _collect(self, ended: list[tuple[OrderPreimage, OrderRecord]]) -> Collected:
         session = self._world.homes["provider"].session

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Final
 
 from enclave_runtime.wire.offers import Price
-from enclave_runtime.wire.orders import Windows
+from enclave_runtime.wire.orders import Holdback, Windows
 
 __all__ = [
+    "CAPACITY",
     "COMPUTE_PRICE",
     "DATASET_PRICE",
     "ENGINE_PRICE",
     "EXAMPLE",
     "FEE_BPS",
+    "HOLDBACK",
     "MAX_SECONDS",
     "MIN_GRACE_S",
     "PARTIES",
@@ -37,6 +39,10 @@ FEE_BPS: Final = 250
 START_PENALTY_BPS: Final = 1000
 MIN_GRACE_S: Final = 2
 STAKE: Final = 500 * TOKEN
+CAPACITY: Final = 4
+"""How many orders the provider's desk runs at once."""
+HOLDBACK: Final = Holdback(bps=1000, window=3600)
+"""A tenth of the compute price waits for the client's receipt."""
 MAX_SECONDS: Final = 600
 SEGMENT_BYTES: Final = 16 << 10
 """Small enough that the demo's datasets have several segments, so that their order can be attacked."""

@@ -20,15 +20,18 @@ from typing import Final
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.offers import OfferKind, Payee
 from enclave_runtime.wire.orders import Phase, Windows
+from marketplace.chain.claims import Collected
 from marketplace.chain.reader import Reader
 from marketplace.demo.console import Console
 from marketplace.demo.homes import OWNERS
 from marketplace.demo.processes import Child
 from marketplace.demo.scenario import (
+    CAPACITY,
     COMPUTE_PRICE,
     DATASET_PRICE,
     ENGINE_PRICE,
     EXAMPLE,
+    HOLDBACK,
     MAX_SECONDS,
     ROOT,
     SEGMENT_BYTES,
@@ -41,8 +44,9 @@ from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.errors import MarketError
 from marketplace.provider.journal import Journal
-from marketplace.sdk import auditor, author, client, ordering, provider
+from marketplace.sdk import auditor, author, client, income, ordering, provider
 from marketplace.sdk.author import Published
+from marketplace.sdk.income import Dues
 from marketplace.sdk.ordering import OrderRequest, PlacedOrder
 from marketplace.sdk.profile import Profile
 from marketplace.sdk.verdict import Verdict
@@ -126,13 +130,12 @@ class Story:
 
     # --------------------------------------------------------------------------------------- provider
     def register_provider(self) -> None:
-        """Register, stake, list compute; write what the agent needs to know."""
+        """List compute, open its desk, stake; write what the agent needs to know."""
         homes = self.world.homes
-        session = homes["provider"].session
-        provider.register(session, homes["operator"].address)
-        provider.stake(session, session.deployment.token, STAKE)
+        session, operator = homes["provider"].session, homes["operator"]
         self.compute = provider.list_compute(session, COMPUTE_PRICE).offer
-        operator = homes["operator"]
+        provider.open_desk(session, self.compute, operator.address, capacity=CAPACITY)
+        provider.stake(session, self.compute, STAKE)
         operator.close()
         old = Profile.load(operator.path)
         Profile.write(
@@ -178,7 +181,9 @@ class Story:
         """Return the order that the research centre wants."""
         config = (EXAMPLE / "config.json").read_bytes()
         inputs = (offers.engine.offer, offers.dataset_a.offer, offers.dataset_b.offer)
-        wanted = OrderRequest(self.compute, inputs, config, MAX_SECONDS, windows=self._windows())
+        wanted = OrderRequest(
+            self.compute, inputs, config, MAX_SECONDS, windows=self._windows(), holdback=HOLDBACK
+        )
         return replace(wanted, **changes)  # type: ignore[arg-type]  # names are OrderRequest's own
 
     def place(self, request: OrderRequest) -> PlacedOrder:
@@ -254,12 +259,35 @@ class Story:
             self.console.detail(name)
         return folder
 
-    def withdraw(self, order: bytes) -> list[tuple[str, int]]:
-        """Let everybody claim, and return (who, amount in token units)."""
-        session = self.world.homes["provider"].session
+    def settlement(self, order: bytes) -> Dues:
+        """Return what the ended order owes to whom, by the rules of the contract."""
+        return income.dues(self.world.homes["centre"].session, order)
+
+    def collect(self, order: bytes) -> Collected:
+        """Let one party claim everything for everybody, and send each its credit, in one transaction.
+
+        Raises:
+            MarketError: a part was left out, or what left the market is not what was held and slashed.
+        """
+        due = self.settlement(order)
+        collected = income.collect(self.world.homes["provider"].session, [order], everybody=True)
+        if collected.failed:
+            raise MarketError(f"collect: {collected.failed[0].words}: {collected.failed[0].reason}")
+        paid, owed = sum(one.amount for one in collected.paid), sum(line.amount for line in due.lines)
+        terms = client.preimage_of(self.world.homes["centre"].session, order).terms
+        if not paid == owed == terms.deposit + due.sums.slashed:
+            held = terms.deposit + due.sums.slashed
+            raise MarketError(f"collect: {paid} units were paid, {owed} are due, {held} were held")
+        return collected
+
+    def receipt(self, order: bytes) -> str:
+        """Let the client say that it has its result, which frees what was held back."""
+        return client.receipt(self.world.homes["centre"].session, order)
+
+    def title(self, address: bytes | None) -> str:
+        """Return the name of a party, or its address."""
         names = {home.address: home.party.title for home in self.world.homes.values()}
-        paid = client.withdraw(session, order, everybody=True)
-        return [(names.get(receiver, hex_of(receiver)), amount) for _, receiver, amount in paid]
+        return "burned" if address is None else names.get(address, hex_of(address))
 
     def verify(self, order: bytes) -> Verdict:
         """Verify the order as an auditor who holds the engine's source."""

@@ -35,7 +35,7 @@ def tell(
     with console.step("publish", "engine and two datasets packed, encrypted, published"):
         offers = story.publish()
     with console.step(
-        "attest", "provider registers and stakes; a SIMULATED CVM is born, challenged, certified"
+        "attest", "provider opens its desk and stakes; a SIMULATED CVM is born, challenged, certified"
     ):
         story.register_provider()
         story.start_agent()
@@ -50,10 +50,13 @@ def tell(
         result = story.open_result(placed.order_id)
     metrics = json.loads((result / "output" / "metrics.json").read_bytes())
     console.detail(f"held-out accuracy {metrics['accuracy']:.4f}, ROC-AUC {metrics['roc_auc']:.4f}")
-    with console.step("settle", "everybody withdraws"):
-        paid = story.withdraw(placed.order_id)
-    for who, units in paid:
-        console.detail(f"{who:<20} {units / TOKEN:>12.6f}")
+    with console.step("receipt", "the client says so: what was held back of the compute price is free"):
+        story.receipt(placed.order_id)
+    _print_dues(story, placed.order_id, console)
+    with console.step("settle", "one transaction claims for everybody and sends each its credit"):
+        collected = story.collect(placed.order_id)
+    for one in collected.paid:
+        console.detail(f"{story.title(one.account):<20} {one.amount / TOKEN:>12.6f} withdrawn")
     console.title("Verification (down to the SIMULATED root)")
     with console.step("verify", "ten numbered checks, live"):
         verdict = story.verify(placed.order_id)
@@ -139,6 +142,15 @@ def _engine_seconds(world: World) -> float:
     """Return the wall seconds of the engine's process inside the CVM, as the sealed result says."""
     said = json.loads((world.homes["centre"].path / "result" / "result.json").read_bytes())
     return int(said["engine_ms"]) / 1000
+
+
+def _print_dues(story: Story, order: bytes, console: Console) -> None:
+    """Show who is due what, beside what was held: the sums agree to the last unit."""
+    due = story.settlement(order)
+    for line in due.lines:
+        console.detail(f"{line.name:<24} {story.title(line.receiver):<18} {line.amount / TOKEN:>12.6f} due")
+    total = sum(line.amount for line in due.lines)
+    console.detail(f"{'sum, as held in escrow':<43} {total / TOKEN:>12.6f}")
 
 
 def _print_verdict(verdict: Verdict, console: Console) -> None:

@@ -25,7 +25,8 @@ _CALLS: Final = {
     "OrderStarted": "start",
     "OrderCheckpointed": "checkpoint",
     "OrderReported": "complete",
-    "Claimed": "claim",
+    "HoldbackResolved": "receipt",
+    "Claimed": "collect",
 }
 
 

@@ -24,7 +24,7 @@ from marketplace.demo.plaintext import count_plaintext, markers_of
 from marketplace.demo.scenario import windows
 from marketplace.demo.story import Published3, Story
 from marketplace.domain.order import OrderRecord
-from marketplace.domain.order_state import OrderState
+from marketplace.domain.why import deadline_of
 from marketplace.errors import MarketError
 from marketplace.provider.agent import Agent
 from marketplace.provider.cvm import CvmClient, CvmRefusedError
@@ -214,18 +214,14 @@ class Bench:
     # ------------------------------------------------------------------------------------------- the end
     def expire(self, order: bytes) -> str:
         """Warp past the order's deadline, let anybody end it, and return its state's name."""
-        preimage = self.preimage(order)
+        terms = self.preimage(order).terms
         session = self.world.homes["hospital-a"].session
-        anyone = Anyone(session.reader, session.writer)
-        windows_ = preimage.terms.windows
-        record = self.record(order)
-        ahead = {
-            OrderState.PLACED: windows_.accept_within,
-            OrderState.ACCEPTED: windows_.start_within,
-            OrderState.RUNNING: windows_.max_seconds + windows_.grace,
-        }[record.state]
-        self.world.chain.warp_to(record.since + ahead + 1)
-        anyone.poke(preimage)
+        deadline = deadline_of(self.record(order), terms.windows)
+        if deadline is None:
+            raise MarketError(f"the order is {self.record(order).state.name}, which no deadline ends")
+        if self.world.chain.now() <= deadline.at:
+            self.world.chain.warp_to(deadline.at + 1)
+        Anyone(session.reader, session.writer).poke(terms)
         return self.record(order).state.name
 
     def preimage(self, order: bytes) -> OrderPreimage:

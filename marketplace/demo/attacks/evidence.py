@@ -87,8 +87,9 @@ def expired_certificate(bench: Bench) -> Outcome:
     row = bench.agent.tools.journal.cvm_of(order)
     if row is None or row.cvm_id is None:
         raise MarketError("no CVM is promised to this order")
-    cvm_id, job, chain = row.cvm_id, bench.agent.job_of(order), bench.agent.tools.chain
-    refused = refusal_of(lambda: chain.accept(job.preimage, job.packet.policy, cvm_id, lambda _: None))
+    job, chain = bench.agent.job_of(order), bench.agent.tools.chain
+    cvm = chain.cvm_number(row.cvm_id)
+    refused = refusal_of(lambda: chain.accept(job.preimage, job.packet.policy, cvm, lambda _: None))
     client.cancel(bench.world.homes["centre"].session, order)
     return Outcome(refused, "certificates decide money, and only while they are good")
 

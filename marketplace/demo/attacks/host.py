@@ -94,7 +94,7 @@ def silent_host(bench: Bench) -> Outcome:
     try:
         client.result(session, order, folder)
     except MarketError as error:
-        refused = Refused("contract", "expire", "no report within maxSeconds + grace", state)
+        refused = Refused("contract", "expire", "no proof within grace", state)
         return Outcome(refused, f"no result can be opened ({error}); the lock paid the owners")
     raise MarketError("a result was opened without a report")
 
@@ -107,8 +107,10 @@ def provider_dies(bench: Bench) -> Outcome:
         cvm.call("run")
     bench.kill_cvm(order)
     state = bench.expire(order)
-    refused = Refused("contract", "expire", "no report within maxSeconds + grace", state)
-    return Outcome(refused, "plaintext went with the CVM; the lock paid the owners, the client got all back")
+    refused = Refused("contract", "expire", "no proof within grace", state)
+    return Outcome(
+        refused, "plaintext went with the CVM; the lock paid the owners, the client pays proven time alone"
+    )
 
 
 def never_accepts(bench: Bench) -> Outcome:

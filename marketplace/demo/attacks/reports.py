@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from coincurve import PrivateKey
 
-from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.eip712 import typed_digest
-from enclave_runtime.wire.orders import ReportSummary
+from enclave_runtime.wire.orders import ReportSummary, inputs_root
 from enclave_runtime.wire.signatures import secp256k1_sign
+from marketplace.chain.reports import report_of
 from marketplace.chain.writer import Writer
 from marketplace.demo.attacks.bench import Bench, Outcome, Refused, refusal_of
+from marketplace.domain.tight import encode_order
 from marketplace.errors import MarketError
 from marketplace.provider.parting import Parting
 from marketplace.provider.reducer import StepKind
@@ -25,8 +26,14 @@ def forged_report(bench: Bench) -> Outcome:
     order = bench.place()
     bench.run_until(order, StepKind.RUN)
     checkpoint, _ = _kept(bench, order, "integrity")
+    terms = bench.preimage(order).terms
     forged = replace(
-        checkpoint, outcome=1, sequence=0xFFFFFFFF, seconds_used=3600, result_digest=b"\x07" * 32
+        checkpoint,
+        outcome=1,
+        sequence=0xFFFFFFFF,
+        inputs_root=inputs_root(terms.inputs),
+        seconds_used=3600,
+        result_digest=b"\x07" * 32,
     )
     domain = bench.agent.tools.chain.domain()
     signature = secp256k1_sign(PrivateKey(), typed_digest(domain, forged))
@@ -73,5 +80,5 @@ def _complete(bench: Bench, order: bytes, summary: ReportSummary, signature: byt
     """Send `complete` past every check that the agent's own code makes."""
     session = bench.world.homes["operator"].session
     writer: Writer = session.writer
-    arguments = (to_abi(bench.preimage(order)), to_abi(summary), signature, "")
+    arguments = (encode_order(bench.preimage(order).terms), report_of(summary, signature), "")
     writer.call("OrderBook", "complete", *arguments)
