@@ -52,7 +52,7 @@ def test_an_order_accepted_with_another_cvm_is_not_started_with_this_one() -> No
         mine = next(row for row in rows if row.cvm_id != other)
         assert world.journal.promise(mine.socket, placed)
         preimage, policy = agent.job_of(placed).preimage, agent.job_of(placed).packet.policy
-        world.chain.accept(preimage, policy, other, lambda _: None)
+        world.chain.accept(preimage, policy, world.chain.cvm_number(other), lambda _: None)
         assert agent.take_step(row_of(agent, placed)) is StepKind.WAIT
         assert world.note(placed) == "the CVM is gone; the order's deadline settles it"
         # It is free for the next order.
@@ -80,5 +80,5 @@ def test_two_orders_that_look_at_once_get_two_cvms() -> None:
         for thread in threads:
             thread.join()
         assert sorted(kind.name for kind in kinds) == ["ACCEPT", "PREPARE_CVM"]
-        accepted = {world.chain.order(placed).cvm_id for placed in orders}
+        accepted = {world.chain.order(placed).cvm for placed in orders}
         assert len(accepted) == 2
