@@ -88,10 +88,10 @@ class OrderRun:
         assert self.engine_started_ns is not None
         return bool(self.expired_keys(self.engine_started_ns + engine_ms * 1_000_000))
 
-    def lasts(self, now_ns: int) -> int | None:
-        """Return the whole seconds until the first grant is over; None while there is none."""
-        ends = [key.expires_ns for key in self.keys.values()]
-        return max(0, min(ends) - now_ns) // NANOSECONDS if ends else None
+    def grants_last(self, now_ns: int) -> dict[str, Json]:
+        """Return the whole seconds until each input's grant is over, by its index."""
+        keys = sorted(dict(self.keys).items())
+        return {str(index): max(0, key.expires_ns - now_ns) // NANOSECONDS for index, key in keys}
 
     def have(self) -> dict[str, Json]:
         """Return [segments received, segments in all] of each input, by its index."""

@@ -24,6 +24,8 @@ class AgentPolicy:
             tmpfs, of which a little is not for files: an order that fits in here must fit in there.
         min_start_s: the least startWithin. A client is paid for a missed start, so it must not be able to
             order one that cannot be met.
+        max_proofs: the most proofs that an order may need, one for each half of its grace: the agent pays for
+            each transaction, and a client may choose a short grace for a long order.
         max_start_s: the greatest startWithin; CVMs are certified for longer than that.
         min_grace_s: the least grace: how long the chain may hear nothing of a running order before the stake
             pays the inputs' owners. Proofs go out at half of it, so that no step of an order may take longer
@@ -42,6 +44,7 @@ class AgentPolicy:
     max_start_s: int = 3600
     min_grace_s: int = 20
     max_unpaid_s: int = 1800
+    max_proofs: int = 2000
     accept_partly_funded: bool = False
 
     def refusal(
@@ -74,8 +77,11 @@ class AgentPolicy:
                 f"it must start within {windows.start_within} s, "
                 f"this agent takes {self.min_start_s} to {self.max_start_s}"
             )
-        if windows.grace < self.min_grace_s:
+        if windows.grace < max(self.min_grace_s, 1):
             return f"it leaves {windows.grace} s to report, this agent needs at least {self.min_grace_s}"
+        proofs = 2 * windows.max_seconds // windows.grace
+        if proofs > self.max_proofs:
+            return f"it needs a proof on chain {proofs} times, this agent sends {self.max_proofs}"
         if windows.keys_within > windows.max_seconds:
             # A missing key is nobody's fault for keysWithin only: after maxSeconds it would be ours.
             return (

@@ -6,11 +6,13 @@ chain, CVM, broker, certifier, platform, blob store and journal, ended just befo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from enclave_runtime.wire.codec import bytes_from_hex
 from marketplace.domain.order_state import OrderState
 from marketplace.provider.cvm import Answer, CvmClient
 from marketplace.provider.journal import Journal
@@ -121,4 +123,63 @@ def test_served_to_the_end_wherever_the_agent_dies(fuse: Fuse, order: SealedOrde
         serve(world, placed)
         world.touched, fuse.blows_at = lambda _: None, -1
         check_served_once(world, placed, f"died at {number}: {touches[number - 1]}")
+    given.close()
+
+
+def stop_it(world: ProviderWorld, order: SealedOrder) -> bytes:
+    """Return an order that its client stopped while the engine ran."""
+
+    def lasting(_: str) -> None:
+        for cvm in world.platform.running():
+            cvm.engine_lasts = True
+
+    placed, world.touched = world.place(order), lasting
+    world.drive(world.agent(), placed)
+    world.touched = lambda _: None
+    world.chain.time += 5
+    world.chain.stop(placed, bytes_from_hex(order.stop()))
+    world.chain.time += 1
+    world.cvm(placed).driver.sleep(6)
+    return placed
+
+
+def serve_stopped(world: ProviderWorld, placed: bytes) -> None:
+    """Serve a stopped order to its end; its engine ends when it is told to."""
+    driver = world.cvm(placed).driver
+    for _ in range(5):
+        with contextlib.suppress(AgentDiedError):
+            world.drive(world.agent(), placed)
+            if driver.stops and driver.state == "RUNNING":
+                driver.end("stopped", None)
+        if not world.journal.open_jobs():
+            return
+    raise AssertionError("it dies again and again")
+
+
+def test_a_stopped_order_is_proven_and_reported_wherever_the_agent_dies(
+    fuse: Fuse, order: SealedOrder
+) -> None:
+    """Every proof is signed under a sequence of its own: a death costs one, never two words under one."""
+    given = worlds()
+    world = next(given)
+    placed = stop_it(world, order)
+    fuse.touches.clear()
+    world.touched = fuse
+    serve_stopped(world, placed)
+    touches = list(fuse.touches)
+    assert "to checkpoint" in touches
+    assert "to stop" in touches
+    for number in range(1, len(touches) + 1):
+        world = next(given)
+        placed = stop_it(world, order)
+        fuse.touches.clear()
+        fuse.blows_at, world.touched = number, fuse
+        serve_stopped(world, placed)
+        world.touched, fuse.blows_at = lambda _: None, -1
+        where = f"died at {number}: {touches[number - 1]}"
+        assert world.chain.order(placed).state is OrderState.FAILED, where
+        assert world.chain.calls.count("prove") == world.chain.calls.count("complete") == 1, where
+        assert world.cvm(placed).driver.stops == 1, where
+        for name in ("report", "key_envelope", "result", "wiped"):
+            assert world.journal.fact(placed, name), f"{name} is lost, {where}"
     given.close()

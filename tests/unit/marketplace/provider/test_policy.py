@@ -48,6 +48,8 @@ def test_takes_an_order_at_its_bounds() -> None:
         (changed(start_within=19), {}, "must start within 19 s"),
         (changed(start_within=1 << 31), {}, "must start within 2147483648 s"),
         (changed(grace=2), {}, "leaves 2 s to report"),
+        (changed(grace=20), {"max_proofs": 359}, "needs a proof on chain 360 times"),
+        (changed(grace=0), {"min_grace_s": 0}, "leaves 0 s to report"),
         (changed(keys_within=3601), {"max_unpaid_s": 1 << 30}, "keys may come for 3601 s"),
     ],
 )
