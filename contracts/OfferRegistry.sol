@@ -60,7 +60,7 @@ contract OfferRegistry is SignedOffers {
     function decode(bytes calldata data) external pure returns (OfferTerms memory terms, string memory manifestUri) {
         if (data.length < _PAYEES) revert Errors.OfferCodec_HeadsLength(data.length, _PAYEES);
         bytes calldata payees = OfferRules.payeesOf(data[_PAYEES:]);
-        terms = OfferCodec.decode(data, _HEAD, OfferCodec.token(data), payees);
+        terms = OfferCodec.decode(data, _HEAD, OfferCodec.tokenOf(data), payees);
         manifestUri = string(data[_PAYEES + payees.length:]);
     }
 

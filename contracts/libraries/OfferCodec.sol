@@ -50,16 +50,7 @@ library OfferCodec {
 
     /// @return hash The terms hash of the head at byte `at`: a struct hash without a domain, so that it names the same
     /// terms on every chain.
-    function termsHash(bytes calldata heads, uint256 at, address token_) internal pure returns (bytes32 hash) {
-        return termsHash(heads, at, token_, payeesHash(heads, at));
-    }
-
-    /// @dev As above with the payees' hash given: a lister's head repeats it, a checker may have computed it.
-    function termsHash(bytes calldata heads, uint256 at, address token_, bytes32 payees)
-        internal
-        pure
-        returns (bytes32 hash)
-    {
+    function termsHash(bytes calldata heads, uint256 at, address token) internal pure returns (bytes32 hash) {
         bytes32 priceType = PRICE_TYPEHASH;
         bytes32 termsType = OFFER_TERMS_TYPEHASH;
         // One buffer behind the free memory pointer serves both hashes: abi.encode would copy every member thrice.
@@ -67,23 +58,24 @@ library OfferCodec {
         assembly ("memory-safe") {
             let head := add(heads.offset, at)
             let buffer := mload(0x40)
+            // The three prices of 16 bytes each begin behind the kind.
             mstore(buffer, priceType)
             mstore(add(buffer, 0x20), shr(128, calldataload(add(head, FIXED_PRICE))))
             mstore(add(buffer, 0x40), shr(128, calldataload(add(head, PER_HOUR))))
-            mstore(add(buffer, 0x60), shr(224, calldataload(add(head, MIN_SECONDS))))
-            mstore(add(buffer, 0x80), shr(224, calldataload(add(head, MAX_SECONDS))))
+            let word := calldataload(add(head, MIN_SECONDS))
+            mstore(add(buffer, 0x60), shr(224, word))
+            mstore(add(buffer, 0x80), and(shr(192, word), 0xffffffff))
             mstore(add(buffer, 0xa0), shr(128, calldataload(add(head, PER_UNIT))))
-            mstore(add(buffer, 0xc0), shr(240, calldataload(add(head, REVENUE_BPS))))
+            mstore(add(buffer, 0xc0), and(shr(176, word), 0xffff))
             let price_ := keccak256(buffer, 0xe0)
             mstore(buffer, termsType)
             mstore(add(buffer, 0x20), shr(248, calldataload(head)))
-            mstore(add(buffer, 0x40), shr(96, shl(96, token_)))
+            mstore(add(buffer, 0x40), shr(96, shl(96, token)))
             mstore(add(buffer, 0x60), price_)
-            mstore(add(buffer, 0x80), payees)
-            // manifestDigest and contentDigest are neighbours in both layouts: one copy.
-            calldatacopy(add(buffer, 0xa0), add(head, MANIFEST_DIGEST), 0x40)
+            // payeesHash, manifestDigest and contentDigest are neighbours in both layouts: one copy.
+            calldatacopy(add(buffer, 0x80), add(head, PAYEES_HASH), 0x60)
             mstore(add(buffer, 0xe0), shr(96, calldataload(add(head, GRANT_KEY))))
-            mstore(add(buffer, 0x100), shr(240, calldataload(add(head, ROYALTY_BPS))))
+            mstore(add(buffer, 0x100), and(shr(160, word), 0xffff))
             // So are lineage and restrictions.
             calldatacopy(add(buffer, 0x120), add(head, LINEAGE), 0x40)
             hash := keccak256(buffer, 0x160)
@@ -126,7 +118,7 @@ library OfferCodec {
     }
 
     /// @return value The token that terms begin with when they are listed.
-    function token(bytes calldata terms) internal pure returns (address value) {
+    function tokenOf(bytes calldata terms) internal pure returns (address value) {
         assembly ("memory-safe") {
             value := shr(96, calldataload(terms.offset))
         }
@@ -157,6 +149,20 @@ library OfferCodec {
     function minSeconds(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := shr(224, calldataload(add(add(heads.offset, at), MIN_SECONDS)))
+        }
+    }
+
+    /// @notice As `price`, into a struct that is there already.
+    function priceInto(bytes calldata heads, uint256 at, Price memory value) internal pure {
+        assembly ("memory-safe") {
+            let head := add(heads.offset, at)
+            let word := calldataload(add(head, MIN_SECONDS))
+            mstore(value, shr(128, calldataload(add(head, FIXED_PRICE))))
+            mstore(add(value, 0x20), shr(128, calldataload(add(head, PER_HOUR))))
+            mstore(add(value, 0x40), shr(224, word))
+            mstore(add(value, 0x60), and(shr(192, word), 0xffffffff))
+            mstore(add(value, 0x80), shr(128, calldataload(add(head, PER_UNIT))))
+            mstore(add(value, 0xa0), and(shr(176, word), 0xffff))
         }
     }
 
@@ -215,13 +221,13 @@ library OfferCodec {
 
     // ---------------------------------------------------------------------------------------------- for people
     /// @return terms The members of one head and its payees as a struct; their bytes are all there.
-    function decode(bytes calldata heads, uint256 at, address token_, bytes calldata payees)
+    function decode(bytes calldata heads, uint256 at, address token, bytes calldata payees)
         internal
         pure
         returns (OfferTerms memory terms)
     {
         terms.kind = uint8(kind(heads, at));
-        terms.token = token_;
+        terms.token = token;
         terms.price = price(heads, at);
         terms.manifestDigest = manifestDigest(heads, at);
         terms.contentDigest = contentDigest(heads, at);

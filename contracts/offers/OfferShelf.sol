@@ -169,7 +169,7 @@ abstract contract OfferShelf is IOfferRegistry {
     function _publish(uint64 offer, uint32 version, bytes calldata terms, bytes32 lineage) internal {
         if (terms.length < _PAYEES) revert Errors.OfferCodec_HeadsLength(terms.length, _PAYEES);
         bytes calldata payees = OfferRules.payeesOf(terms[_PAYEES:]);
-        bytes32 hash = OfferRules.check(offer, terms, _HEAD, OfferCodec.token(terms), payees, lineage);
+        bytes32 hash = OfferRules.check(offer, terms, _HEAD, OfferCodec.tokenOf(terms), payees, lineage);
         uint256 key = _key(offer, version);
         if (_versions[key] != 0) revert Errors.OfferRegistry_VersionUsed(offer, version);
         _versions[key] = hash;

@@ -37,8 +37,13 @@ contract OfferCodecTest is Test {
         terms.lineage = OfferCodec.lineage(heads, at);
         terms.restrictions = OfferCodec.restrictions(heads, at);
         payees = OfferCodec.payeesHash(heads, at);
+        assertEq(OfferCodec.minSeconds(heads, at), terms.price.minSeconds);
         assertEq(OfferCodec.maxSeconds(heads, at), terms.price.maxSeconds);
         assertEq(OfferCodec.revenueBps(heads, at), terms.price.revenueBps);
+        Price memory again = Price(1, 1, 1, 1, 1, 1);
+        OfferCodec.priceInto(heads, at, again);
+        assertEq(abi.encode(again), abi.encode(terms.price));
+        assertEq(address(OfferCodec.tokenOf(heads[at:])), address(bytes20(heads[at:at + 20])));
     }
 
     // ------------------------------------------------------------------------------------------- check
