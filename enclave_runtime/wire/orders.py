@@ -32,6 +32,7 @@ __all__ = [
     "OrderTerms",
     "Outcome",
     "Phase",
+    "Receipt",
     "ReportSummary",
     "RuntimePolicy",
     "Stop",
@@ -79,7 +80,7 @@ class ComputeRef:
 
 @dataclass(frozen=True, slots=True)
 class InputRef:
-    """One input of an order, pinned by terms hash; `lease` is reserved and zero."""
+    """One input of an order, pinned by terms hash; `lease` is zero where the order pays its price."""
 
     offer: U64
     version: U32
@@ -102,7 +103,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Holdback:
-    """Reserved for delivery holdback (section 6.9)."""
+    """What of the compute price waits for the client's receipt: basis points, and seconds (section 6.9)."""
 
     bps: U16 = 0
     window: U32 = 0
@@ -180,6 +181,13 @@ class ReportSummary:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """What the client signs to end an order early."""
+
+    order_id: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the client signs when it has its result (section 6.9)."""
 
     order_id: Bytes32
 
