@@ -8,6 +8,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ICvmRegistry} from "./interfaces/ICvmRegistry.sol";
 import {IEvidenceVerifier} from "./interfaces/IEvidenceVerifier.sol";
 import {IReferenceValues} from "./interfaces/IReferenceValues.sol";
+import {IStandings} from "./interfaces/IStandings.sol";
 import {CvmWord} from "./libraries/CvmWord.sol";
 import {Errors} from "./libraries/Errors.sol";
 import {OrderHashLib} from "./libraries/OrderHashLib.sol";
@@ -41,6 +42,7 @@ contract CvmRegistry is ICvmRegistry, AccessManaged, EIP712 {
     /// @inheritdoc ICvmRegistry
     mapping(bytes32 cvmId => uint32 cvm) public indexOf;
     mapping(uint32 cvm => Cvm) private _cvms;
+    mapping(uint32 profile => uint256) private _standings;
 
     /// @param authority  Access manager that holds the roles.
     /// @param orderBook  Where proofs of equivocation are judged; it need not stand yet.
@@ -158,6 +160,21 @@ contract CvmRegistry is ICvmRegistry, AccessManaged, EIP712 {
         if (!isVerifier[verifier]) revert Errors.CvmRegistry_UnknownVerifier(address(verifier));
         isVerifier[verifier] = false;
         emit VerifierRemoved(address(verifier));
+    }
+
+    /// @inheritdoc IStandings
+    function setStanding(uint32 profile, uint256 standing) external {
+        if (msg.sender != address(REFERENCES)) {
+            revert Errors.CvmRegistry_NotReferences(msg.sender, address(REFERENCES));
+        }
+        _standings[profile] = standing;
+        emit StandingSet(profile, standing);
+    }
+
+    /// @inheritdoc ICvmRegistry
+    function standingOf(uint32 cvm) external view returns (uint256 word, uint256 standing) {
+        word = _cvms[cvm].word;
+        standing = _standings[word.profile()];
     }
 
     /// @inheritdoc ICvmRegistry

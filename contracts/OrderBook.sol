@@ -98,20 +98,13 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     }
 
     /// @notice See {IOrderBook-start}.
-    function start(OrderId id, bytes32 cvmId, bytes32 inputsRoot, bytes32 r, bytes32 vs) external nonReentrant {
+    function start(OrderId id, bytes32 cvmId, bytes32 inputsRoot, bytes32 r, bytes32 vs) external {
         _start(id, cvmId, inputsRoot, r, vs);
     }
 
     /// @notice See {IOrderBook-checkpoint}.
-    function checkpoint(
-        OrderId id,
-        bytes32 cvmId,
-        uint256 numbers,
-        bytes32 statementDigest,
-        bytes32 r,
-        bytes32 vs
-    ) external nonReentrant {
-        _checkpoint(id, cvmId, numbers, statementDigest, r, vs);
+    function checkpoint(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) external {
+        _checkpoint(id, numbers, statementDigest, r, vs);
     }
 
     /// @notice See {IOrderBook-complete}.

@@ -4,11 +4,14 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 
 import {IReferenceValues} from "./interfaces/IReferenceValues.sol";
+import {IStandings} from "./interfaces/IStandings.sol";
 import {Errors} from "./libraries/Errors.sol";
 import {TcbStatus} from "./types/Certificates.sol";
 
 /// @title See {IReferenceValues}.
-/// @dev A start asks one slot: the profile's floor. For that, a class cannot have a switch of its own (a second slot
+/// @dev A start reads what a profile is worth in CvmRegistry, beside the CVM's word: a second contract would cost each
+/// start and each acceptance 3,000 gas. This contract decides, and publishes there within the same call; CvmRegistry
+/// keeps it and has no say. One slot must answer, so that a class cannot have a switch of its own (a second slot
 /// for each start, for ever, to make a rare call cheaper). Instead a class keeps the list of its *accepted* profiles,
 /// which governance alone makes longer and MAX_ACCEPTED bounds; what anybody declares never enters it.
 contract ReferenceValues is IReferenceValues, AccessManaged {
@@ -40,7 +43,14 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
     mapping(bytes32 content => uint32 profile) private _ids;
     mapping(bytes32 rootSet => uint32[]) private _accepted;
 
-    constructor(address authority) AccessManaged(authority) {}
+    /// @notice Where every change of a standing is published at once.
+    IStandings public immutable STANDINGS;
+
+    /// @param authority Access manager that holds the roles.
+    /// @param standings CvmRegistry, which need not stand yet: it has what orders read beside what they read it for.
+    constructor(address authority, IStandings standings) AccessManaged(authority) {
+        STANDINGS = standings;
+    }
 
     /// @inheritdoc IReferenceValues
     function declare(bytes32 measurement, bytes32 rootSet, uint8 tee) external returns (uint32 profile) {
@@ -66,6 +76,7 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
         known.worstTcb = worstTcb;
         known.place = uint8(accepted.length);
         emit ProfileAccepted(profile, rootSet, release, worstTcb);
+        _publish(profile, known);
     }
 
     /// @inheritdoc IReferenceValues
@@ -112,6 +123,7 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
             if (known.worstTcb <= worstTcb) continue;
             known.worstTcb = worstTcb;
             emit FloorSet(profiles[i], worstTcb);
+            _publish(profiles[i], known);
         }
     }
 
@@ -123,6 +135,7 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
         if (worstTcb <= known.worstTcb) revert Errors.ReferenceValues_NotLower(profile, worstTcb, known.worstTcb);
         known.worstTcb = worstTcb;
         emit FloorSet(profile, worstTcb);
+        _publish(profile, known);
     }
 
     /// @inheritdoc IReferenceValues
@@ -198,6 +211,17 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
         known.worstTcb = 0;
         known.place = 0;
         emit ProfileRemoved(profile, rootSet);
+        _publish(profile, known);
+    }
+
+    /// @dev Interaction, with our own registry: it keeps what it is told and calls nobody.
+    function _publish(uint32 profile, Profile storage known) private {
+        uint256 standing = 0;
+        if (known.worstTcb != 0) {
+            uint256 content = uint256(_contentOf(known.measurement, known.rootSet, known.tee));
+            standing = (content & ~uint256(0xffff)) | (uint256(known.tee) << 8) | known.worstTcb;
+        }
+        STANDINGS.setStanding(profile, standing);
     }
 
     function _checkFloor(uint8 worstTcb) private pure {

@@ -4,13 +4,14 @@ pragma solidity 0.8.37;
 import {CvmFacts, CvmKeys, Possession} from "../types/Certificates.sol";
 import {IEvidenceVerifier} from "./IEvidenceVerifier.sol";
 import {IReferenceValues} from "./IReferenceValues.sol";
+import {IStandings} from "./IStandings.sol";
 
 /// @title Facts: which CVM keys were proven in which measurement, until when (docs/protocol.md section 4.5).
 /// @notice It decides money only. Owners, clients and auditors verify the raw evidence themselves; whether a fact is
 /// good enough is said elsewhere, by ReferenceValues and by each order's runtime policy.
 /// @dev Each CVM has a small number, 1 and up, so that an order can name it in 32 bits, and one word that says all
 /// that money asks of it (CvmWord): signer, expiry, TCB status, revoked, retired, profile. TEE, measurement and root set are those of the profile, which ReferenceValues numbered.
-interface ICvmRegistry {
+interface ICvmRegistry is IStandings {
     /// @notice The arguments of {register}.
     struct Registration {
         CvmKeys keys;
@@ -100,6 +101,10 @@ interface ICvmRegistry {
 
     /// @notice What money asks of a CVM, from one slot; 0 where there is no such number.
     function wordOf(uint32 cvm) external view returns (uint256 word);
+
+    /// @return word     As `wordOf`.
+    /// @return standing What ReferenceValues published of its profile ({IStandings}), from a second slot.
+    function standingOf(uint32 cvm) external view returns (uint256 word, uint256 standing);
 
     /// @return The account that runs the CVM, 0 where nothing was proven.
     function operatorOf(uint32 cvm) external view returns (address);

@@ -21,27 +21,19 @@ interface IOrderBook {
         OrderId indexed id, address indexed client, uint64 indexed compute, uint8 inputs, bytes preimage
     );
     /// @notice ACCEPTED by the desk's operator for one CVM.
-    /// @param locked Stake held for this order.
-    /// @param limit  Most seconds that the deposit pays for.
-    event OrderAccepted(
-        OrderId indexed id,
-        uint64 indexed compute,
-        uint32 indexed cvm,
-        uint16 n,
-        uint16 paramsVersion,
-        uint32 limit,
-        uint256 locked
-    );
+    /// @param taken From the least significant bit: most seconds that the deposit pays for 32, stake held for this order
+    /// 192, version of the parameters 16, `n` 16.
+    event OrderAccepted(OrderId indexed id, uint64 indexed compute, uint32 indexed cvm, uint256 taken);
     /// @notice RUNNING, phase SETUP.
     event OrderStarted(
         OrderId indexed id, uint32 indexed cvm, bytes32 indexed cvmId, uint16 n, bytes32 inputsRoot
     );
     /// @notice The CVM proved what it used so far.
-    /// @param numbers         As signed (`Report.numbers`), with `n` from bit 240.
-    /// @param statementDigest Of the IntegrityReport where phase ENGINE was entered.
-    event OrderCheckpointed(
-        OrderId indexed id, uint32 indexed cvm, uint256 numbers, bytes32 statementDigest
-    );
+    /// @param numbers As signed (`Report.numbers`), with `n` from bit 240.
+    event OrderCheckpointed(OrderId indexed id, uint32 indexed cvm, uint256 numbers);
+    /// @notice Phase ENGINE was entered with that checkpoint: every digest was checked.
+    /// @param statementDigest Of the IntegrityReport.
+    event OrderIntegrity(OrderId indexed id, uint32 indexed cvm, bytes32 statementDigest);
     /// @notice Fewer funded seconds are left than the order asked to be warned of.
     event OrderLowBalance(OrderId indexed id, uint32 limit, uint256 secondsLeft);
     /// @notice STOPPING: the client wants no more; the CVM has `grace` to prove what it did.
@@ -166,11 +158,9 @@ interface IOrderBook {
     /// @notice RUNNING or STOPPING, paid as far as the CVM's signature proves, from its start on.
     /// @param numbers         `Report.numbers` with outcome 0 and attributableInput 255. The sequence rises strictly,
     /// seconds and units never fall, phase ENGINE is never left.
-    /// @param statementDigest Of the IntegrityReport when ENGINE is entered; the signed `inputsRoot` and
-    /// `resultDigest` are zero.
-    function checkpoint(
-        OrderId id, bytes32 cvmId, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs
-    ) external;
+    /// @param statementDigest Of the IntegrityReport when ENGINE is entered, else zero. The signed `cvmId`, `inputsRoot`
+    /// and `resultDigest` are zero: the key that signs says which CVM, the order id which inputs.
+    function checkpoint(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) external;
 
     /// @notice RUNNING or STOPPING in SETUP -> REFUSED, by anybody who has the CVM's signed refusal.
     function refuse(bytes calldata order, Report calldata report, string calldata location) external;

@@ -126,6 +126,7 @@ library Errors {
     error CvmRegistry_UnknownCvm(uint32 cvm);
     error CvmRegistry_KnownVerifier(address verifier);
     error CvmRegistry_NoVerifier(address account);
+    error CvmRegistry_NotReferences(address caller, address expected);
     error CvmRegistry_NotOrderBook(address caller, address expected);
     error CvmRegistry_Revoked(bytes32 cvmId);
     error CvmRegistry_Retired(bytes32 cvmId);

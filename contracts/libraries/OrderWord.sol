@@ -171,6 +171,52 @@ library OrderWordLib {
         return _with(word, LOCK, MAX_MARK, value);
     }
 
+    /// @param startBy  Last second to start.
+    /// @param code     The lock, as LockLib encodes it.
+    /// @param isPartly The deposit pays for fewer seconds than maxSeconds.
+    /// @return The word of a PLACED order that is accepted.
+    function accepted(OrderWord word, uint256 startBy, uint256 version, uint32 index, uint256 code, bool isPartly)
+        internal
+        pure
+        returns (OrderWord)
+    {
+        unchecked {
+            uint256 value = OrderWord.unwrap(word) & ~(uint256(0xf) | (((1 << 36) - 1) << SINCE));
+            value |= uint256(OrderState.ACCEPTED) | (startBy << SINCE) | (version << PARAMS);
+            value |= (uint256(index) << CVM) | (code << LOCK);
+            if (isPartly) value |= 1 << EXTRA;
+            return OrderWord.wrap(value).counted();
+        }
+    }
+
+    /// @return The word of an ACCEPTED order that starts at `time`; its span is zero, and one event is counted.
+    function started(OrderWord word, uint256 time) internal pure returns (OrderWord) {
+        unchecked {
+            uint256 value = OrderWord.unwrap(word) & ~(uint256(0x3f) | (((1 << 36) - 1) << SINCE));
+            value |= uint256(OrderState.RUNNING) | (uint256(Phase.SETUP) << PHASE) | (time << SINCE);
+            return OrderWord.wrap(value).counted();
+        }
+    }
+
+    /// @param numbers As a CVM signed them (`Report.numbers`), already checked.
+    /// @param elapsed Seconds since start.
+    /// @return The word after this proof: seconds and units go as far as the clock and the members' widths.
+    function proven(OrderWord word, uint256 numbers, uint256 elapsed) internal pure returns (OrderWord) {
+        unchecked {
+            uint256 time = elapsed < MAX_SPAN ? elapsed : MAX_SPAN;
+            uint256 used = (numbers >> 56) & 0xffffffff;
+            uint256 counted_ = (numbers >> 88) & 0xffffffffffffffff;
+            // Phase, span, mark, seconds and units: everything from bit 47 to 170, and two bits below.
+            uint256 value = OrderWord.unwrap(word) & ~((((1 << 124) - 1) << SPAN) | (3 << PHASE));
+            value |= (numbers & 3) << PHASE;
+            value |= time << SPAN;
+            value |= ((numbers >> 24) & MAX_MARK) << MARK;
+            value |= (used < time ? used : time) << SECS;
+            value |= (counted_ < MAX_UNITS ? counted_ : MAX_UNITS) << UNITS;
+            return OrderWord.wrap(value).counted();
+        }
+    }
+
     /// @return The word with the number of the next event; the last number repeats, since counting must never stop
     /// an order.
     function counted(OrderWord word) internal pure returns (OrderWord) {

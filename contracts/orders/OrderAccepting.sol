@@ -10,7 +10,7 @@ import {OrderHashLib} from "../libraries/OrderHashLib.sol";
 import {OrderWord} from "../libraries/OrderWord.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
 import {OfferKind, Price} from "../types/Offers.sol";
-import {Extra, OrderId, OrderState, RuntimePolicy} from "../types/Orders.sol";
+import {Current, OrderId, OrderState, RuntimePolicy} from "../types/Orders.sol";
 import {OrderPlacing} from "./OrderPlacing.sol";
 
 /// @title Everything that is checked once, when a provider takes an order (docs/protocol.md sections 6.2 and 6.8).
@@ -22,12 +22,11 @@ abstract contract OrderAccepting is OrderPlacing {
     struct Taking {
         OrderId id;
         uint256 count;
-        OrderWord word;
-        Price[] prices;
-        uint256 version;
-        uint256 limit;
-        uint256 lock;
         bytes32 measurement;
+        uint256 most;
+        uint256 lock;
+        uint256 startBy;
+        uint256 limit;
     }
 
     /// @notice PLACED -> ACCEPTED, but for the checks of sale and restrictions, which the caller adds.
@@ -37,134 +36,105 @@ abstract contract OrderAccepting is OrderPlacing {
         returns (Taking memory taking)
     {
         (taking.id, taking.count) = _idOf(order);
-        taking.word = _movable(taking.id, OrderState.ACCEPTED);
-        if (_current.paused) revert Errors.OrderBook_Paused();
-        _checkNotAfter(taking.id, taking.word.since() + order.uintAt(OrderCodec.ACCEPT_WITHIN, 4));
-        // Check (1): the terms are those that the order names, of the right kinds, in the order's token.
-        taking.prices = _checkHeads(order, heads, taking.count);
-        // Check (2): the CVM is the caller's, good past startWithin, and as client and market want it.
-        taking.measurement = _checkCvm(order, policy, cvm);
-        // Check (3): fee and windows are within the terms, and the deposit covers what can be due.
-        _checkMoney(order, taking);
-        // Effect: this CVM and no other may start, until startWithin.
-        uint256 startBy = block.timestamp + order.uintAt(OrderCodec.START_WITHIN, 4);
-        uint256 code = LockLib.encodeUp(taking.lock);
-        OrderWord word = taking.word;
-        if (taking.limit < order.maxSeconds()) {
-            // A warning comes a grace before the order would have to end.
-            _extras[taking.id] = Extra(0, 0, uint32(taking.limit), uint32(order.grace() * 2), 0);
-            word = word.withExtra();
+        OrderWord word = _words[taking.id];
+        if (word.state() != OrderState.PLACED) {
+            revert Errors.OrderBook_WrongState(taking.id, word.state(), OrderState.ACCEPTED);
         }
-        _words[taking.id] = word.withState(OrderState.ACCEPTED).withSince(startBy).withParams(taking.version)
-            .withCvm(cvm).withLock(code).counted();
-        taking.lock = LockLib.decode(code);
+        Current memory current = _current;
+        if (current.paused) revert Errors.OrderBook_Paused();
+        _checkNotAfter(taking.id, word.since() + order.uintAt(OrderCodec.ACCEPT_WITHIN, 4));
+        // Check (1): fee and windows are within what client and market want.
+        uint256 most = order.uintAt(OrderCodec.MAX_FEE_BPS, 2);
+        if (current.feeBps > most) revert Errors.OrderBook_FeeAboveMax(current.feeBps, most);
+        _checkWindows(order, current.minGrace);
+        // Check (2): the terms are those that the order names, of the right kinds, in the order's token.
+        _checkHeads(order, heads, taking, current.startPenaltyBps);
+        // Check (3): the CVM is good past startWithin, and as client and market want it.
+        taking.startBy = block.timestamp + order.uintAt(OrderCodec.START_WITHIN, 4);
+        taking.measurement = _checkCvm(order, policy, cvm, taking.startBy);
+        // Check (4): the deposit covers what can be due.
+        taking.limit = _limitFor(order, heads, taking);
+        _take(order, taking, word, current.version, cvm);
+    }
+
+    /// @dev Effect: this CVM and no other may start, until startWithin. Interaction, and check (5): the caller is the
+    /// desk's operator, the desk has room, and its stake covers the lock.
+    function _take(bytes calldata order, Taking memory taking, OrderWord word, uint256 version, uint32 cvm) private {
+        uint256 code = LockLib.encodeUp(taking.lock);
+        uint256 lock = LockLib.decode(code);
+        bool isPartly = taking.limit < order.maxSeconds();
+        _words[taking.id] = word.accepted(taking.startBy, version, cvm, code, isPartly);
+        uint64 compute = order.computeOffer();
         emit IOrderBook.OrderAccepted(
-            taking.id,
-            order.computeOffer(),
-            cvm,
-            word.events(),
-            uint16(taking.version),
-            uint32(taking.limit),
-            taking.lock
+            taking.id, compute, cvm, taking.limit | (lock << 32) | (version << 224) | (uint256(word.events()) << 240)
         );
-        // Interaction, and check (4): the caller is the desk's operator, the desk has room, and its stake covers the lock.
-        PROVIDERS.reserve(order.computeOffer(), OrderCodec.token(order), msg.sender, taking.lock);
+        PROVIDERS.reserve(compute, OrderCodec.token(order), msg.sender, lock);
+    }
+
+    /// @return Seconds that the deposit pays for. Here: all of them, or it is too low. `acceptWith` takes less.
+    function _limitFor(bytes calldata order, bytes calldata heads, Taking memory taking)
+        internal
+        virtual
+        returns (uint256)
+    {
+        heads;
+        if (order.deposit() < taking.most) revert Errors.OrderBook_DepositTooLow(order.deposit(), taking.most);
+        return order.maxSeconds();
     }
 
     // ------------------------------------------------------------------------------------------ offers
-    /// @return prices Compute first, then the inputs that are under no lease.
-    function _checkHeads(bytes calldata order, bytes calldata heads, uint256 count)
-        internal
+    /// @notice Heads are the ones that the order names; adds up the most that the order can cost, and the lock.
+    function _checkHeads(bytes calldata order, bytes calldata heads, Taking memory taking, uint256 penaltyBps)
+        private
         pure
-        returns (Price[] memory prices)
     {
-        heads.check(count + 1);
-        address token = OrderCodec.token(order);
-        prices = new Price[](count + 1);
-        prices[0] = _checkHead(order, heads, 0, OrderCodec.COMPUTE_OFFER, OrderCodec.COMPUTE_TERMS, token);
-        uint256 kind = heads.kind(0);
-        if (kind != uint256(OfferKind.COMPUTE)) revert Errors.OrderBook_ComputeKind(kind);
-        uint256 paid = 1;
+        heads.check(taking.count + 1);
+        if (heads.kind(0) != uint256(OfferKind.COMPUTE)) revert Errors.OrderBook_ComputeKind(heads.kind(0));
+        Price memory price = heads.price(0);
         unchecked {
-            uint256 revenue = prices[0].revenueBps;
-            for (uint256 i = 0; i < count; ++i) {
-                uint256 at = OrderCodec.inputAt(i);
+            uint256 cost = _checkHead(order, heads, 0, OrderCodec.COMPUTE_OFFER, price);
+            taking.lock = SettlementLib.shareDown(cost, penaltyBps);
+            taking.most = cost + SettlementLib.holdbackDown(cost, order.holdbackBps());
+            uint256 revenue = price.revenueBps;
+            for (uint256 i = 0; i < taking.count; ++i) {
                 uint256 headAt = OfferCodec.HEAD * (i + 1);
+                uint256 at = OrderCodec.inputAt(i);
                 _checkInputKind(i, heads.kind(headAt));
-                Price memory price = _checkHead(order, heads, headAt, at, at + OrderCodec.INPUT_TERMS, token);
+                heads.priceInto(headAt, price);
+                cost = _checkHead(order, heads, headAt, at, price);
                 revenue += price.revenueBps;
-                if (order.inputLease(i) == 0) prices[paid++] = price;
+                if (order.wordAt(at + OrderCodec.INPUT_LEASE) != 0) continue;
+                taking.most += cost;
+                taking.lock += SettlementLib.inputLockUp(price, order.grace());
             }
             // More than all of what it earns is no share.
             if (revenue > SettlementLib.BPS) revert Errors.OrderBook_RevenueAboveAll(revenue);
         }
-        // The list is as long as what is paid: settlement loops over all of it.
-        assembly ("memory-safe") {
-            mstore(prices, paid)
-        }
     }
 
     /// @dev The terms hash pins price and token; the price's own bound on the rent is the order's concern alone.
-    function _checkHead(
-        bytes calldata order,
-        bytes calldata heads,
-        uint256 headAt,
-        uint256 offerAt,
-        uint256 hashAt,
-        address token
-    ) private pure returns (Price memory price) {
-        bytes32 expected = order.wordAt(hashAt);
-        bytes32 got = heads.termsHash(headAt, token);
-        if (got != expected) {
-            revert Errors.OrderBook_TermsHash(uint64(order.uintAt(offerAt, 8)), got, expected);
+    /// @return The most that this offer can cost.
+    function _checkHead(bytes calldata order, bytes calldata heads, uint256 headAt, uint256 at, Price memory price)
+        private
+        pure
+        returns (uint256)
+    {
+        bytes32 expected = order.wordAt(at + OrderCodec.INPUT_TERMS);
+        bytes32 got = heads.termsHash(headAt, OrderCodec.token(order));
+        if (got != expected) revert Errors.OrderBook_TermsHash(uint64(order.uintAt(at, 8)), got, expected);
+        uint256 secs = order.maxSeconds();
+        if (price.maxSeconds != 0 && secs > price.maxSeconds) {
+            revert Errors.OrderBook_RentTooLong(uint64(order.uintAt(at, 8)), secs, price.maxSeconds);
         }
-        price = heads.price(headAt);
-        if (price.maxSeconds != 0 && order.maxSeconds() > price.maxSeconds) {
-            revert Errors.OrderBook_RentTooLong(
-                uint64(order.uintAt(offerAt, 8)), order.maxSeconds(), price.maxSeconds
-            );
-        }
+        return SettlementLib.amountDown(price, secs, order.maxUnits());
     }
 
     /// @dev The engine is first and alone; all others are what it works on.
     function _checkInputKind(uint256 i, uint256 kind) private pure {
-        bool fits = i == 0
-            ? kind == uint256(OfferKind.ENGINE)
-            : kind == uint256(OfferKind.MODEL) || kind == uint256(OfferKind.DATASET);
-        if (!fits) revert Errors.OrderBook_InputKind(i, kind);
-    }
-
-    // ------------------------------------------------------------------------------------------ money
-    function _checkMoney(bytes calldata order, Taking memory taking) private view {
-        taking.version = _current.version;
-        uint256 most = order.uintAt(OrderCodec.MAX_FEE_BPS, 2);
-        if (_current.feeBps > most) revert Errors.OrderBook_FeeAboveMax(_current.feeBps, most);
-        _checkWindows(order, _current.minGrace);
-        (uint256 grace, uint256 longest, uint256 units) = (order.grace(), order.maxSeconds(), order.maxUnits());
-        uint256 held = order.holdbackBps();
-        uint256 least = SettlementLib.leastLimit(order.setupSeconds(), grace, longest);
-        bool ok;
-        (ok, taking.limit) =
-            SettlementLib.fundedLimit(taking.prices, order.deposit(), least, longest, units, held);
-        if (!ok) {
-            uint256 needed = SettlementLib.depositRequired(taking.prices, least, units, held);
-            revert Errors.OrderBook_DepositTooLow(order.deposit(), needed);
+        if (kind == uint256(OfferKind.ENGINE) ? i == 0 : i != 0) {
+            if (kind >= uint256(OfferKind.ENGINE) && kind <= uint256(OfferKind.DATASET)) return;
         }
-        taking.lock = _lockOf(taking.prices, order, grace, _current.startPenaltyBps);
-    }
-
-    /// @dev `SettlementLib.lockRequiredUp` without a second list of the inputs' prices.
-    function _lockOf(Price[] memory prices, bytes calldata order, uint256 grace, uint256 penaltyBps)
-        private
-        pure
-        returns (uint256 lock)
-    {
-        lock = SettlementLib.startPenaltyDown(prices[0], order.maxSeconds(), order.maxUnits(), penaltyBps);
-        unchecked {
-            for (uint256 i = 1; i < prices.length; ++i) {
-                lock += SettlementLib.inputLockUp(prices[i], grace);
-            }
-        }
+        revert Errors.OrderBook_InputKind(i, kind);
     }
 
     // ------------------------------------------------------------------------------------------ runtime
@@ -174,52 +144,69 @@ abstract contract OrderAccepting is OrderPlacing {
         if (got != expected) revert Errors.OrderBook_PolicyDigest(got, expected);
     }
 
-    function _checkCvm(bytes calldata order, RuntimePolicy calldata policy, uint32 cvm)
+    /// @dev Whose CVM it is, is not asked: it starts for its own host alone, so that naming another's costs the caller
+    /// the start penalty and gains nothing. The evidence binds the operator where CVMs are registered.
+    function _checkCvm(bytes calldata order, RuntimePolicy calldata policy, uint32 cvm, uint256 startBy)
         private
         view
         returns (bytes32 measurement)
     {
         _checkPolicyDigest(order, policy);
-        (uint256 facts, address operator) = CVMS.factsAt(cvm);
+        (uint256 facts, uint256 standing) = _factsOf(cvm);
         if (address(uint160(facts)) == address(0)) revert Errors.OrderBook_CvmUnknown(cvm);
         if (facts & CVM_REVOKED != 0) revert Errors.OrderBook_CvmRevoked(cvm);
         if (facts & CVM_RETIRED != 0) revert Errors.OrderBook_CvmRetired(cvm);
-        if (operator != msg.sender) revert Errors.OrderBook_CvmOperator(cvm, operator, msg.sender);
-        uint256 until = block.timestamp + order.uintAt(OrderCodec.START_WITHIN, 4);
         uint256 expiresAt = uint40(facts >> 160);
-        if (expiresAt <= until) revert Errors.OrderBook_CvmExpires(cvm, expiresAt, until);
+        if (expiresAt <= startBy) revert Errors.OrderBook_CvmExpires(cvm, expiresAt, startBy);
+        if (!_isReference(facts, standing)) revert Errors.OrderBook_NotReference(cvm, uint32(facts >> 216));
         bytes32 refusal;
-        bool accepted;
-        (refusal, accepted, measurement) = _appraise(policy, facts);
-        if (!accepted) revert Errors.OrderBook_NotReference(cvm, uint32(facts >> 216));
+        (refusal, measurement) = _appraise(policy, facts, standing);
         if (refusal != 0) revert Errors.OrderBook_PolicyRefuses(cvm, refusal);
     }
 
     /// @return refusal     The first member of the client's policy that these facts do not fit, or zero.
-    /// @return accepted    Whether the market accepts the runtime: removals count at once.
     /// @return measurement Of the CVM's runtime.
-    function _appraise(RuntimePolicy calldata policy, uint256 facts)
+    /// @dev The standing has 240 bits of the hash of what the profile is: enough to find it among what the policy names,
+    /// without reading it. Where that fails, the reference values are asked, for families and for the reason.
+    function _appraise(RuntimePolicy calldata policy, uint256 facts, uint256 standing)
         internal
         view
-        returns (bytes32 refusal, bool accepted, bytes32 measurement)
+        returns (bytes32 refusal, bytes32 measurement)
     {
-        uint256 tcb = uint8(facts >> 200);
-        uint8 worst;
-        uint8 tee;
-        bytes32 rootSet;
-        (worst, tee, measurement, rootSet) = REFERENCES.profileOf(uint32(facts >> 216));
-        accepted = worst != 0 && tcb <= worst;
-        if (!_contains(policy.trustClasses, rootSet)) refusal = "trustClasses";
-        else if ((policy.teeMask >> tee) & 1 == 0) refusal = "teeMask";
-        else if (!_names(policy.measurements, measurement)) refusal = "measurements";
-        else if (tcb > policy.worstTcb) refusal = "worstTcb";
+        uint256 tee = uint8(standing >> 8);
+        bool found;
+        (found, measurement) = _find(policy, tee, standing);
+        if (!found) {
+            bytes32 rootSet;
+            (,, measurement, rootSet) = REFERENCES.profileOf(uint32(facts >> 216));
+            if (!_contains(policy.trustClasses, rootSet)) return ("trustClasses", measurement);
+            if (!_isInFamily(policy.measurements, measurement)) return ("measurements", measurement);
+        }
+        if ((policy.teeMask >> tee) & 1 == 0) return ("teeMask", measurement);
+        if (uint8(facts >> 200) > policy.worstTcb) return ("worstTcb", measurement);
     }
 
-    /// @notice Whether a policy's list has the measurement, or a family that was declared with it.
-    function _names(bytes32[] calldata measurements, bytes32 measurement) private view returns (bool) {
-        if (_contains(measurements, measurement)) return true;
+    function _find(RuntimePolicy calldata policy, uint256 tee, uint256 standing)
+        private
+        pure
+        returns (bool found, bytes32 measurement)
+    {
+        bytes32[] calldata classes = policy.trustClasses;
+        bytes32[] calldata measurements = policy.measurements;
         for (uint256 i = 0; i < measurements.length; ++i) {
-            if (REFERENCES.inFamily(measurements[i], measurement)) return true;
+            measurement = measurements[i];
+            for (uint256 j = 0; j < classes.length; ++j) {
+                if (uint256(keccak256(abi.encode(measurement, classes[j], tee))) >> 16 == standing >> 16) {
+                    return (true, measurement);
+                }
+            }
+        }
+    }
+
+    /// @notice Whether a policy's list names a family that was declared with this measurement.
+    function _isInFamily(bytes32[] calldata families, bytes32 measurement) private view returns (bool) {
+        for (uint256 i = 0; i < families.length; ++i) {
+            if (REFERENCES.inFamily(families[i], measurement)) return true;
         }
         return false;
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {Ledger} from "../Ledger.sol";
@@ -18,6 +17,7 @@ import {OrderHashLib} from "../libraries/OrderHashLib.sol";
 import {OrderStateLib} from "../libraries/OrderStateLib.sol";
 import {OrderWord} from "../libraries/OrderWord.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
+import {SignatureLib} from "../libraries/SignatureLib.sol";
 import {Current, Extra, OrderId, OrderState, Params, Phase} from "../types/Orders.sol";
 
 /// @title What all parts of the OrderBook share: storage, identity, signatures and the one way to end an order.
@@ -150,11 +150,23 @@ abstract contract OrderBase is Ledger {
         if (word & CVM_REVOKED != 0) revert Errors.OrderBook_CvmRevoked(cvm);
     }
 
+    /// @return word     The CVM's word in the registry.
+    /// @return standing What the reference values say of its profile.
+    function _factsOf(uint32 cvm) internal view returns (uint256 word, uint256 standing) {
+        return CVMS.standingOf(cvm);
+    }
+
+    /// @return Whether the market accepts this runtime now: removals count at once.
+    function _isReference(uint256 facts, uint256 standing) internal pure returns (bool) {
+        // The worst accepted TCB status is the lowest byte, and 0 where the profile is not accepted.
+        return uint8(standing) != 0 && uint8(facts >> 200) <= uint8(standing);
+    }
+
     /// @notice Checks that the CVM with this registry word signed `structHash` in the book's domain.
     function _checkSigned(OrderId id, uint256 cvmWord, bytes32 structHash, bytes32 r, bytes32 vs) internal view {
         address signer = address(uint160(cvmWord));
-        // A high s or a bad signature recovers to zero with an error; no signer is zero.
-        (address recovered,,) = ECDSA.tryRecover(_digest(structHash), r, vs);
+        address recovered = SignatureLib.recover(_digest(structHash), r, vs);
+        // A bad signature recovers to zero, which signs for nobody.
         if (recovered != signer || signer == address(0)) revert Errors.OrderBook_NotSigned(id, recovered, signer);
     }
 

@@ -21,7 +21,6 @@ abstract contract OrderClaiming is OrderBase {
     struct Claiming {
         OrderId id;
         OrderWord word;
-        uint64 offer;
         uint256 due;
         uint256 drawn;
         bool isLast;
@@ -35,19 +34,20 @@ abstract contract OrderClaiming is OrderBase {
         bytes calldata payees,
         bytes calldata lineage
     ) internal {
-        // Check (1): the order can pay this offer now, and has not paid it. Effect: so much was drawn, or all of it.
-        Claiming memory c = _draw(order, k, head);
-        // Check (2): these are the offer's receivers.
-        bytes calldata table = _checkPayees(c.offer, head, 0, payees, lineage);
+        // Check (1): these are the offer's receivers.
+        bytes calldata table = _checkPayees(uint64(order.uintAt(OrderCodec.offerAt(k), 8)), head, 0, payees, lineage);
+        // Check (2): the order can pay this offer now, and has not paid it. Effect: so much was drawn, or all of it.
+        Claiming memory c;
+        _draw(c, order, k, head);
         _pay(OrderCodec.token(order), c, payees, table);
     }
 
-    function _draw(bytes calldata order, uint256 k, bytes calldata head) private returns (Claiming memory c) {
+    function _draw(Claiming memory c, bytes calldata order, uint256 k, bytes calldata head) private {
         uint256 count;
         (c.id, count) = _idOf(order);
         c.word = _words[c.id];
         head.check(1);
-        c.offer = _checkTermsOf(c.id, order, count, k, head);
+        _checkTermsOf(c.id, order, count, k, head);
         _findDue(c, order, k, head);
         if (c.isLast) {
             c.word = c.word.withMark(c.word.mark() | (1 << k));

@@ -34,10 +34,10 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
         OrderWord word = _movableFrom(id, OrderState.ACCEPTED, OrderState.CANCELLED);
         _checkPolicyDigest(order, policy);
         uint32 cvm = word.cvm();
-        uint256 facts = CVMS.wordOf(cvm);
+        (uint256 facts, uint256 standing) = _factsOf(cvm);
         if (facts & CVM_REVOKED == 0) {
-            (bytes32 refusal, bool accepted,) = _appraise(policy, facts);
-            if (accepted) {
+            if (_isReference(facts, standing)) {
+                (bytes32 refusal,) = _appraise(policy, facts, standing);
                 if (refusal == 0) revert Errors.OrderBook_CvmStillGood(cvm);
                 // Such a CVM may start, so that after the deadline its start was missed: `expire` is the only way then.
                 _checkNotAfter(id, word.since());
@@ -93,7 +93,9 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
         if (state == OrderState.ACCEPTED) {
             _checkAfter(id, word.since());
             // Check: the provider could have started. Otherwise `voidOrder` is the way, without a penalty.
-            _checkReference(cvm, _unrevoked(cvm));
+            (uint256 facts, uint256 standing) = _factsOf(cvm);
+            if (facts & CVM_REVOKED != 0) revert Errors.OrderBook_CvmRevoked(cvm);
+            if (!_isReference(facts, standing)) revert Errors.OrderBook_NotReference(cvm, uint32(facts >> 216));
             _end(order, count, id, word, OrderState.EXPIRED);
             return;
         }

@@ -7,15 +7,13 @@ import {OfferCodec} from "../libraries/OfferCodec.sol";
 import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {OrderWord} from "../libraries/OrderWord.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
-import {Price} from "../types/Offers.sol";
 import {Extra, OrderId, OrderState, Params} from "../types/Orders.sol";
-import {OrderAccepting} from "./OrderAccepting.sol";
 import {OrderClaiming} from "./OrderClaiming.sol";
-import {OrderPart} from "./OrderPart.sol";
+import {OrderPricing} from "./OrderPricing.sol";
 
 /// @title Money that moves while an order runs: top-ups, what is not needed, and what a served order earns
 /// (docs/protocol.md sections 6.2 and 6.3).
-abstract contract OrderFunding is OrderAccepting, OrderClaiming, OrderPart {
+abstract contract OrderFunding is OrderClaiming, OrderPricing {
     using OfferCodec for bytes;
     using OrderCodec for bytes;
 
@@ -99,7 +97,7 @@ abstract contract OrderFunding is OrderAccepting, OrderClaiming, OrderPart {
         OrderState state = word.state();
         if (!_isLiving(state)) revert Errors.OrderBook_WrongState(id, state, OrderState.RUNNING);
         if (!order.isServed()) revert Errors.OrderBook_NotServed(id);
-        _checkHeads(order, heads, count);
+        _checkHashes(order, heads, count);
         if (payees != count + 1) revert Errors.OrderBook_ListLength(payees, count + 1);
         if (lineages != count + 1) revert Errors.OrderBook_ListLength(lineages, count + 1);
         Params storage shares = _params[word.paramsVersion()];
@@ -142,26 +140,6 @@ abstract contract OrderFunding is OrderAccepting, OrderClaiming, OrderPart {
         uint256 passed = _isLiving(word.state()) ? block.timestamp - word.since() : 0;
         uint256 floor = passed + order.setupSeconds() + 2 * order.grace();
         return SettlementLib.min(floor, order.maxSeconds());
-    }
-
-    /// @return limit Seconds that `balance` funds, at least `least`.
-    function _fundedLimit(
-        bytes calldata order,
-        bytes calldata heads,
-        uint256 count,
-        uint256 balance,
-        uint256 least
-    ) private pure returns (uint256 limit) {
-        Price[] memory prices = _checkHeads(order, heads, count);
-        (uint256 longest, uint256 units, uint256 held) =
-            (order.maxSeconds(), order.maxUnits(), order.holdbackBps());
-        bool ok;
-        (ok, limit) = SettlementLib.fundedLimit(prices, balance, least, longest, units, held);
-        if (!ok) {
-            revert Errors.OrderBook_DepositTooLow(
-                balance, SettlementLib.depositRequired(prices, least, units, held)
-            );
-        }
     }
 
     function _toUint128(uint256 value) private pure returns (uint128) {

@@ -18,68 +18,73 @@ abstract contract OrderRunning is OrderBase {
     uint256 internal constant NUMBERS_BITS = 152;
 
     /// @notice ACCEPTED -> RUNNING.
+    /// @dev Calls nothing but views of our own registry, so that no guard against reentrancy is paid for.
     function _start(OrderId id, bytes32 cvmId, bytes32 inputsRoot, bytes32 r, bytes32 vs) internal {
-        OrderWord word = _movableFrom(id, OrderState.ACCEPTED, OrderState.RUNNING);
+        OrderWord word = _words[id];
+        if (word.state() != OrderState.ACCEPTED) {
+            revert Errors.OrderBook_WrongState(id, word.state(), OrderState.RUNNING);
+        }
         _checkNotAfter(id, word.since());
         // Check: the accepted CVM saw this order and these inputs, is certified now and still accepted.
         uint32 cvm = word.cvm();
-        uint256 facts = _unrevoked(cvm);
-        if (facts & CVM_RETIRED != 0) revert Errors.OrderBook_CvmRetired(cvm);
+        (uint256 facts, uint256 standing) = _factsOf(cvm);
+        if (facts & (CVM_REVOKED | CVM_RETIRED) != 0) _refuseCvm(cvm, facts);
         uint256 expiresAt = uint40(facts >> 160);
         if (expiresAt <= block.timestamp) revert Errors.OrderBook_CvmExpires(cvm, expiresAt, block.timestamp);
-        _checkReference(cvm, facts);
+        if (!_isReference(facts, standing)) revert Errors.OrderBook_NotReference(cvm, uint32(facts >> 216));
         _checkSigned(id, facts, OrderHashLib.hashStart(OrderId.unwrap(id), cvmId, inputsRoot), r, vs);
         // Effect: time runs from here.
-        _words[id] =
-            word.withState(OrderState.RUNNING).withPhase(Phase.SETUP).withSince(block.timestamp).counted();
+        _words[id] = word.started(block.timestamp);
         emit IOrderBook.OrderStarted(id, cvm, cvmId, word.events(), inputsRoot);
     }
 
     /// @notice Takes a proof of what was used so far.
-    function _checkpoint(
-        OrderId id,
-        bytes32 cvmId,
-        uint256 numbers,
-        bytes32 statementDigest,
-        bytes32 r,
-        bytes32 vs
-    ) internal {
+    /// @dev As `_start`, without a guard against reentrancy.
+    function _checkpoint(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) internal {
         OrderWord word = _words[id];
-        // Check (1): the order's own CVM signed it, and was not revoked.
-        uint256 facts = _unrevoked(word.cvm());
-        bytes32 hash = OrderHashLib.hashSummary(OrderId.unwrap(id), cvmId, numbers, 0, 0, statementDigest);
-        _checkSigned(id, facts, hash, r, vs);
-        // Check (2): a checkpoint of a living order, whose sequence rises and whose usage does not fall.
+        // Check (1): a checkpoint of a living order, whose sequence rises and whose usage does not fall.
         _checkProof(id, word, numbers, statementDigest);
+        // Check (2): the order's own CVM signed it, and was not revoked.
+        uint32 cvm = word.cvm();
+        bytes32 hash = OrderHashLib.hashSummary(OrderId.unwrap(id), 0, numbers, 0, 0, statementDigest);
+        _checkSigned(id, _unrevoked(cvm), hash, r, vs);
         // Effect: proven, as far as clock and word go; maxSeconds, maxUnits and limit cut it where it is paid.
-        uint256 elapsed = SettlementLib.min(block.timestamp - word.since(), OrderWordLib.MAX_SPAN);
-        _words[id] = _proven(word, numbers, elapsed);
-        emit IOrderBook.OrderCheckpointed(
-            id, word.cvm(), numbers | (uint256(word.events()) << 240), statementDigest
-        );
+        uint256 elapsed = block.timestamp - word.since();
+        _words[id] = word.proven(numbers, elapsed);
+        emit IOrderBook.OrderCheckpointed(id, cvm, numbers | (uint256(word.events()) << 240));
+        if (statementDigest != 0) emit IOrderBook.OrderIntegrity(id, cvm, statementDigest);
         if (word.hasExtra()) _warn(id, elapsed);
     }
 
-    function _proven(OrderWord word, uint256 numbers, uint256 elapsed) private pure returns (OrderWord) {
-        uint256 secs = SettlementLib.min(_secsOf(numbers), elapsed);
-        uint256 units = SettlementLib.min(_unitsOf(numbers), OrderWordLib.MAX_UNITS);
-        word = word.withPhase(Phase(numbers & 0xff)).withMark(_sequenceOf(numbers)).withSpan(elapsed);
-        return word.withSecs(secs).withUnits(units).counted();
+    function _checkProof(OrderId id, OrderWord word, uint256 numbers, bytes32 statementDigest) private pure {
+        unchecked {
+            OrderState state = word.state();
+            if (!_isLiving(state)) revert Errors.OrderBook_WrongState(id, state, OrderState.RUNNING);
+            uint256 entered = numbers & 0xff;
+            uint256 phase = (OrderWord.unwrap(word) >> OrderWordLib.PHASE) & 3;
+            // From SETUP to ENGINE and never back; the proof of integrity comes with the step, and with it alone.
+            if (entered != phase && (phase != uint256(Phase.SETUP) || entered != uint256(Phase.ENGINE))) {
+                revert Errors.OrderBook_SummaryMismatch(id, "phase");
+            }
+            if ((entered == phase) != (statementDigest == 0)) {
+                revert Errors.OrderBook_SummaryMismatch(id, "statementDigest");
+            }
+            // Outcome NONE, nobody to blame, and nothing beyond the last member.
+            if ((numbers >> 8) & 0xffff != NO_INPUT << 8 || numbers >> NUMBERS_BITS != 0) {
+                revert Errors.OrderBook_SummaryMismatch(id, "numbers");
+            }
+            uint256 sequence = _sequenceOf(numbers);
+            if (sequence <= word.mark() || sequence >= OrderWordLib.MAX_MARK) {
+                revert Errors.OrderBook_SummaryMismatch(id, "sequence");
+            }
+            if (_secsOf(numbers) < word.secs()) revert Errors.OrderBook_SummaryMismatch(id, "secondsUsed");
+            if (_unitsOf(numbers) < word.units()) revert Errors.OrderBook_SummaryMismatch(id, "unitsUsed");
+        }
     }
 
-    function _checkProof(OrderId id, OrderWord word, uint256 numbers, bytes32 statementDigest) private pure {
-        if (!_isLiving(word.state())) revert Errors.OrderBook_WrongState(id, word.state(), OrderState.RUNNING);
-        uint256 phase = numbers & 0xff;
-        uint256 entered = uint256(word.phase());
-        _match(phase == entered || (phase == uint256(Phase.ENGINE) && entered == uint256(Phase.SETUP)), id, "phase");
-        _match((phase == entered) == (statementDigest == 0), id, "statementDigest");
-        _match((numbers >> 8) & 0xff == uint256(Outcome.NONE), id, "outcome");
-        _match((numbers >> 16) & 0xff == NO_INPUT, id, "attributableInput");
-        uint256 sequence = _sequenceOf(numbers);
-        _match(sequence > word.mark() && sequence < OrderWordLib.MAX_MARK, id, "sequence");
-        _match(_secsOf(numbers) >= word.secs(), id, "secondsUsed");
-        _match(_unitsOf(numbers) >= word.units(), id, "unitsUsed");
-        _match(numbers >> NUMBERS_BITS == 0, id, "numbers");
+    function _refuseCvm(uint32 cvm, uint256 facts) private pure {
+        if (facts & CVM_REVOKED != 0) revert Errors.OrderBook_CvmRevoked(cvm);
+        revert Errors.OrderBook_CvmRetired(cvm);
     }
 
     function _sequenceOf(uint256 numbers) internal pure returns (uint256) {
@@ -165,7 +170,7 @@ abstract contract OrderRunning is OrderBase {
         _checkSigned(id, _unrevoked(word.cvm()), _hashOf(order, count, id, report), report.r, report.vs);
     }
 
-    /// @return The struct hash that the CVM signed: last words name the inputs, checkpoints do not.
+    /// @return The struct hash that the CVM signed: last words name CVM and inputs, checkpoints say neither again.
     function _hashOf(bytes calldata order, uint256 count, OrderId id, Report calldata report)
         internal
         pure
@@ -174,22 +179,12 @@ abstract contract OrderRunning is OrderBase {
         bool last = _sequenceOf(report.numbers) == TERMINAL_SEQUENCE;
         return OrderHashLib.hashSummary(
             OrderId.unwrap(id),
-            report.cvmId,
+            last ? report.cvmId : bytes32(0),
             report.numbers,
             last ? order.inputsRoot(count) : bytes32(0),
             report.resultDigest,
             report.statementDigest
         );
-    }
-
-    /// @notice The market accepts this runtime now: removals count at once.
-    function _checkReference(uint32 cvm, uint256 facts) internal view {
-        if (!_isReference(facts)) revert Errors.OrderBook_NotReference(cvm, uint32(facts >> 216));
-    }
-
-    function _isReference(uint256 facts) internal view returns (bool) {
-        uint256 worst = REFERENCES.worstTcbOf(uint32(facts >> 216));
-        return worst != 0 && uint8(facts >> 200) <= worst;
     }
 
     function _warn(OrderId id, uint256 elapsed) private {

@@ -5,12 +5,13 @@ import {Errors} from "../libraries/Errors.sol";
 import {OfferCodec} from "../libraries/OfferCodec.sol";
 import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {RestrictionLib} from "../libraries/RestrictionLib.sol";
-import {RuntimePolicy} from "../types/Orders.sol";
+import {SettlementLib} from "../libraries/SettlementLib.sol";
+import {Extra, RuntimePolicy} from "../types/Orders.sol";
 import {OrderAccepting} from "./OrderAccepting.sol";
-import {OrderPart} from "./OrderPart.sol";
+import {OrderPricing} from "./OrderPricing.sol";
 
 /// @title Acceptance of what is not simply for sale to everybody: restricted inputs and signed offers.
-abstract contract OrderSelling is OrderAccepting, OrderPart {
+abstract contract OrderSelling is OrderAccepting, OrderPricing {
     using OfferCodec for bytes;
     using OrderCodec for bytes;
 
@@ -71,5 +72,20 @@ abstract contract OrderSelling is OrderAccepting, OrderPart {
     {
         (bytes memory terms, bytes memory signature) = abi.decode(signed, (bytes, bytes));
         OFFERS.fillSigned(offer, version, token, head, terms, signature);
+    }
+
+    /// @dev A deposit that does not pay for maxSeconds pays for fewer, at least a set-up and two graces.
+    function _limitFor(bytes calldata order, bytes calldata heads, Taking memory taking)
+        internal
+        virtual
+        override
+        returns (uint256 limit)
+    {
+        uint256 longest = order.maxSeconds();
+        if (order.deposit() >= taking.most) return longest;
+        uint256 least = SettlementLib.leastLimit(order.setupSeconds(), order.grace(), longest);
+        limit = _fundedLimit(order, heads, taking.count, order.deposit(), least);
+        // A warning comes a grace before the order would have to end.
+        _extras[taking.id] = Extra(0, 0, uint32(limit), uint32(order.grace() * 2), 0);
     }
 }

@@ -16,10 +16,10 @@ import {SettlementLib} from "../libraries/SettlementLib.sol";
 import {Price} from "../types/Offers.sol";
 import {OrderId, OrderState, Params, Phase} from "../types/Orders.sol";
 import {OrderClaiming} from "./OrderClaiming.sol";
-import {OrderPart} from "./OrderPart.sol";
+import {OrderPricing} from "./OrderPricing.sol";
 
 /// @title Refund, fees, penalty, holdback (docs/protocol.md sections 6.7 and 6.9).
-abstract contract OrderSettling is OrderClaiming, OrderPart {
+abstract contract OrderSettling is OrderClaiming, OrderPricing {
     using OfferCodec for bytes;
     using OrderCodec for bytes;
 
@@ -92,20 +92,6 @@ abstract contract OrderSettling is OrderClaiming, OrderPart {
     function _held(OrderId id, bytes calldata order) private view returns (OrderWord word) {
         word = _words[id];
         if (_pendingUntil(word, order) == 0) revert Errors.OrderBook_NoHoldback(id);
-    }
-
-    /// @notice The heads are those that the order names, none more and none less.
-    function _checkHashes(bytes calldata order, bytes calldata heads, uint256 count) internal pure {
-        heads.check(count + 1);
-        address token = OrderCodec.token(order);
-        for (uint256 k = 0; k <= count; ++k) {
-            uint256 at = OrderCodec.offerAt(k);
-            bytes32 expected = order.wordAt(at + OrderCodec.INPUT_TERMS);
-            bytes32 got = heads.termsHash(OfferCodec.HEAD * k, token);
-            if (got != expected) {
-                revert Errors.OrderBook_TermsHash(uint64(order.uintAt(at, 8)), got, expected);
-            }
-        }
     }
 
     /// @notice The whole account of an ended order: refund + gross + burned = balance + slashed - penalty.

@@ -152,7 +152,9 @@ abstract contract Market is Test {
         // By name: the code of every contract inside every test would make the compiler ten times slower.
         token = TestToken(_new("TestToken", abi.encode("Test Dollar", "TUSD", 6)));
         authority = Authority(_new("Authority", abi.encode(admin)));
-        references = ReferenceValues(_new("ReferenceValues", abi.encode(authority)));
+        // ReferenceValues and CvmRegistry, which comes three deployments later, know each other.
+        address registry = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 3);
+        references = ReferenceValues(_new("ReferenceValues", abi.encode(authority, registry)));
         address[] memory set = new address[](3);
         for (uint256 i = 0; i < 3; ++i) {
             set[i] = vm.addr(certifierKeys[i]);
@@ -518,7 +520,7 @@ abstract contract Market is Test {
         OrderId id = _id(deal);
         (bytes32 r, bytes32 vs) = _signSaid(deal, said, key);
         _arm(poker);
-        book.checkpoint(id, cvmId, _numbers(said), said.statement, r, vs);
+        book.checkpoint(id, _numbers(said), said.statement, r, vs);
     }
 
     function _complete(Deal memory deal, Outcome outcome, uint32 secs, uint64 units) internal {
@@ -674,9 +676,15 @@ abstract contract Market is Test {
     }
 
     function _signSaid(Deal memory deal, Said memory said, uint256 key) internal view returns (bytes32 r, bytes32 vs) {
-        bytes32 root = said.sequence == LAST ? _root(deal) : bytes32(0);
+        // A checkpoint names neither CVM nor inputs again.
+        bool isLast = said.sequence == LAST;
         bytes32 structHash = OrderHashLib.hashSummary(
-            OrderId.unwrap(_id(deal)), cvmId, _numbers(said), root, said.result, said.statement
+            OrderId.unwrap(_id(deal)),
+            isLast ? cvmId : bytes32(0),
+            _numbers(said),
+            isLast ? _root(deal) : bytes32(0),
+            said.result,
+            said.statement
         );
         return _signCompact(key, _bookDigest(structHash));
     }
