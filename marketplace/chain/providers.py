@@ -5,7 +5,7 @@ Protocol sections 4.5, 6.2 and 6.8. `Operators` is what the agent drives: every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from enclave_runtime.wire.codec import to_abi
@@ -19,12 +19,14 @@ from enclave_runtime.wire.orders import (
     RuntimePolicy,
     order_id,
 )
+from marketplace.chain.abicodec import AbiType, encode, tuple_type
 from marketplace.chain.certificates import quorum_evidence
 from marketplace.chain.funds import permit_for
 from marketplace.chain.hints import last_location
 from marketplace.chain.once import once
 from marketplace.chain.reader import PlacedOrder, Reader
 from marketplace.chain.reports import compact, numbers_of, report_of
+from marketplace.chain.signedoffers import SignedBytes
 from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.offer import ListedOffer
 from marketplace.domain.order import OrderRecord
@@ -34,6 +36,7 @@ from marketplace.errors import BadInputError
 
 __all__ = ["Operators", "Providers"]
 
+_TWO_BYTES: Final = tuple_type((AbiType("bytes", 0, (), 0),) * 2)
 _REPORTED: Final = frozenset(
     {OrderState.REFUSED, OrderState.COMPLETED, OrderState.FAILED, OrderState.HOST, OrderState.LAPSED}
 )
@@ -245,6 +248,37 @@ class Operators:
         order = self._id(preimage.terms)
         arguments = (encode_order(preimage.terms), encode_heads(preimage), to_abi(policy), cvm)
         return self._once(order, _moved_with(cvm), "accept", *arguments, sent=sent)
+
+    def accept_with(
+        self,
+        preimage: OrderPreimage,
+        policy: RuntimePolicy,
+        cvm: int,
+        *,
+        proofs: Mapping[int, bytes] | None = None,
+        signed: Mapping[int, SignedBytes] | None = None,
+        sent: Sent | None = None,
+    ) -> Receipt | None:
+        """Accept an order with restricted offers, or with offers by signature; None where that is done.
+
+        Args:
+            proofs: by the offer's number (0 compute), that the order is among those it admits.
+            signed: by the offer's number, the owner's word where the offer is not listed.
+        Raises:
+            ContractRefusal: as `accept`, or a proof or signature does not count.
+        """
+        count = len(preimage.inputs) + 1
+        words = [(signed or {}).get(number) for number in range(count)]
+        arguments = (
+            encode_order(preimage.terms),
+            encode_heads(preimage),
+            to_abi(policy),
+            cvm,
+            [(proofs or {}).get(number, b"") for number in range(count)],
+            [b"" if one is None else encode(_TWO_BYTES, (one.signed, one.signature)) for one in words],
+        )
+        order = self._id(preimage.terms)
+        return self._once(order, _moved_with(cvm), "acceptWith", *arguments, sent=sent)
 
     def start(self, start: OrderStart, signature: bytes, sent: Sent | None = None) -> Receipt | None:
         """Submit the CVM's start; None where the order has started.
