@@ -13,7 +13,6 @@ import json
 import random
 import sys
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,53 +30,27 @@ from enclave_runtime.wire.cvm import (  # noqa: E402
 )
 from enclave_runtime.wire.eip712 import hash_struct, sol_fields, typed_digest  # noqa: E402
 from enclave_runtime.wire.hashes import keccak256  # noqa: E402
-from enclave_runtime.wire.offers import OfferKind, OfferTerms, Payee, Price, terms_hash  # noqa: E402
+from enclave_runtime.wire.offers import OfferTerms, terms_hash  # noqa: E402
 from enclave_runtime.wire.orders import (  # noqa: E402
-    ComputeRef,
-    Holdback,
     InputRef,
-    OrderPreimage,
     OrderStart,
     OrderTerms,
-    Phase,
     ReportSummary,
     RuntimePolicy,
     Stop,
-    Windows,
     inputs_root,
     order_book_domain,
     runtime_policy_digest,
 )
-from enclave_runtime.wire.scalars import ZERO32, ZERO_ADDRESS  # noqa: E402
-from marketplace.chain.abicodec import AbiType, encode, list_of, struct_type, tuple_type  # noqa: E402
+from marketplace.chain.abicodec import encode, list_of, parse_type, struct_type, tuple_type  # noqa: E402
 from marketplace.domain.order_state import TRANSITIONS, OrderState  # noqa: E402
-from marketplace.domain.pricing import (  # noqa: E402
-    Params,
-    deposit_required,
-    lock_required,
-    start_penalty_down,
-)
-from marketplace.domain.settlement import Frozen, bill, payouts, settle  # noqa: E402
+from marketplace.domain.tight import encode_head, encode_order, encode_payees, payees_hash  # noqa: E402
+from tests.conformance.cases import STATES, random_case  # noqa: E402
 
 TARGET = ROOT / "tests" / "conformance" / "vectors"
 SEED = 20_260_717
 HASH_CASES = 40
-PREIMAGES = 16
-ENDS = [
-    (OrderState.CANCELLED, Phase.NONE),
-    (OrderState.EXPIRED, Phase.NONE),
-    (OrderState.EXPIRED, Phase.SETUP),
-    (OrderState.EXPIRED, Phase.ENGINE),
-    (OrderState.REFUSED, Phase.SETUP),
-    (OrderState.COMPLETED, Phase.ENGINE),
-    (OrderState.FAILED, Phase.ENGINE),
-    (OrderState.HOST, Phase.SETUP),
-    (OrderState.HOST, Phase.ENGINE),
-    (OrderState.REVOKED, Phase.SETUP),
-    (OrderState.REVOKED, Phase.ENGINE),
-    (OrderState.STOPPED, Phase.SETUP),
-    (OrderState.STOPPED, Phase.ENGINE),
-]
+PER_STATE = 3
 Table = dict[str, Any]
 
 
@@ -105,7 +78,8 @@ class Maker:
 
     def _member(self, field: Any) -> Any:
         if field.is_array:
-            count = self.random.randrange(5)
+            # An order has inputs and an offer has payees; other lists may be empty.
+            count = self.random.randrange(0 if field.struct is None else 1, 5)
             if field.struct is not None:
                 return tuple(self.any(field.struct) for _ in range(count))
             return tuple(self._word(field.sol[:-2]) for _ in range(count))
@@ -117,52 +91,6 @@ class Maker:
             if kind.startswith("uint")
             else self.data({"address": 20, "bytes32": 32}[kind])
         )
-
-    def price(self) -> Price:
-        """Return a price as the registry takes it, with parts that round badly."""
-        amounts = [0, 1, 3, 3599, 3601, self.random.randrange(10**9), self.random.randrange(10**24)]
-        pick = self.random.choice
-        seconds = pick([0, 1, 60, 3600, self.random.randrange(10**5)])
-        return Price(pick(amounts), pick(amounts), seconds, pick(amounts[:6]), 0)
-
-    def payees(self) -> tuple[Payee, ...]:
-        """Return one to eight payees whose shares make 10 000."""
-        cuts = sorted(self.random.sample(range(1, 10_000), self.random.choice([0, 1, 2, 7])))
-        edges = [0, *cuts, 10_000]
-        return tuple(Payee(self.data(20), high - low) for low, high in pairwise(edges))
-
-    def offer(self, kind: OfferKind, token: bytes) -> OfferTerms:
-        """Return terms that the registry would list."""
-        content = kind is not OfferKind.COMPUTE
-        digests = (self.data(32), self.data(32)) if content else (ZERO32, ZERO32)
-        grant_key = self.data(20) if content else ZERO_ADDRESS
-        return OfferTerms(
-            int(kind), token, self.price(), self.payees(), *digests, grant_key, 0, ZERO32, ZERO32
-        )
-
-    def preimage(self) -> OrderPreimage:
-        """Return a whole order whose deposit suffices."""
-        token, client = self.data(20), self.data(20)
-        compute = self.offer(OfferKind.COMPUTE, token)
-        kinds = [
-            OfferKind.ENGINE,
-            *self.random.choices([OfferKind.MODEL, OfferKind.DATASET], k=self.random.randrange(4)),
-        ]
-        inputs = tuple(self.offer(kind, token) for kind in kinds)
-        limits = [1, 599, 3600, self.random.randrange(1, 10**7)]
-        windows = Windows(*[self.random.choice(limits) for _ in range(7)])
-
-        def terms(deposit: int) -> OrderTerms:
-            refs = tuple(InputRef(n + 2, 1, terms_hash(offer), ZERO32) for n, offer in enumerate(inputs))
-            return OrderTerms(
-                client, client, token, ComputeRef(1, 1, terms_hash(compute)), refs,
-                ZERO32, ZERO32, ZERO32, ZERO32,
-                1, windows, units, Holdback(), 0, ZERO32, 1000, deposit, ZERO32,
-            )  # fmt: skip
-
-        units = self.random.choice([0, 1, 1000])
-        needed = deposit_required(OrderPreimage(terms(0), compute, inputs))
-        return OrderPreimage(terms(needed + self.random.choice([0, 0, 1, 10**6])), compute, inputs)
 
 
 def hashes(make: Maker, cls: type[Any], name: Callable[[Any], bytes]) -> Table:
@@ -192,6 +120,40 @@ def digests(
     return table
 
 
+def offers(make: Maker) -> Table:
+    """Return offer terms with their tight bytes and both their hashes."""
+    values = [make.any(OfferTerms) for _ in range(HASH_CASES)]
+    kind = tuple_type((struct_type(OfferTerms),))
+    return {
+        "abi": [hex_of(encode(kind, (to_abi(value),))) for value in values],
+        "head": [hex_of(encode_head(value)) for value in values],
+        "token": [hex_of(value.token) for value in values],
+        "payees": [hex_of(encode_payees(value.payees)) for value in values],
+        "payees_hash": [hex_of(payees_hash(value.payees)) for value in values],
+        "hash": [hex_of(terms_hash(value)) for value in values],
+    }
+
+
+def orders(make: Maker) -> Table:
+    """Return order terms with their tight bytes, hashes, digests and the roots of their inputs."""
+    table: Table = {name: [] for name in ("abi", "order", "root", "hash", "chain_id", "contract", "digest")}
+    kind = tuple_type((struct_type(OrderTerms),))
+    for _ in range(HASH_CASES):
+        value, chain_id, contract = make.any(OrderTerms), make.uint(40), make.data(20)
+        row = {
+            "abi": hex_of(encode(kind, (to_abi(value),))),
+            "order": hex_of(encode_order(value)),
+            "root": hex_of(inputs_root(value.inputs)),
+            "hash": hex_of(hash_struct(value)),
+            "chain_id": str(chain_id),
+            "contract": hex_of(contract),
+            "digest": hex_of(typed_digest(order_book_domain(chain_id, contract), value)),
+        }
+        for name, column in table.items():
+            column.append(row[name])
+    return table
+
+
 def roots(make: Maker) -> Table:
     """Return lists of inputs and their roots."""
     kind = tuple_type((list_of(struct_type(InputRef)),))
@@ -202,56 +164,40 @@ def roots(make: Maker) -> Table:
     }
 
 
-PAYOUT = tuple_type((AbiType("uint", 8, (), 1), AbiType("address", 20, (), 1), AbiType("uint", 256, (), 1)))
+PRICE = [("fixedPrice", 128), ("perHour", 128), ("minSeconds", 32), ("maxSeconds", 32), ("perUnit", 128)]
+CASE = tuple_type(
+    (
+        *(parse_type({"type": name}) for name in ["uint8"] * 2 + ["uint256"] * 13 + ["bool"] * 3),
+        parse_type(
+            {
+                "type": "tuple[]",
+                "components": [
+                    *({"name": name, "type": f"uint{bits}"} for name, bits in PRICE),
+                    {"name": "revenueBps", "type": "uint16"},
+                ],
+            }
+        ),
+    )
+)
+"""SettlementHarness.Case."""
+SUMS = tuple_type(tuple(parse_type({"type": name}) for name in ["uint256[]"] * 2 + ["uint256"] * 8))
+"""SettlementHarness.Sums."""
 
 
 def settlements(make: Maker) -> Table:
-    """Return every end of some orders, with what is billed, due, slashed and paid out."""
-    kind = tuple_type((struct_type(OrderPreimage),))
-    orders = [make.preimage() for _ in range(PREIMAGES)]
-    table: Table = {"preimages": [hex_of(encode(kind, (to_abi(order),))) for order in orders]}
-    rows: list[dict[str, Any]] = []
-    for number, order in enumerate(orders):
-        for state, phase in ENDS:
-            rows.append({"order": number} | settlement(make, order, state, phase))
-    return table | {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def settlement(make: Maker, order: OrderPreimage, state: OrderState, phase: Phase) -> dict[str, Any]:
-    """Return one row: what goes in, and all that must come out."""
-    pick = make.random.choice
-    params = Params(pick([0, 1, 250, 1000]), pick([0, 1, 1000, 5000]), 1, make.data(20))
-    most = order.terms.windows.max_seconds
-    reported, elapsed = (pick([0, 1, most, most + 1, make.random.randrange(2 * most + 1)]) for _ in range(2))
-    units = pick([0, 1, 2000])
-    seconds, billed = bill(order.terms, state, phase, reported=reported, units=units, elapsed=elapsed)
-    frozen = Frozen(state, phase, seconds, billed)
-    sums = settle(order, params, frozen)
-    listed = [(item.index, item.receiver, item.amount) for item in payouts(order, params, frozen)]
-    # abi.encode of a list: the offset of its one member, then the list.
-    paid = encode(tuple_type((list_of(PAYOUT),)), (listed,))
-    return {
-        "state": int(state),
-        "phase": int(phase),
-        "fee_bps": params.fee_bps,
-        "start_penalty_bps": params.start_penalty_bps,
-        "treasury": hex_of(params.treasury),
-        "reported": reported,
-        "units": units,
-        "elapsed": elapsed,
-        "seconds_billed": seconds,
-        "units_billed": billed,
-        "deposit_required": str(deposit_required(order)),
-        "start_penalty": str(start_penalty_down(order, params.start_penalty_bps)),
-        "lock_required": str(lock_required(order, params.start_penalty_bps)),
-        "compute_gross": str(sums.gross[0]),
-        "inputs_gross": str(sum(sums.gross[1:])),
-        "fees": str(sums.fees),
-        "slashed": str(sums.slashed),
-        "penalty": str(sums.penalty),
-        "refund": str(sums.refund),
-        "payouts": hex_of(keccak256(paid)),
-    }
+    """Return orders in every state, and the digest of what each settles to."""
+    table: Table = {"case": [], "state": [], "phase": [], "sums": []}
+    for wanted in STATES * PER_STATE:
+        case = random_case(make.random)
+        while (case.state, case.phase) != wanted:
+            case = random_case(make.random)
+        # One member around the struct: what `abi.encode(struct)` writes.
+        sums = encode(tuple_type((SUMS,)), (case.expected(),))
+        table["case"].append(hex_of(encode(tuple_type((CASE,)), (case.abi(),))))
+        table["state"].append(int(case.state))
+        table["phase"].append(int(case.phase))
+        table["sums"].append(hex_of(keccak256(sums)))
+    return table
 
 
 def transitions() -> Table:
@@ -268,10 +214,10 @@ def tables() -> dict[str, Table]:
     """Return every file's content by its name."""
     make = Maker(SEED)
     return {
-        "offers": hashes(make, OfferTerms, terms_hash),
+        "offers": offers(make),
         "policies": hashes(make, RuntimePolicy, runtime_policy_digest),
         "cvms": hashes(make, CvmKeys, cvm_id),
-        "orders": digests(make, OrderTerms, order_book_domain),
+        "orders": orders(make),
         "starts": digests(make, OrderStart, order_book_domain, 12),
         "summaries": digests(make, ReportSummary, order_book_domain),
         "stops": digests(make, Stop, order_book_domain, 12),
@@ -286,18 +232,16 @@ def tables() -> dict[str, Table]:
 def main() -> int:
     """Run the script; returns the exit status."""
     texts = {f"{name}.json": json.dumps(table, indent=0) + "\n" for name, table in tables().items()}
-    there = {path.name: path.read_text() for path in TARGET.glob("*.json")}
-    stale = sorted(name for name in texts.keys() | there.keys() if texts.get(name) != there.get(name))
+    # Other generators keep their files beside these: only what is written here is looked at.
+    there = {name: path.read_text() for name in texts if (path := TARGET / name).exists()}
+    stale = sorted(name for name, text in texts.items() if there.get(name) != text)
     if "--check" in sys.argv[1:]:
         if stale:
             print(f"vectors: stale: {', '.join(stale)}; run {sys.argv[0]} and commit", file=sys.stderr)
         return 1 if stale else 0
     TARGET.mkdir(parents=True, exist_ok=True)
     for name in stale:
-        if name in texts:
-            (TARGET / name).write_text(texts[name])
-        else:
-            (TARGET / name).unlink()
+        (TARGET / name).write_text(texts[name])
     print(f"vectors: {len(texts)} files, {len(stale)} written")
     return 0
 

@@ -44,7 +44,7 @@ class Harness:
     def call(self, name: str, function: str, *arguments: Any) -> Any:
         """Return what `function` of harness `name` returns."""
         entry = self._contracts[name].functions[function]
-        request = {"to": hex_of(self._at[name]), "data": hex_of(entry.call(*arguments)), "gas": hex(10**9)}
+        request = {"to": hex_of(self._at[name]), "data": hex_of(entry.call(*arguments)), "gas": hex(10**11)}
         return entry.returned(hex_data(self._rpc.call("eth_call", request, "latest")))
 
 

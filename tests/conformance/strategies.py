@@ -14,24 +14,26 @@ from enclave_runtime.wire.orders import (
     InputRef,
     OrderPreimage,
     OrderTerms,
-    Phase,
     ReportSummary,
     RuntimePolicy,
     Windows,
 )
 from enclave_runtime.wire.scalars import ZERO32, ZERO_ADDRESS
-from marketplace.domain.order_state import OrderState
+from marketplace.domain.order_state import TRANSITIONS
 from marketplace.domain.pricing import Params, deposit_required
 
 __all__ = [
     "addresses",
+    "any_states",
     "cvm_keys",
     "frozen_states",
     "offers",
     "order_terms",
     "params",
+    "payees",
     "policies",
     "preimages",
+    "prices",
     "summaries",
     "uint",
     "words",
@@ -69,6 +71,7 @@ def prices() -> st.SearchStrategy[Price]:
         fixed_price=amounts(),
         per_hour=amounts(),
         min_seconds=st.one_of(st.sampled_from([0, 1, 60]), st.integers(0, 10**6)),
+        max_seconds=st.just(0),
         per_unit=st.integers(0, 10**12),
         revenue_bps=st.just(0),
     )
@@ -108,7 +111,7 @@ def order_terms(draw: st.DrawFn) -> OrderTerms:
         payer=draw(addresses),
         token=draw(addresses),
         compute=ComputeRef(draw(uint(64)), draw(uint(32)), draw(words)),
-        inputs=tuple(draw(st.lists(refs, max_size=4))),
+        inputs=tuple(draw(st.lists(refs, min_size=1, max_size=4))),
         config_digest=draw(words),
         result_key_digest=draw(words),
         access_key_digest=draw(words),
@@ -139,15 +142,18 @@ def preimages(draw: st.DrawFn, max_inputs: int = 4) -> OrderPreimage:
         payer=client,
         token=token,
         compute=ComputeRef(1, 1, terms_hash(compute)),
-        inputs=tuple(InputRef(i + 2, 1, terms_hash(item), ZERO32) for i, item in enumerate(inputs)),
+        inputs=tuple(
+            InputRef(i + 2, 1, terms_hash(item), draw(st.sampled_from([ZERO32, ZERO32, b"\x1e" * 32])))
+            for i, item in enumerate(inputs)
+        ),
         config_digest=draw(words),
         result_key_digest=draw(words),
-        access_key_digest=ZERO32,
+        access_key_digest=draw(st.sampled_from([ZERO32, b"\xac" * 32])),
         runtime_policy_digest=draw(words),
         place_before=draw(uint(40)),
         windows=draw(windows()),
         max_units=draw(st.one_of(st.just(0), st.integers(0, 10**6))),
-        holdback=Holdback(),
+        holdback=Holdback(draw(st.sampled_from([0, 1, 1000, 10_000])), 3600),
         delivery=0,
         delivery_digest=ZERO32,
         max_fee_bps=10_000,
@@ -168,24 +174,11 @@ params = st.builds(
     treasury=addresses,
 )
 
-frozen_states = st.sampled_from(
-    [
-        (OrderState.CANCELLED, Phase.NONE),
-        (OrderState.EXPIRED, Phase.NONE),
-        (OrderState.EXPIRED, Phase.SETUP),
-        (OrderState.EXPIRED, Phase.ENGINE),
-        (OrderState.REFUSED, Phase.SETUP),
-        (OrderState.COMPLETED, Phase.ENGINE),
-        (OrderState.FAILED, Phase.ENGINE),
-        (OrderState.HOST, Phase.SETUP),
-        (OrderState.HOST, Phase.ENGINE),
-        (OrderState.REVOKED, Phase.SETUP),
-        (OrderState.REVOKED, Phase.ENGINE),
-        (OrderState.STOPPED, Phase.SETUP),
-        (OrderState.STOPPED, Phase.ENGINE),
-    ]
-)
+frozen_states = st.sampled_from(sorted({(to, phase) for to, phase in TRANSITIONS.values() if to.terminal}))
 """Every terminal state with every phase that the contract can freeze it in."""
+
+any_states = st.sampled_from(sorted(set(TRANSITIONS.values())))
+"""Every state that an order can be in, with every phase."""
 
 policies = st.builds(
     RuntimePolicy,

@@ -22,7 +22,7 @@ from marketplace.chain.artifacts import from_abi
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "conformance" / "vectors"
 OFFER = (
-    "(uint8,address,(uint128,uint128,uint32,uint128,uint16),(address,uint16)[],"
+    "(uint8,address,(uint128,uint128,uint32,uint32,uint128,uint16),(address,uint16)[],"
     "bytes32,bytes32,address,uint16,bytes32,bytes32)"
 )
 

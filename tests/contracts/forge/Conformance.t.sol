@@ -3,21 +3,8 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
-import {SettlementLib} from "../../../contracts/libraries/SettlementLib.sol";
 import {CvmCertificate, CvmKeys, Possession} from "../../../contracts/types/Certificates.sol";
-import {OfferTerms} from "../../../contracts/types/Offers.sol";
-import {
-    InputRef,
-    OrderPreimage,
-    OrderStart,
-    OrderState,
-    OrderTerms,
-    Params,
-    Phase,
-    ReportSummary,
-    RuntimePolicy,
-    Stop
-} from "../../../contracts/types/Orders.sol";
+import {OrderStart, OrderState, ReportSummary, RuntimePolicy, Stop} from "../../../contracts/types/Orders.sol";
 import {HashHarness} from "../harness/HashHarness.sol";
 import {SettlementHarness} from "../harness/SettlementHarness.sol";
 
@@ -35,9 +22,16 @@ contract ConformanceTest is Test {
 
     // ------------------------------------------------------------------------------------------ hashes
     function test_OfferTermsHashAsInPython() public view {
-        (bytes[] memory inputs, bytes32[] memory expected) = _hashTable("offers");
-        for (uint256 i = 0; i < inputs.length; ++i) {
-            assertEq(_hashes.hashOffer(abi.decode(inputs[i], (OfferTerms))), expected[i]);
+        string memory json = _read("offers");
+        bytes[] memory heads = vm.parseJsonBytesArray(json, ".head");
+        address[] memory tokens = vm.parseJsonAddressArray(json, ".token");
+        bytes[] memory payees = vm.parseJsonBytesArray(json, ".payees");
+        bytes32[] memory ofPayees = vm.parseJsonBytes32Array(json, ".payees_hash");
+        bytes32[] memory expected = vm.parseJsonBytes32Array(json, ".hash");
+        assertGt(heads.length, 0);
+        for (uint256 i = 0; i < heads.length; ++i) {
+            assertEq(_hashes.hashOffer(heads[i], 0, tokens[i]), expected[i]);
+            assertEq(_hashes.hashPayees(payees[i]), ofPayees[i]);
         }
     }
 
@@ -55,18 +49,15 @@ contract ConformanceTest is Test {
         }
     }
 
-    function test_InputsRootsAreAsInPython() public view {
-        (bytes[] memory inputs, bytes32[] memory expected) = _hashTable("inputs");
-        for (uint256 i = 0; i < inputs.length; ++i) {
-            assertEq(_hashes.inputsRoot(abi.decode(inputs[i], (InputRef[]))), expected[i]);
-        }
-    }
-
     // ------------------------------------------------------------------------------------------ digests
     function test_OrderIdsAreAsInPython() public view {
-        (bytes[] memory inputs, bytes32[] memory expected, string memory json) = _digestTable("orders");
+        (bytes[] memory structs, bytes32[] memory expected, string memory json) = _digestTable("orders");
+        bytes[] memory inputs = vm.parseJsonBytesArray(json, ".order");
+        bytes32[] memory inputRoots = vm.parseJsonBytes32Array(json, ".root");
         for (uint256 i = 0; i < inputs.length; ++i) {
-            assertEq(_hashes.hashOrder(abi.decode(inputs[i], (OrderTerms))), expected[i]);
+            assertEq(_hashes.hashOrder(inputs[i]), expected[i]);
+            assertEq(_hashes.inputsRoot(inputs[i]), inputRoots[i]);
+            assertEq(abi.encode(_hashes.decodeOrder(inputs[i])), structs[i]);
         }
         _checkDigests(json, "Cloister OrderBook", expected);
     }
@@ -112,67 +103,14 @@ contract ConformanceTest is Test {
     }
 
     // ------------------------------------------------------------------------------------------ settlement
-    struct Row {
-        OrderPreimage pre;
-        Params params;
-        SettlementLib.Frozen frozen;
-    }
-
-    function test_PricesAreAsInPython() public view {
-        string memory json = _read("settlements");
-        uint256[] memory deposits = vm.parseJsonUintArray(json, ".deposit_required");
-        uint256[] memory penalties = vm.parseJsonUintArray(json, ".start_penalty");
-        uint256[] memory locks = vm.parseJsonUintArray(json, ".lock_required");
-        Row[] memory rows = _rows(json);
-        for (uint256 i = 0; i < rows.length; ++i) {
-            uint256 bps = rows[i].params.startPenaltyBps;
-            assertEq(_money.depositRequired(rows[i].pre), deposits[i]);
-            assertEq(_money.startPenaltyDown(rows[i].pre, bps), penalties[i]);
-            assertEq(_money.lockRequired(rows[i].pre, bps), locks[i]);
-        }
-    }
-
-    function test_BillsAsInPython() public view {
-        string memory json = _read("settlements");
-        uint256[] memory reported = vm.parseJsonUintArray(json, ".reported");
-        uint256[] memory units = vm.parseJsonUintArray(json, ".units");
-        uint256[] memory elapsed = vm.parseJsonUintArray(json, ".elapsed");
-        Row[] memory rows = _rows(json);
-        for (uint256 i = 0; i < rows.length; ++i) {
-            SettlementLib.Frozen memory frozen = rows[i].frozen;
-            (uint256 secs, uint256 billed) =
-                _money.bill(rows[i].pre.terms, frozen.state, frozen.phase, reported[i], units[i], elapsed[i]);
-            assertEq(secs, frozen.secondsUsed);
-            assertEq(billed, frozen.unitsUsed);
-        }
-    }
-
     function test_SettlesAsInPython() public view {
         string memory json = _read("settlements");
-        Row[] memory rows = _rows(json);
-        string[6] memory names = [".compute_gross", ".inputs_gross", ".fees", ".slashed", ".penalty", ".refund"];
-        uint256[][6] memory expected;
-        for (uint256 n = 0; n < names.length; ++n) {
-            expected[n] = vm.parseJsonUintArray(json, names[n]);
-        }
-        for (uint256 i = 0; i < rows.length; ++i) {
-            SettlementLib.Settlement memory s = _money.settle(rows[i].pre, rows[i].params, rows[i].frozen);
-            assertEq(s.gross[0], expected[0][i]);
-            assertEq(_sum(s.gross) - s.gross[0], expected[1][i]);
-            assertEq(s.fees, expected[2][i]);
-            assertEq(s.slashed, expected[3][i]);
-            assertEq(s.penalty, expected[4][i]);
-            assertEq(s.refund, expected[5][i]);
-        }
-    }
-
-    function test_PaysOutAsInPython() public view {
-        string memory json = _read("settlements");
-        bytes32[] memory expected = vm.parseJsonBytes32Array(json, ".payouts");
-        Row[] memory rows = _rows(json);
-        for (uint256 i = 0; i < rows.length; ++i) {
-            SettlementLib.Payout[] memory list = _money.payouts(rows[i].pre, rows[i].params, rows[i].frozen);
-            assertEq(keccak256(abi.encode(list)), expected[i]);
+        bytes[] memory cases = vm.parseJsonBytesArray(json, ".case");
+        bytes32[] memory expected = vm.parseJsonBytes32Array(json, ".sums");
+        assertGt(cases.length, 0);
+        for (uint256 i = 0; i < cases.length; ++i) {
+            SettlementHarness.Case memory c = abi.decode(cases[i], (SettlementHarness.Case));
+            assertEq(keccak256(abi.encode(_money.settle(c))), expected[i]);
         }
     }
 
@@ -219,43 +157,6 @@ contract ConformanceTest is Test {
         assertEq(expected.length, structHashes.length);
         for (uint256 i = 0; i < expected.length; ++i) {
             assertEq(_hashes.digest(domain, chains[i], contracts[i], structHashes[i]), expected[i]);
-        }
-    }
-
-    function _rows(string memory json) private pure returns (Row[] memory rows) {
-        bytes[] memory preimages = vm.parseJsonBytesArray(json, ".preimages");
-        uint256[] memory orders = vm.parseJsonUintArray(json, ".order");
-        uint256[] memory fees = vm.parseJsonUintArray(json, ".fee_bps");
-        uint256[] memory penalties = vm.parseJsonUintArray(json, ".start_penalty_bps");
-        address[] memory treasuries = vm.parseJsonAddressArray(json, ".treasury");
-        rows = new Row[](orders.length);
-        for (uint256 i = 0; i < orders.length; ++i) {
-            rows[i].pre = abi.decode(preimages[orders[i]], (OrderPreimage));
-            rows[i].params = Params({
-                feeBps: uint16(fees[i]), startPenaltyBps: uint16(penalties[i]), minGrace: 1, treasury: treasuries[i]
-            });
-        }
-        _freeze(json, rows);
-    }
-
-    function _freeze(string memory json, Row[] memory rows) private pure {
-        uint256[] memory states = vm.parseJsonUintArray(json, ".state");
-        uint256[] memory phases = vm.parseJsonUintArray(json, ".phase");
-        uint256[] memory secs = vm.parseJsonUintArray(json, ".seconds_billed");
-        uint256[] memory units = vm.parseJsonUintArray(json, ".units_billed");
-        for (uint256 i = 0; i < rows.length; ++i) {
-            rows[i].frozen = SettlementLib.Frozen({
-                state: OrderState(states[i]),
-                phase: Phase(phases[i]),
-                secondsUsed: uint32(secs[i]),
-                unitsUsed: uint64(units[i])
-            });
-        }
-    }
-
-    function _sum(uint256[] memory values) private pure returns (uint256 total) {
-        for (uint256 i = 0; i < values.length; ++i) {
-            total += values[i];
         }
     }
 }

@@ -163,7 +163,7 @@ contract SettlementHarness {
     }
 
     function receiverAt(bytes calldata list, uint256 index) external pure returns (address account, uint256 bps) {
-        return (SettlementLib.accountAt(list, index), SettlementLib.bpsAt(list, index));
+        return SettlementLib.receiverAt(list, index, SettlementLib.PAYEE_BYTES);
     }
 
     function encodeUp(uint256 amount) external pure returns (uint256) {
@@ -208,11 +208,29 @@ contract SettlementHarness {
         }
     }
 
-    /// @notice Many settlements in one call: the encoded sums of each, hashed where only a digest is wanted.
-    function settleMany(Case[] calldata cases) external pure returns (bytes[] memory results) {
-        results = new bytes[](cases.length);
+    /// @notice Many settlements in one call.
+    function settleMany(Case[] calldata cases) external pure returns (Sums[] memory results) {
+        results = new Sums[](cases.length);
         for (uint256 i = 0; i < cases.length; ++i) {
-            results[i] = abi.encode(settle(cases[i]));
+            results[i] = settle(cases[i]);
+        }
+    }
+
+    /// @notice Arguments of `splitDown`.
+    struct Split {
+        uint256 netBefore;
+        uint256 netAfter;
+        bool isFinal;
+        bytes royalties;
+        bytes payees;
+    }
+
+    /// @notice Many splits in one call.
+    function splitMany(Split[] calldata cases) external pure returns (uint256[][] memory results) {
+        results = new uint256[][](cases.length);
+        for (uint256 i = 0; i < cases.length; ++i) {
+            Split calldata c = cases[i];
+            results[i] = SettlementLib.splitDown(c.netBefore, c.netAfter, c.isFinal, c.royalties, c.payees);
         }
     }
 
@@ -230,8 +248,8 @@ contract SettlementHarness {
         }
     }
 
-    /// @notice Many codes and back.
-    function roundMany(uint256[] calldata amounts) external pure returns (uint256[] memory codes) {
+    /// @notice Many codes in one call.
+    function encodeMany(uint256[] calldata amounts) external pure returns (uint256[] memory codes) {
         codes = new uint256[](amounts.length);
         for (uint256 i = 0; i < amounts.length; ++i) {
             codes[i] = LockLib.encodeUp(amounts[i]);

@@ -19,13 +19,22 @@ contract OrderStateTest is Test {
         _way[OrderState.ACCEPTED][OrderState.EXPIRED] = true;
         _way[OrderState.ACCEPTED][OrderState.CANCELLED] = true;
         _way[OrderState.RUNNING][OrderState.RUNNING] = true;
-        _way[OrderState.RUNNING][OrderState.REFUSED] = true;
-        _way[OrderState.RUNNING][OrderState.COMPLETED] = true;
-        _way[OrderState.RUNNING][OrderState.FAILED] = true;
-        _way[OrderState.RUNNING][OrderState.HOST] = true;
-        _way[OrderState.RUNNING][OrderState.EXPIRED] = true;
-        _way[OrderState.RUNNING][OrderState.REVOKED] = true;
-        _way[OrderState.RUNNING][OrderState.STOPPED] = true;
+        _way[OrderState.RUNNING][OrderState.STOPPING] = true;
+        _way[OrderState.STOPPING][OrderState.STOPPING] = true;
+        _way[OrderState.STOPPING][OrderState.STOPPED] = true;
+        OrderState[7] memory ends = [
+            OrderState.REFUSED,
+            OrderState.COMPLETED,
+            OrderState.FAILED,
+            OrderState.HOST,
+            OrderState.LAPSED,
+            OrderState.EXPIRED,
+            OrderState.REVOKED
+        ];
+        for (uint256 i = 0; i < ends.length; ++i) {
+            _way[OrderState.RUNNING][ends[i]] = true;
+            _way[OrderState.STOPPING][ends[i]] = true;
+        }
     }
 
     function test_TheTableIsTheList() external {
