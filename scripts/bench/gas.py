@@ -114,7 +114,16 @@ def summary(measured: dict[str, dict[str, Measured]], *, complete: bool) -> tupl
             problems.append(f"checking a report adds {added} gas, budget {REPORT_SURCHARGE}")
     if "life" in rows:
         life = rows["life"]["gas"]
-        report["life_goal"] = {"gas": LIFE_GOAL, "missing": max(0, life - LIFE_GOAL)}
+        line = rows["life"]
+        report["life_goal"] = {
+            "gas": LIFE_GOAL,
+            "missing": max(0, life - LIFE_GOAL),
+            # What there is to save: no transaction can do without the first three.
+            "transactions": line["floor"] - line["calldata_gas"] - line["storage_gas"],
+            "calldata": line["calldata_gas"],
+            "storage": line["storage_gas"],
+            "execution": life - line["floor"],
+        }
         for peer in PEERS:
             peer["ratio"] = round(life / peer["gas"][0], 3)
     if complete and (missing := sorted(BUDGETS.keys() - rows.keys())):
