@@ -11,15 +11,18 @@ from marketplace.cli.exits import ExitCode
 from marketplace.cli.options import (
     AsJson,
     Fixed,
+    LongestRent,
     MinSeconds,
     Payees,
     PerHour,
     PerUnit,
+    Yes,
+    parse_order,
     parse_payees,
     parse_price,
     session_of,
 )
-from marketplace.cli.output import emit, note, progress, table
+from marketplace.cli.output import confirm, emit, note, progress, table
 from marketplace.errors import BadInputError
 
 __all__ = ["app"]
@@ -39,6 +42,21 @@ def publish(
     per_hour: PerHour = "0",
     min_seconds: MinSeconds = 0,
     per_unit: PerUnit = "0",
+    max_rent: LongestRent = 0,
+    royalty_bps: Annotated[
+        int,
+        typer.Option(
+            "--royalty-bps", metavar="BPS", help="Models, datasets: share of what is made from them."
+        ),
+    ] = 0,
+    made_by: Annotated[
+        str,
+        typer.Option(
+            "--made-by",
+            metavar="ORDER",
+            help="Models: your order that made it; its parents are paid royalties.",
+        ),
+    ] = "",
     payee: Payees = [],  # noqa: B006 - typer copies defaults
     entry: Annotated[
         str, typer.Option("--entry", metavar="COMMAND", help="Engines: what runs, such as 'python train.py'.")
@@ -62,7 +80,7 @@ def publish(
 
     session = session_of(context)
     info = session.token().info()
-    price = parse_price(info, fixed, per_hour, min_seconds, per_unit)
+    price = parse_price(info, fixed, per_hour, min_seconds, per_unit, max_rent)
     if not folder.is_dir():
         raise BadInputError("folder", str(folder), "a folder")
     if kind_of(kind) is OfferKind.COMPUTE:
@@ -83,6 +101,8 @@ def publish(
             payees=parse_payees(payee),
             entry_point=shlex.split(entry),
             replaces=replaces,
+            royalty_bps=royalty_bps,
+            made_by=parse_order(session, made_by) if made_by else None,
             segment_bytes=segment_kib << 10,
             progress=draw,
         )
@@ -160,18 +180,48 @@ def list_offers(
     emit(as_json, {"offers": [offer_json(one) for one in found]}, table(rows))
 
 
+OwnOffer = Annotated[int, typer.Argument(help="An offer of yours.")]
+Version = Annotated[int | None, typer.Option("--version", metavar="N", help="One version only.")]
+
+
 @app.command()
-def withdraw(
-    context: typer.Context,
-    offer: Annotated[int, typer.Argument(help="An offer of yours.")],
-    as_json: AsJson = False,
-) -> None:
-    """Close an offer for new orders. Accepted ones go on."""
+def close(context: typer.Context, offer: OwnOffer, version: Version = None, as_json: AsJson = False) -> None:
+    """Take an offer from sale, until you reopen it. Accepted orders go on, and so do leases."""
     from marketplace.sdk import author
 
-    tx = author.withdraw_offer(session_of(context), offer)
+    tx = author.close_offer(session_of(context), offer, version)
+    _changed(as_json, offer, tx, "closed")
+
+
+@app.command()
+def reopen(context: typer.Context, offer: OwnOffer, version: Version = None, as_json: AsJson = False) -> None:
+    """Put a closed version, by default the newest, on sale again. With the same terms."""
+    from marketplace.sdk import author
+
+    tx = author.reopen_offer(session_of(context), offer, version)
+    _changed(as_json, offer, tx, "open")
+
+
+@app.command()
+def retire(
+    context: typer.Context,
+    offer: OwnOffer,
+    version: Version = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take an offer from sale for good. Its terms never come back."""
+    from marketplace.sdk import author
+
+    what = f"offer {offer}" if version is None else f"offer {offer}, version {version}"
+    confirm(f"retire {what} for good?", yes=yes)
+    tx = author.retire_offer(session_of(context), offer, version)
+    _changed(as_json, offer, tx, "retired")
+
+
+def _changed(as_json: bool, offer: int, tx: str, state: str) -> None:
     emit(
         as_json,
-        {"offer": offer, "tx": tx},
-        [f"offer {offer} is closed" + (f", sent {tx}" if tx else " already")],
+        {"offer": offer, "state": state, "tx": tx},
+        [f"offer {offer} is {state}" + (f", sent {tx}" if tx else " already")],
     )

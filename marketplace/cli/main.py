@@ -16,9 +16,11 @@ from marketplace.cli import (
     brokers,
     certifiers,
     checkup,
+    leasing,
     markets,
     orders,
     providers,
+    results,
     setup,
     verifying,
 )
@@ -44,6 +46,8 @@ app.command("init")(setup.init)
 app.add_typer(authors.app, name="author")
 app.add_typer(providers.app, name="provider")
 app.add_typer(orders.app, name="order")
+app.command("collect")(results.collect)
+app.add_typer(leasing.app, name="lease")
 app.add_typer(markets.app, name="market")
 app.add_typer(brokers.app, name="keybroker")
 app.add_typer(certifiers.app, name="certifier")

@@ -13,6 +13,7 @@ from marketplace.errors import BadInputError, NotFoundError
 
 if TYPE_CHECKING:
     from enclave_runtime.wire.offers import Payee, Price
+    from enclave_runtime.wire.orders import Holdback
     from marketplace.chain.tokens import TokenInfo
     from marketplace.sdk.profile import Profile, Session
     from marketplace.sdk.settings import Trust
@@ -21,12 +22,19 @@ __all__ = [
     "AsJson",
     "Config",
     "Fixed",
+    "HeldBack",
+    "Leases",
+    "LongestRent",
     "MinSeconds",
+    "OfferId",
     "OrderId",
     "Payees",
     "PerHour",
     "PerUnit",
     "Yes",
+    "parse_holdback",
+    "parse_id",
+    "parse_leases",
     "parse_order",
     "parse_payees",
     "parse_price",
@@ -46,6 +54,29 @@ PerHour = Annotated[
     str, typer.Option("--per-hour", metavar="AMOUNT", help="Price per hour, billed by the second.")
 ]
 MinSeconds = Annotated[int, typer.Option("--min-seconds", help="Seconds that are billed at least.")]
+LongestRent = Annotated[
+    int, typer.Option("--max-rent", metavar="SECONDS", help="The longest rent; 0 is no bound.")
+]
+OfferId = Annotated[
+    int | None,
+    typer.Option(
+        "--offer", metavar="OFFER", help="Your compute offer; default: the profile's, or your only one."
+    ),
+]
+HeldBack = Annotated[
+    str,
+    typer.Option(
+        "--holdback",
+        metavar="BPS=SECONDS",
+        help="Share of the compute price that waits so long for your receipt, such as 1000=86400.",
+    ),
+]
+Leases = Annotated[
+    list[str],
+    typer.Option(
+        "--lease", metavar="INDEX=LEASE", help="A lease that pays for an input (0 is the engine); repeat."
+    ),
+]
 PerUnit = Annotated[str, typer.Option("--per-unit", metavar="AMOUNT", help="Price per metered unit.")]
 Payees = Annotated[
     list[str],
@@ -107,7 +138,51 @@ def parse_order(session: Session, text: str) -> bytes:
     return bytes.fromhex(found[0])
 
 
-def parse_price(info: TokenInfo, fixed: str, per_hour: str, min_seconds: int, per_unit: str) -> Price:
+def parse_id(text: str, what: str) -> bytes:
+    """Return 32 bytes from their hex digits.
+
+    Raises:
+        BadInputError: another form.
+    """
+    if not _ORDER.fullmatch(text) or len(text) != 66:
+        raise BadInputError(what, repr(text[:80]), "0x and 64 hex digits")
+    return bytes.fromhex(text[2:])
+
+
+def parse_holdback(text: str) -> Holdback:
+    """Return a holdback from BPS=SECONDS; nothing is held back where the text is empty.
+
+    Raises:
+        BadInputError: another form.
+    """
+    from enclave_runtime.wire.orders import Holdback
+
+    if not text:
+        return Holdback()
+    bps, equals, seconds = text.partition("=")
+    if not equals or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in (bps, seconds)):
+        raise BadInputError("--holdback", repr(text[:40]), "BPS=SECONDS, such as 1000=86400")
+    return Holdback(int(bps), int(seconds))
+
+
+def parse_leases(texts: list[str], inputs: int) -> tuple[bytes, ...]:
+    """Return one lease id per input, zero where there is none; empty where no lease is named.
+
+    Raises:
+        BadInputError: another form, or an input that there is not.
+    """
+    found = [bytes(32)] * inputs
+    for text in texts:
+        index, equals, lease = text.partition("=")
+        if not equals or not index.isdecimal() or len(index) > 3 or int(index) >= inputs:
+            raise BadInputError("--lease", repr(text[:90]), f"INDEX=LEASE, with an index below {inputs}")
+        found[int(index)] = parse_id(lease, "--lease")
+    return tuple(found) if texts else ()
+
+
+def parse_price(
+    info: TokenInfo, fixed: str, per_hour: str, min_seconds: int, per_unit: str, max_rent: int = 0
+) -> Price:
     """Return a price from amounts in whole tokens.
 
     Raises:
@@ -116,12 +191,14 @@ def parse_price(info: TokenInfo, fixed: str, per_hour: str, min_seconds: int, pe
     from enclave_runtime.wire.offers import Price
     from marketplace.domain.money import parse_amount
 
-    if not 0 <= min_seconds < 1 << 32:
-        raise BadInputError("--min-seconds", min_seconds, f"0 to {(1 << 32) - 1}")
+    for name, seconds in (("--min-seconds", min_seconds), ("--max-rent", max_rent)):
+        if not 0 <= seconds < 1 << 32:
+            raise BadInputError(name, seconds, f"0 to {(1 << 32) - 1}")
     return Price(
         fixed_price=parse_amount(fixed, info.decimals),
         per_hour=parse_amount(per_hour, info.decimals),
         min_seconds=min_seconds,
+        max_seconds=max_rent,
         per_unit=parse_amount(per_unit, info.decimals),
     )
 

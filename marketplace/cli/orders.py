@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketplace.cli import results
-from marketplace.cli.options import AsJson, OrderId, Yes, parse_order, session_of
+from marketplace.cli import answers, funding, results, sponsors
+from marketplace.cli.options import (
+    AsJson,
+    HeldBack,
+    Leases,
+    OrderId,
+    Yes,
+    parse_holdback,
+    parse_leases,
+    parse_order,
+    session_of,
+)
 from marketplace.cli.output import confirm, emit, moment, note, table
 
 if TYPE_CHECKING:
@@ -16,10 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Know the cost, place, watch, end, open the result, claim.", no_args_is_help=True)
+app = typer.Typer(help="Know the cost, place, watch, fund, end, open the result.", no_args_is_help=True)
 app.command("result")(results.result)
 app.command("payouts")(results.payouts)
 app.command("withdraw")(results.withdraw)
+app.command("receipt")(answers.receipt)
+app.command("contest")(answers.contest)
+app.command("top-up")(funding.top_up)
+app.command("reclaim")(funding.reclaim)
+app.command("sign")(sponsors.sign)
+app.command("sponsor")(sponsors.sponsor)
+app.command("carry")(sponsors.carry)
 
 Compute = Annotated[int, typer.Option("--compute", metavar="OFFER", help="The provider's compute offer.")]
 Inputs = Annotated[
@@ -37,6 +54,8 @@ def quote(
     compute: Compute,
     inputs: Inputs,
     max_seconds: Seconds = 3600,
+    holdback: HeldBack = "",
+    leases: Leases = [],  # noqa: B006 - typer copies defaults
     as_json: AsJson = False,
 ) -> None:
     """Show what an order costs at most and at least; nothing is sent."""
@@ -45,7 +64,15 @@ def quote(
     from marketplace.sdk.client import OrderRequest
 
     session = session_of(context)
-    quoted = client.quote(session, OrderRequest(compute, inputs, b"", max_seconds))
+    wanted = OrderRequest(
+        compute,
+        inputs,
+        b"",
+        max_seconds,
+        holdback=parse_holdback(holdback),
+        leases=parse_leases(leases, len(inputs)),
+    )
+    quoted = client.quote(session, wanted)
     info = session.token(quoted.token).info()
     emit(as_json, quote_json(quoted, info), quote_lines(quoted, info))
 
@@ -72,6 +99,8 @@ def place(
             "--window", metavar="NAME=SECONDS", help="A deadline, such as accept-within=600; repeat."
         ),
     ] = [],  # noqa: B006 - typer copies defaults
+    holdback: HeldBack = "",
+    leases: Leases = [],  # noqa: B006 - typer copies defaults
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show cost, id and terms; send nothing.")
     ] = False,
@@ -95,6 +124,8 @@ def place(
         deposit=deposit,
         max_fee_bps=max_fee_bps,
         windows=windows,
+        holdback=parse_holdback(holdback),
+        leases=parse_leases(leases, len(inputs)),
     )
     placed = place_order(session, request, dry_run=dry_run, yes=yes, as_json=as_json)
     if placed is None:
@@ -191,20 +222,18 @@ def cancel(context: typer.Context, order: OrderId, as_json: AsJson = False) -> N
 
     session = session_of(context)
     identity = parse_order(session, order)
-    _ended(
-        as_json, identity, client.cancel(session, identity), "cancelled; claim with `cloister order withdraw`"
-    )
+    _ended(as_json, identity, client.cancel(session, identity), "cancelled; fetch it with `cloister collect`")
 
 
 @app.command()
 def stop(context: typer.Context, order: OrderId, yes: Yes = False, as_json: AsJson = False) -> None:
-    """End a running order. Pays the time until now; no result can be opened afterwards."""
+    """Ask for a running order's end. What its CVM proves within grace is paid, and nothing else."""
     from marketplace.sdk import client
 
     session = session_of(context)
     identity = parse_order(session, order)
-    confirm("stop the order, pay the time until now, and get no result?", yes=yes)
-    _ended(as_json, identity, client.stop(session, identity), "stopped; claim with `cloister order withdraw`")
+    confirm("stop the order, and pay what its CVM proves within grace?", yes=yes)
+    _ended(as_json, identity, client.stop(session, identity), "stopping; see `cloister order why`")
 
 
 @app.command()

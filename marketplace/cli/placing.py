@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enclave_runtime.wire.codec import hex_of, to_json
-from enclave_runtime.wire.orders import Windows
+from enclave_runtime.wire.orders import Holdback, Windows
 from marketplace.cli.output import confirm, emit, note, simulated
 from marketplace.cli.words import amount, quote_json, quote_lines
-from marketplace.domain.draft import default_windows
+from marketplace.domain.draft import NO_HOLDBACK, default_windows
 from marketplace.domain.money import parse_amount
 from marketplace.domain.packet import MAX_CONFIG_BYTES
 from marketplace.errors import BadInputError, NotFoundError
@@ -37,12 +37,17 @@ def request_of(
     deposit: str = "",
     max_fee_bps: int | None = None,
     windows: Sequence[str] = (),
+    holdback: Holdback = NO_HOLDBACK,
+    leases: Sequence[bytes] = (),
+    payer: bytes | None = None,
 ) -> OrderRequest:
     """Return the request that options describe.
 
     Args:
         deposit: in whole tokens; empty takes what is required.
         windows: NAME=SECONDS texts over the safe defaults.
+        leases: one lease id per input, zero where there is none; empty for none at all.
+        payer: who deposits; None is this wallet.
     Raises:
         NotFoundError: no such configuration file.
         BadInputError: a value of another form.
@@ -57,7 +62,18 @@ def request_of(
         token = session.reader.get_offer(compute).terms.token
         units = parse_amount(deposit, session.token(token).info().decimals)
     chosen = _windows(session, max_seconds, windows) if windows else None
-    return OrderRequest(compute, tuple(inputs), data, max_seconds, chosen, max_fee_bps, units)
+    return OrderRequest(
+        compute,
+        tuple(inputs),
+        data,
+        max_seconds,
+        chosen,
+        max_fee_bps,
+        units,
+        payer=payer,
+        leases=tuple(leases),
+        holdback=holdback,
+    )
 
 
 @dataclass(frozen=True, slots=True)

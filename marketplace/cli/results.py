@@ -1,16 +1,21 @@
-"""The end of an order for its client and for everybody who is due something: result, payouts, withdraw."""
+"""The end of an order for its client and for everybody who is due something: result, payouts, collect."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marketplace.cli.exits import ExitCode
 from marketplace.cli.options import AsJson, OrderId, parse_order, session_of
-from marketplace.cli.output import emit, progress, simulated, table
+from marketplace.cli.output import emit, moment, note, progress, simulated, table
 
-__all__ = ["payouts", "result", "withdraw"]
+if TYPE_CHECKING:
+    from marketplace.chain.claims import Collected
+    from marketplace.chain.tokens import TokenInfo
+
+__all__ = ["collect", "payouts", "result", "withdraw"]
 
 
 def result(
@@ -44,52 +49,89 @@ def result(
 def payouts(context: typer.Context, order: OrderId, as_json: AsJson = False) -> None:
     """Show who gets what of an ended order, and what was claimed."""
     from enclave_runtime.wire.codec import hex_of
-    from marketplace.cli.words import amount, payout_json, token_json
-    from marketplace.sdk import client
+    from marketplace.cli.words import amount, dues_json, token_json
+    from marketplace.sdk import income
 
     session = session_of(context)
     identity = parse_order(session, order)
-    lines = client.payouts(session, identity)
-    info = session.token(client.preimage_of(session, identity).terms.token).info()
+    due = income.dues(session, identity)
+    info = session.token(due.token).info()
     rows = [["what", "receiver", "amount", "state"]]
     rows += [
         [
             line.name,
-            hex_of(line.receiver),
+            "burned" if line.receiver is None else hex_of(line.receiver),
             amount(line.amount, info),
-            "paid" if line.paid else "to be claimed",
+            "credited" if line.claimed else "to be claimed",
         ]
-        for line in lines
+        for line in due.lines
     ]
+    lines = table(rows)
+    if due.held_until:
+        until = moment(due.held_until)
+        lines.append(f"{amount(due.sums.held, info)} wait for the client's receipt, or until {until}")
     value: dict[str, object] = {
         "order_id": hex_of(identity),
         "token": token_json(info),
-        "payouts": payout_json(lines),
+        "payouts": dues_json(due),
+        "held": str(due.sums.held),
+        "held_until": due.held_until or None,
     }
-    emit(as_json, value, table(rows))
+    emit(as_json, value, lines)
+
+
+Everybody = Annotated[bool, typer.Option("--all", help="Everybody's amounts, each to its owner.")]
 
 
 def withdraw(
-    context: typer.Context,
-    order: OrderId,
-    everybody: Annotated[
-        bool, typer.Option("--all", help="Pay out everybody's amounts, each to its owner.")
-    ] = False,
-    as_json: AsJson = False,
+    context: typer.Context, order: OrderId, everybody: Everybody = False, as_json: AsJson = False
 ) -> None:
-    """Claim what this wallet is due of an ended order."""
+    """Claim what this wallet is due of an order, and fetch it. Of a running one, what is proven."""
     from enclave_runtime.wire.codec import hex_of
-    from marketplace.cli.words import amount
-    from marketplace.domain.settlement import payout_name
-    from marketplace.sdk import client
+    from marketplace.sdk import client, income
 
     session = session_of(context)
     identity = parse_order(session, order)
-    paid = client.withdraw(session, identity, everybody=everybody)
+    done = income.collect(session, [identity], everybody=everybody)
     info = session.token(client.preimage_of(session, identity).terms.token).info()
-    lines = [f"{payout_name(index)}: {amount(units, info)} to {hex_of(who)}" for index, who, units in paid]
-    value = [
-        {"index": index, "name": payout_name(index), "receiver": hex_of(who), "amount": str(units)}
-        for index, who, units in paid
-    ]
-    emit(as_json, {"order_id": hex_of(identity), "claimed": value}, lines or ["nothing left to claim here"])
+    _show(done, info, {"order_id": hex_of(identity)}, as_json=as_json)
+
+
+def collect(
+    context: typer.Context,
+    orders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ORDER]...", help="Order ids; default: all that you have a part in."),
+    ] = None,
+    everybody: Everybody = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is open; send nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Claim all that orders owe you, and fetch your credit. Many at once; a bad one is left out."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.sdk import income
+
+    session = session_of(context)
+    named = [parse_order(session, text) for text in orders or ()]
+    known = named or income.concerned(session, everybody=everybody)
+    if dry_run:
+        open_ = income.open_claims(session, known, everybody=everybody)
+        value: dict[str, object] = {
+            "open": [{"order_id": hex_of(one.order_id), "what": one.words} for one in open_]
+        }
+        lines = [f"{hex_of(one.order_id)}  {one.words}" for one in open_] or ["nothing is open"]
+        emit(as_json, value, lines)
+        return
+    done = income.collect(session, named or None, everybody=everybody)
+    _show(done, session.token().info(), {"orders": len(known)}, as_json=as_json)
+
+
+def _show(done: Collected, info: TokenInfo, value: dict[str, object], *, as_json: bool) -> None:
+    """Print what a collection came to; what was left out makes the command fail."""
+    from marketplace.cli.words import collected_json, collected_lines
+
+    emit(as_json, {**value, **collected_json(done)}, collected_lines(done, info))
+    for one in done.failed:
+        note(f"left out: {one.words}: {one.reason}")
+    if done.failed:
+        raise typer.Exit(ExitCode.FAILED)
