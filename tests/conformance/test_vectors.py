@@ -21,6 +21,8 @@ from marketplace.chain.artifacts import from_abi
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "conformance" / "vectors"
+LONE = ("names", "certifiers")
+"""Lists that are no column of their table."""
 OFFER = (
     "(uint8,address,(uint128,uint128,uint32,uint32,uint128,uint16),(address,uint16)[],"
     "bytes32,bytes32,address,uint16,bytes32,bytes32)"
@@ -79,6 +81,7 @@ def test_inputs_root_is_keccak_of_the_plain_encoding() -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in VECTORS.glob("*.json")))
 def test_tables_are_whole_and_small(name: str) -> None:
-    columns = {key: len(value) for key, value in table(name).items() if key not in ("preimages", "names")}
+    data = table(name)
+    columns = {key: len(value) for key, value in data.items() if isinstance(value, list) and key not in LONE}
     assert len(set(columns.values())) == 1 and min(columns.values()) > 0, columns
     assert (VECTORS / f"{name}.json").stat().st_size < 256 << 10

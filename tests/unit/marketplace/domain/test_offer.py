@@ -69,6 +69,7 @@ def test_reads_kinds_and_prices_as_people_write_them() -> None:
         with pytest.raises(BadInputError):
             kind_of(text)
     assert (
-        price_words(Price(100, 3600, 60, 2)) == "100 per order + 3600 per hour (at least 60 s) + 2 per unit"
+        price_words(Price(100, 3600, 60, per_unit=2))
+        == "100 per order + 3600 per hour (at least 60 s) + 2 per unit"
     )
     assert price_words(Price()) == "free"

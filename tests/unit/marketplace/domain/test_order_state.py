@@ -4,6 +4,7 @@ from enclave_runtime.wire.orders import Outcome, Phase, Windows
 from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import (
     LIVE,
+    RUNNING,
     TERMINAL,
     TRANSITIONS,
     Action,
@@ -38,9 +39,26 @@ def test_every_live_state_can_end_without_the_provider() -> None:
             assert by_anybody & set(allowed(state, phase)), f"{state.name} {phase.name} could last for ever"
 
 
-def test_reserved_states_are_never_entered() -> None:
-    entered = {state for state, _ in TRANSITIONS.values()}
-    assert not entered & {OrderState.STOPPING, OrderState.LAPSED}
+def test_every_state_is_entered_and_no_way_leads_back_from_stopping() -> None:
+    assert {state for state, _ in TRANSITIONS.values()} == set(OrderState) - {OrderState.NONE}
+    after = {target for (state, _, _), (target, _) in TRANSITIONS.items() if state is OrderState.STOPPING}
+    assert OrderState.RUNNING not in after
+    assert [move for move in TRANSITIONS if TRANSITIONS[move][0] is OrderState.STOPPED] == [
+        (OrderState.STOPPING, phase, Action.SETTLE_STOPPED) for phase in (Phase.SETUP, Phase.ENGINE)
+    ]
+
+
+def test_a_stop_takes_no_end_away() -> None:
+    for phase in (Phase.SETUP, Phase.ENGINE):
+        running, stopping = (set(allowed(state, phase)) for state in RUNNING)
+        assert stopping == running - {Action.STOP} | {Action.SETTLE_STOPPED}
+
+
+def test_checkpoints_open_the_engine_once() -> None:
+    for state in RUNNING:
+        assert next_state(state, Phase.SETUP, Action.OPEN) == (state, Phase.ENGINE)
+        assert next_state(state, Phase.ENGINE, Action.OPEN) is None
+        assert next_state(state, Phase.ENGINE, Action.CHECKPOINT) == (state, Phase.ENGINE)
 
 
 def test_refuse_is_closed_once_the_engine_was_proven_to_start() -> None:
@@ -51,6 +69,8 @@ def test_refuse_is_closed_once_the_engine_was_proven_to_start() -> None:
 def test_outcomes_lead_where_the_contract_leads() -> None:
     assert outcome_state(Phase.ENGINE, Outcome.COMPLETED) is OrderState.COMPLETED
     assert outcome_state(Phase.SETUP, Outcome.HOST) is OrderState.HOST
+    assert outcome_state(Phase.ENGINE, Outcome.LAPSED) is OrderState.LAPSED
+    assert outcome_state(Phase.SETUP, Outcome.LAPSED) is None
     assert outcome_state(Phase.SETUP, Outcome.COMPLETED) is None
     assert outcome_state(Phase.ENGINE, Outcome.NONE) is None
 
@@ -72,7 +92,3 @@ def test_tells_what_anybody_may_do_once_a_deadline_passed() -> None:
         .next_steps[0]
         .startswith("anybody: cancel")
     )
-
-
-def test_reserved_state_is_told_not_crashed_on() -> None:
-    assert "LAPSED" in why(record(OrderState.LAPSED, Phase.ENGINE), WINDOWS, now=0).headline
