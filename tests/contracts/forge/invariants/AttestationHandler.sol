@@ -14,6 +14,7 @@ contract AttestationHandler is Stage {
 
     address[] private _signers;
     uint256[] private _signerKeys;
+    uint256[] private _known;
     /// @notice The first number that a CVM was seen with, its word then, and its operator.
     mapping(bytes32 cvmId => uint32) public firstNumber;
     mapping(bytes32 cvmId => uint256) public firstWord;
@@ -40,6 +41,7 @@ contract AttestationHandler is Stage {
         _become(which);
         try this.tryRegister(_item(_certificateOf(what, lasts))) {
             _saw();
+            _known.push(which);
             ++did["register"];
         } catch {}
     }
@@ -59,7 +61,9 @@ contract AttestationHandler is Stage {
     }
 
     function renew(uint256 which, uint256 what, uint256 lasts) external {
-        _become(which);
+        _become(_known.length == 0 ? which : _known[which % _known.length]);
+        // As certifiers do: mostly for long, so that most of them renew.
+        if (what % 4 != 0) lasts = bound(lasts, 20 days, 31 days);
         ICvmRegistry.Renewal[] memory items = new ICvmRegistry.Renewal[](3);
         items[0] = ICvmRegistry.Renewal(uint32(which % 20), quorum, "junk");
         items[1] = ICvmRegistry.Renewal(cvms.indexOf(cvmId), quorum, _evidence(_certificateOf(what, lasts), 2));
@@ -143,18 +147,22 @@ contract AttestationHandler is Stage {
 
     function shift(uint32 profile, uint8 floor) external {
         vm.startPrank(admin);
-        if (floor % 2 == 0) try references.raiseFloor(_one(profile % 8), floor % 8) {}
-            catch {} else try references.lowerFloor(profile % 8, floor % 8) {} catch {}
+        if (floor % 2 == 0) {
+            try references.raiseFloor(_one(profile % 8), floor % 8) {} catch {}
+        } else {
+            try references.lowerFloor(profile % 8, floor % 8) {} catch {}
+        }
         vm.stopPrank();
         ++did["shift"];
     }
 
     function classes(uint256 what, bool open) external {
         vm.startPrank(admin);
-        if (open) try references.reopenTrustClass(_rootSetOf(what)) {} catch {} else if (what % 5 == 0) try references.removeTrustClass(
-            _rootSetOf(what)
-        ) {}
-            catch {}
+        if (open) {
+            try references.reopenTrustClass(_rootSetOf(what)) {} catch {}
+        } else if (what % 5 == 0) {
+            try references.removeTrustClass(_rootSetOf(what)) {} catch {}
+        }
         vm.stopPrank();
         ++did["classes"];
     }
