@@ -10,14 +10,16 @@ import {OrderBase} from "./orders/OrderBase.sol";
 import {OrderClaiming} from "./orders/OrderClaiming.sol";
 import {OrderParams} from "./orders/OrderParams.sol";
 import {OrderRunning} from "./orders/OrderRunning.sol";
-import {OrderId, Params, Report, RuntimePolicy} from "./types/Orders.sol";
+import {OrderId, Params, Report} from "./types/Orders.sol";
 
 /// @title The OrderBook: what every order calls, in one contract; what few orders call, behind it.
 /// @notice Immutable, with its extension: nothing can replace either, and nothing pauses an exit. See {IOrderBook},
 /// whose functions all answer at this address.
 /// @dev The whole code exceeds what one contract may hold (EIP-170). The busy part is called directly, so that its
 /// callers pay for no second contract; any other selector is delegated to one of three more (docs/adr/0017).
-/// Reentrancy is barred for all by one transient slot.
+/// Reentrancy is barred by one transient slot for whatever moves tokens, `withdraw` foremost; what only writes, and calls
+/// nobody but our own registries, does not pay for it: whoever comes in through a token's hook can earn credits as at any
+/// other time, and take none out.
 contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     using OfferCodec for bytes;
     using OrderCodec for bytes;
@@ -81,19 +83,10 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     }
 
     /// @notice See {IOrderBook-accept}.
-    function accept(bytes calldata order, bytes calldata heads, RuntimePolicy calldata policy, uint32 cvm)
-        external
-        nonReentrant
-    {
+    function accept(bytes calldata order, bytes calldata heads, bytes calldata policy, uint32 cvm) external {
         Taking memory taking = _accept(order, heads, policy, cvm);
         // Check: nobody restricted an input, and all are for sale with these very terms.
-        unchecked {
-            for (uint256 i = 0; i <= taking.count; ++i) {
-                if (heads.restrictions(OfferCodec.HEAD * i) != 0) {
-                    revert Errors.OrderBook_NeedsProof(uint64(order.uintAt(OrderCodec.offerAt(i), 8)));
-                }
-            }
-        }
+        if (taking.isRestricted) revert Errors.OrderBook_NeedsProof(taking.id);
         OFFERS.checkForSale(order);
     }
 
@@ -108,7 +101,7 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     }
 
     /// @notice See {IOrderBook-complete}.
-    function complete(bytes calldata order, Report calldata report, string calldata location) external nonReentrant {
+    function complete(bytes calldata order, Report calldata report, string calldata location) external {
         _complete(order, report, location);
     }
 
@@ -119,7 +112,7 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
         bytes calldata head,
         bytes calldata payees,
         bytes calldata lineage
-    ) external nonReentrant {
+    ) external {
         _claim(order, k, head, payees, lineage);
     }
 

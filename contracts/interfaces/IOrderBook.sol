@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Order, OrderId, OrderState, OrderTerms, Params, Report, RuntimePolicy} from "../types/Orders.sol";
+import {Order, OrderId, OrderState, OrderTerms, Params, Report, Sale} from "../types/Orders.sol";
 
 /// @title The life of an order (docs/protocol.md section 6.2).
 /// @notice An order is the hash of its terms and one word. Whoever moves it repeats what the call needs as tight bytes
@@ -130,26 +130,24 @@ interface IOrderBook {
     /// @notice PLACED -> ACCEPTED, by the operator of the compute offer's desk, until acceptWithin.
     /// @dev Every term is compared with the registry by hash; prices, deposit, fee, stake, runtime and certificate
     /// are checked here, once. The certificate must outlast startWithin.
-    /// @param cvm Index of the CVM in CvmRegistry.
-    function accept(bytes calldata order, bytes calldata heads, RuntimePolicy calldata policy, uint32 cvm) external;
+    /// @param policy The client's runtime policy as tight bytes (libraries/PolicyCodec.sol).
+    /// @param cvm    Index of the CVM in CvmRegistry.
+    function accept(bytes calldata order, bytes calldata heads, bytes calldata policy, uint32 cvm) external;
 
-    /// @notice `accept` for orders whose inputs are restricted, or offered by signature.
-    /// @param proofs One per offer, compute first: RestrictionLib's proof, empty where unrestricted.
-    /// @param signed One per offer: abi.encode(bytes signed, bytes signature) for IOfferRegistry-fillSigned, empty where
-    /// the offer is listed.
+    /// @notice `accept` for orders whose inputs are restricted, or offered by signature, or whose deposit pays for fewer
+    /// seconds than maxSeconds: at least for setupSeconds + 2 * grace.
     function acceptWith(
         bytes calldata order,
         bytes calldata heads,
-        RuntimePolicy calldata policy,
+        bytes calldata policy,
         uint32 cvm,
-        bytes[] calldata proofs,
-        bytes[] calldata signed
+        Sale calldata sale
     ) external;
 
     /// @notice ACCEPTED -> CANCELLED, by anybody: the CVM was revoked, its runtime was removed from the reference
     /// values, or, until the start deadline, a renewed certificate no longer fits the client's policy. Nobody is at
     /// fault, nothing is slashed; the payer is credited.
-    function voidOrder(bytes calldata order, RuntimePolicy calldata policy) external;
+    function voidOrder(bytes calldata order, bytes calldata policy) external;
 
     // ------------------------------------------------------------------------------------------------- running
     /// @notice ACCEPTED -> RUNNING, by anybody who has the accepted CVM's signature over `OrderStart`.

@@ -169,6 +169,10 @@ library Errors {
     /// @notice An order's bytes are 362 + 76 * n, with n from 1 to 16.
     error OrderCodec_Length(uint256 got);
 
+    // ----------------------------------------------------------------------------------------- PolicyCodec
+    /// @notice A policy's bytes are 34 + 32 * n, and name no more trust classes than n.
+    error PolicyCodec_Length(uint256 got);
+
     // ------------------------------------------------------------------------------------------- OrderBook
     /// @notice The table of OrderStateLib knows no way from `actual` to `wanted`.
     error OrderBook_WrongState(OrderId id, OrderState actual, OrderState wanted);
@@ -194,7 +198,8 @@ library Errors {
     /// @notice The order asks for more seconds than the offer rents.
     error OrderBook_RentTooLong(uint64 offer, uint256 maxSeconds, uint256 most);
     error OrderBook_RevenueAboveAll(uint256 sumBps);
-    error OrderBook_NeedsProof(uint64 offer);
+    /// @notice An owner restricted an input: `acceptWith` takes the proofs.
+    error OrderBook_NeedsProof(OrderId id);
     error OrderBook_ListLength(uint256 got, uint256 expected);
     error OrderBook_WindowTooShort(bytes32 field, uint256 got, uint256 min);
     error OrderBook_WindowTooLong(bytes32 field, uint256 got, uint256 max);

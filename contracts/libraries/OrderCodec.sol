@@ -154,6 +154,18 @@ library OrderCodec {
         return wordAt(order, inputAt(i) + INPUT_LEASE);
     }
 
+    /// @return leased Whether any input names a lease.
+    function hasLease(bytes calldata order, uint256 count) internal pure returns (bool leased) {
+        assembly ("memory-safe") {
+            let from := add(order.offset, add(INPUTS, INPUT_LEASE))
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                leased := or(leased, calldataload(from))
+                from := add(from, INPUT)
+            }
+            leased := iszero(iszero(leased))
+        }
+    }
+
     // ---------------------------------------------------------------------------------------------- hashing
     /// @return hash The EIP-712 struct hash of the terms; `count` as `check` returned it.
     /// @dev One buffer at the free pointer: the inputs' hashes first, then the nineteen words of the struct. Nothing of

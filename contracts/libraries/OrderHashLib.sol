@@ -2,18 +2,15 @@
 pragma solidity 0.8.37;
 
 import {CvmCertificate, CvmKeys, Possession} from "../types/Certificates.sol";
-import {RuntimePolicy} from "../types/Orders.sol";
 
 /// @title The EIP-712 types that a CVM, a client or a certifier signs, and their struct hashes (docs/protocol.md
-/// section 2). Orders and offers have theirs in OrderCodec and OfferCodec, beside their bytes.
+/// section 2). Orders, offers and policies have theirs in OrderCodec, OfferCodec and PolicyCodec, beside their bytes.
 /// @notice The Python twin is `enclave_runtime.wire`; both are held together by tests/conformance.
 /// @dev Types follow the specification: an array is the hash of its members; enums are uint8.
 library OrderHashLib {
     // Whole literals, so that the compiler hashes them: a concatenation of constants would be hashed at run time.
     bytes32 internal constant DOMAIN_TYPEHASH =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
-    bytes32 internal constant RUNTIME_POLICY_TYPEHASH =
-        keccak256("RuntimePolicy(bytes32[] trustClasses,uint256 teeMask,bytes32[] measurements,uint8 worstTcb)");
     bytes32 internal constant ORDER_START_TYPEHASH =
         keccak256("OrderStart(bytes32 orderId,bytes32 cvmId,bytes32 inputsRoot)");
     bytes32 internal constant REPORT_SUMMARY_TYPEHASH = keccak256(
@@ -38,19 +35,6 @@ library OrderHashLib {
         return keccak256(
             abi.encode(
                 DOMAIN_TYPEHASH, keccak256(bytes(name)), keccak256(bytes(version)), block.chainid, verifyingContract
-            )
-        );
-    }
-
-    /// @return The digest of a runtime policy, as `OrderTerms.runtimePolicyDigest` names it.
-    function hashPolicy(RuntimePolicy calldata policy) internal pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                RUNTIME_POLICY_TYPEHASH,
-                keccak256(abi.encodePacked(policy.trustClasses)),
-                policy.teeMask,
-                keccak256(abi.encodePacked(policy.measurements)),
-                policy.worstTcb
             )
         );
     }

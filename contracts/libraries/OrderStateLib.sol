@@ -35,13 +35,24 @@ library OrderStateLib {
         | (FROM_ACCEPTED << (16 * uint256(OrderState.ACCEPTED))) | (FROM_RUNNING << (16 * uint256(OrderState.RUNNING)))
         | (FROM_STOPPING << (16 * uint256(OrderState.STOPPING)));
 
-    /// @return Whether the table allows `from` -> `to`.
-    function isAllowed(OrderState from, OrderState to) internal pure returns (bool) {
-        return (TABLE >> (16 * uint256(from) + uint256(to))) & 1 == 1;
+    /// @dev `TABLE` and `TERMINAL` as the compiler would add them up at each use; OrderState.t.sol holds them equal.
+    uint256 internal constant TABLE_LITERAL = 0x3fd01fc8006800240002;
+    uint256 internal constant TERMINAL_LITERAL = 0x3fe0;
+
+    /// @return allowed Whether the table allows `from` -> `to`.
+    function isAllowed(OrderState from, OrderState to) internal pure returns (bool allowed) {
+        uint256 table = TABLE_LITERAL;
+        // Both are values of the enum, which Solidity checks where they are made, not where they are used.
+        assembly ("memory-safe") {
+            allowed := and(shr(add(shl(4, from), to), table), 1)
+        }
     }
 
-    /// @return Whether nothing leaves `state` any more, so that its money can be claimed.
-    function isTerminal(OrderState state) internal pure returns (bool) {
-        return (TERMINAL >> uint256(state)) & 1 == 1;
+    /// @return terminal Whether nothing leaves `state` any more, so that its money can be claimed.
+    function isTerminal(OrderState state) internal pure returns (bool terminal) {
+        uint256 states = TERMINAL_LITERAL;
+        assembly ("memory-safe") {
+            terminal := and(shr(state, states), 1)
+        }
     }
 }

@@ -6,17 +6,18 @@ import {Errors} from "../libraries/Errors.sol";
 import {LockLib} from "../libraries/LockLib.sol";
 import {OfferCodec} from "../libraries/OfferCodec.sol";
 import {OrderCodec} from "../libraries/OrderCodec.sol";
-import {OrderHashLib} from "../libraries/OrderHashLib.sol";
 import {OrderWord} from "../libraries/OrderWord.sol";
+import {PolicyCodec} from "../libraries/PolicyCodec.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
 import {OfferKind, Price} from "../types/Offers.sol";
-import {Current, OrderId, OrderState, RuntimePolicy} from "../types/Orders.sol";
+import {Current, OrderId, OrderState} from "../types/Orders.sol";
 import {OrderPlacing} from "./OrderPlacing.sol";
 
 /// @title Everything that is checked once, when a provider takes an order (docs/protocol.md sections 6.2 and 6.8).
 abstract contract OrderAccepting is OrderPlacing {
     using OfferCodec for bytes;
     using OrderCodec for bytes;
+    using PolicyCodec for bytes;
 
     /// @dev What acceptance finds out about an order.
     struct Taking {
@@ -27,11 +28,14 @@ abstract contract OrderAccepting is OrderPlacing {
         uint256 lock;
         uint256 startBy;
         uint256 limit;
+        uint256 secs;
+        uint256 units;
+        bool isRestricted;
     }
 
     /// @notice PLACED -> ACCEPTED, but for the checks of sale and restrictions, which the caller adds.
     /// @return taking With the measurement of the CVM, which restrictions look at.
-    function _accept(bytes calldata order, bytes calldata heads, RuntimePolicy calldata policy, uint32 cvm)
+    function _accept(bytes calldata order, bytes calldata heads, bytes calldata policy, uint32 cvm)
         internal
         returns (Taking memory taking)
     {
@@ -90,22 +94,25 @@ abstract contract OrderAccepting is OrderPlacing {
     {
         heads.check(taking.count + 1);
         if (heads.kind(0) != uint256(OfferKind.COMPUTE)) revert Errors.OrderBook_ComputeKind(heads.kind(0));
+        (taking.secs, taking.units) = (order.maxSeconds(), order.maxUnits());
         Price memory price = heads.price(0);
         unchecked {
-            uint256 cost = _checkHead(order, heads, 0, OrderCodec.COMPUTE_OFFER, price);
+            uint256 cost = _checkHead(order, heads, 0, OrderCodec.COMPUTE_OFFER, price, taking);
             taking.lock = SettlementLib.shareDown(cost, penaltyBps);
             taking.most = cost + SettlementLib.holdbackDown(cost, order.holdbackBps());
             uint256 revenue = price.revenueBps;
-            for (uint256 i = 0; i < taking.count; ++i) {
-                uint256 headAt = OfferCodec.HEAD * (i + 1);
-                uint256 at = OrderCodec.inputAt(i);
-                _checkInputKind(i, heads.kind(headAt));
+            uint256 grace = order.grace();
+            uint256 at = OrderCodec.INPUTS;
+            for (uint256 headAt = OfferCodec.HEAD; headAt < heads.length; headAt += OfferCodec.HEAD) {
+                _checkInputKind(headAt, heads.kind(headAt));
                 heads.priceInto(headAt, price);
-                cost = _checkHead(order, heads, headAt, at, price);
+                cost = _checkHead(order, heads, headAt, at, price, taking);
                 revenue += price.revenueBps;
-                if (order.wordAt(at + OrderCodec.INPUT_LEASE) != 0) continue;
-                taking.most += cost;
-                taking.lock += SettlementLib.inputLockUp(price, order.grace());
+                if (order.wordAt(at + OrderCodec.INPUT_LEASE) == 0) {
+                    taking.most += cost;
+                    taking.lock += SettlementLib.inputLockUp(price, grace);
+                }
+                at += OrderCodec.INPUT;
             }
             // More than all of what it earns is no share.
             if (revenue > SettlementLib.BPS) revert Errors.OrderBook_RevenueAboveAll(revenue);
@@ -114,44 +121,57 @@ abstract contract OrderAccepting is OrderPlacing {
 
     /// @dev The terms hash pins price and token; the price's own bound on the rent is the order's concern alone.
     /// @return The most that this offer can cost.
-    function _checkHead(bytes calldata order, bytes calldata heads, uint256 headAt, uint256 at, Price memory price)
-        private
-        pure
-        returns (uint256)
-    {
-        bytes32 expected = order.wordAt(at + OrderCodec.INPUT_TERMS);
+    function _checkHead(
+        bytes calldata order,
+        bytes calldata heads,
+        uint256 headAt,
+        uint256 at,
+        Price memory price,
+        Taking memory taking
+    ) private pure returns (uint256) {
         bytes32 got = heads.termsHash(headAt, OrderCodec.token(order));
-        if (got != expected) revert Errors.OrderBook_TermsHash(uint64(order.uintAt(at, 8)), got, expected);
-        uint256 secs = order.maxSeconds();
+        if (got != order.wordAt(at + OrderCodec.INPUT_TERMS)) {
+            revert Errors.OrderBook_TermsHash(
+                uint64(order.uintAt(at, 8)), got, order.wordAt(at + OrderCodec.INPUT_TERMS)
+            );
+        }
+        uint256 secs = taking.secs;
         if (price.maxSeconds != 0 && secs > price.maxSeconds) {
             revert Errors.OrderBook_RentTooLong(uint64(order.uintAt(at, 8)), secs, price.maxSeconds);
         }
-        return SettlementLib.amountDown(price, secs, order.maxUnits());
+        if (heads.restrictions(headAt) != 0) taking.isRestricted = true;
+        return SettlementLib.amountDown(price, secs, taking.units);
     }
 
     /// @dev The engine is first and alone; all others are what it works on.
-    function _checkInputKind(uint256 i, uint256 kind) private pure {
-        if (kind == uint256(OfferKind.ENGINE) ? i == 0 : i != 0) {
-            if (kind >= uint256(OfferKind.ENGINE) && kind <= uint256(OfferKind.DATASET)) return;
-        }
-        revert Errors.OrderBook_InputKind(i, kind);
+    function _checkInputKind(uint256 headAt, uint256 kind) private pure {
+        bool fits = headAt == OfferCodec.HEAD
+            ? kind == uint256(OfferKind.ENGINE)
+            : kind == uint256(OfferKind.MODEL) || kind == uint256(OfferKind.DATASET);
+        if (!fits) revert Errors.OrderBook_InputKind(headAt / OfferCodec.HEAD - 1, kind);
     }
 
     // ------------------------------------------------------------------------------------------ runtime
-    function _checkPolicyDigest(bytes calldata order, RuntimePolicy calldata policy) internal pure {
-        bytes32 got = OrderHashLib.hashPolicy(policy);
+    /// @return classes      Number of trust classes in the client's policy, after a check that it is the client's.
+    /// @return measurements Number of its measurements.
+    function _checkPolicy(bytes calldata order, bytes calldata policy)
+        internal
+        pure
+        returns (uint256 classes, uint256 measurements)
+    {
+        (classes, measurements) = PolicyCodec.check(policy);
+        bytes32 got = policy.structHash(classes, measurements);
         bytes32 expected = order.wordAt(OrderCodec.RUNTIME_POLICY_DIGEST);
         if (got != expected) revert Errors.OrderBook_PolicyDigest(got, expected);
     }
 
     /// @dev Whose CVM it is, is not asked: it starts for its own host alone, so that naming another's costs the caller
     /// the start penalty and gains nothing. The evidence binds the operator where CVMs are registered.
-    function _checkCvm(bytes calldata order, RuntimePolicy calldata policy, uint32 cvm, uint256 startBy)
+    function _checkCvm(bytes calldata order, bytes calldata policy, uint32 cvm, uint256 startBy)
         private
         view
         returns (bytes32 measurement)
     {
-        _checkPolicyDigest(order, policy);
         (uint256 facts, uint256 standing) = _factsOf(cvm);
         if (address(uint160(facts)) == address(0)) revert Errors.OrderBook_CvmUnknown(cvm);
         if (facts & CVM_REVOKED != 0) revert Errors.OrderBook_CvmRevoked(cvm);
@@ -160,60 +180,81 @@ abstract contract OrderAccepting is OrderPlacing {
         if (expiresAt <= startBy) revert Errors.OrderBook_CvmExpires(cvm, expiresAt, startBy);
         if (!_isReference(facts, standing)) revert Errors.OrderBook_NotReference(cvm, uint32(facts >> 216));
         bytes32 refusal;
-        (refusal, measurement) = _appraise(policy, facts, standing);
+        (refusal, measurement) = _appraise(order, policy, facts, standing);
         if (refusal != 0) revert Errors.OrderBook_PolicyRefuses(cvm, refusal);
     }
 
+    /// @notice Checks that the policy is the client's, and holds the CVM's facts against it.
     /// @return refusal     The first member of the client's policy that these facts do not fit, or zero.
     /// @return measurement Of the CVM's runtime.
     /// @dev The standing has 240 bits of the hash of what the profile is: enough to find it among what the policy names,
     /// without reading it. Where that fails, the reference values are asked, for families and for the reason.
-    function _appraise(RuntimePolicy calldata policy, uint256 facts, uint256 standing)
+    function _appraise(bytes calldata order, bytes calldata policy, uint256 facts, uint256 standing)
         internal
         view
         returns (bytes32 refusal, bytes32 measurement)
     {
+        (uint256 classes, uint256 measurements) = _checkPolicy(order, policy);
         uint256 tee = uint8(standing >> 8);
         bool found;
-        (found, measurement) = _find(policy, tee, standing);
+        (found, measurement) = _find(policy, classes, measurements, standing);
         if (!found) {
             bytes32 rootSet;
             (,, measurement, rootSet) = REFERENCES.profileOf(uint32(facts >> 216));
-            if (!_contains(policy.trustClasses, rootSet)) return ("trustClasses", measurement);
-            if (!_isInFamily(policy.measurements, measurement)) return ("measurements", measurement);
+            if (!_isAmong(policy, 0, classes, rootSet)) return ("trustClasses", measurement);
+            if (!_isInFamily(policy, classes, measurements, measurement)) return ("measurements", measurement);
         }
-        if ((policy.teeMask >> tee) & 1 == 0) return ("teeMask", measurement);
-        if (uint8(facts >> 200) > policy.worstTcb) return ("worstTcb", measurement);
+        if ((policy.teeMask() >> tee) & 1 == 0) return ("teeMask", measurement);
+        if (uint8(facts >> 200) > policy.worstTcb()) return ("worstTcb", measurement);
     }
 
-    function _find(RuntimePolicy calldata policy, uint256 tee, uint256 standing)
+    function _find(bytes calldata policy, uint256 classes, uint256 measurements, uint256 standing)
         private
         pure
-        returns (bool found, bytes32 measurement)
+        returns (bool, bytes32)
     {
-        bytes32[] calldata classes = policy.trustClasses;
-        bytes32[] calldata measurements = policy.measurements;
-        for (uint256 i = 0; i < measurements.length; ++i) {
-            measurement = measurements[i];
-            for (uint256 j = 0; j < classes.length; ++j) {
-                if (uint256(keccak256(abi.encode(measurement, classes[j], tee))) >> 16 == standing >> 16) {
-                    return (true, measurement);
+        unchecked {
+            for (uint256 i = 0; i < measurements; ++i) {
+                bytes32 measurement = policy.entry(classes + i);
+                for (uint256 j = 0; j < classes; ++j) {
+                    uint256 content = _contentOf(measurement, policy.entry(j), uint8(standing >> 8));
+                    if ((content ^ standing) >> 16 == 0) return (true, measurement);
                 }
             }
+        }
+        return (false, 0);
+    }
+
+    /// @return content keccak256(abi.encode(measurement, rootSet, tee)), as ReferenceValues names a profile.
+    function _contentOf(bytes32 measurement, bytes32 rootSet, uint256 tee) private pure returns (uint256 content) {
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            mstore(buffer, measurement)
+            mstore(add(buffer, 0x20), rootSet)
+            mstore(add(buffer, 0x40), tee)
+            content := keccak256(buffer, 0x60)
         }
     }
 
     /// @notice Whether a policy's list names a family that was declared with this measurement.
-    function _isInFamily(bytes32[] calldata families, bytes32 measurement) private view returns (bool) {
-        for (uint256 i = 0; i < families.length; ++i) {
-            if (REFERENCES.inFamily(families[i], measurement)) return true;
+    function _isInFamily(bytes calldata policy, uint256 from, uint256 count, bytes32 measurement)
+        private
+        view
+        returns (bool)
+    {
+        for (uint256 i = from; i < from + count; ++i) {
+            if (REFERENCES.inFamily(policy.entry(i), measurement)) return true;
         }
         return false;
     }
 
-    function _contains(bytes32[] calldata values, bytes32 wanted) private pure returns (bool) {
-        for (uint256 i = 0; i < values.length; ++i) {
-            if (values[i] == wanted) return true;
+    function _isAmong(bytes calldata policy, uint256 from, uint256 count, bytes32 wanted)
+        private
+        pure
+        returns (bool)
+    {
+        for (uint256 i = from; i < from + count; ++i) {
+            if (policy.entry(i) == wanted) return true;
         }
         return false;
     }

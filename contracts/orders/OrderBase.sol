@@ -182,7 +182,7 @@ abstract contract OrderBase is Ledger {
     function _freeze(bytes calldata order, uint256 count, OrderId id, OrderWord word, OrderState to) internal {
         uint256 claimed = to == OrderState.CANCELLED ? REST : 0;
         _words[id] = word.withState(to).withSince(block.timestamp).withMark(claimed).counted();
-        _freeLeases(order, count);
+        if (order.hasLease(count)) _freeLeases(order, count);
         // Interaction, with our own registry: capacity and lock are free again. What EXPIRED owes is found by prices,
         // so that its lock waits for `claimRest`.
         if (to != OrderState.EXPIRED && word.paramsVersion() != 0) {

@@ -9,7 +9,7 @@ import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {OrderHashLib} from "../libraries/OrderHashLib.sol";
 import {OrderWord} from "../libraries/OrderWord.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
-import {Extra, OrderId, OrderState, Outcome, Phase, Report, RuntimePolicy} from "../types/Orders.sol";
+import {Extra, OrderId, OrderState, Outcome, Phase, Report} from "../types/Orders.sol";
 import {OrderAccepting} from "./OrderAccepting.sol";
 import {OrderPart} from "./OrderPart.sol";
 import {OrderRunning} from "./OrderRunning.sol";
@@ -29,15 +29,14 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
     }
 
     /// @notice See {IOrderBook-voidOrder}.
-    function voidOrder(bytes calldata order, RuntimePolicy calldata policy) external inBook nonReentrant {
+    function voidOrder(bytes calldata order, bytes calldata policy) external inBook nonReentrant {
         (OrderId id, uint256 count) = _idOf(order);
         OrderWord word = _movableFrom(id, OrderState.ACCEPTED, OrderState.CANCELLED);
-        _checkPolicyDigest(order, policy);
         uint32 cvm = word.cvm();
         (uint256 facts, uint256 standing) = _factsOf(cvm);
         if (facts & CVM_REVOKED == 0) {
             if (_isReference(facts, standing)) {
-                (bytes32 refusal,) = _appraise(policy, facts, standing);
+                (bytes32 refusal,) = _appraise(order, policy, facts, standing);
                 if (refusal == 0) revert Errors.OrderBook_CvmStillGood(cvm);
                 // Such a CVM may start, so that after the deadline its start was missed: `expire` is the only way then.
                 _checkNotAfter(id, word.since());

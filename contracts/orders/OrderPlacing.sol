@@ -5,7 +5,7 @@ import {IOrderBook} from "../interfaces/IOrderBook.sol";
 import {Errors} from "../libraries/Errors.sol";
 import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {OrderWord, OrderWordLib} from "../libraries/OrderWord.sol";
-import {OrderId, OrderState} from "../types/Orders.sol";
+import {Current, OrderId, OrderState} from "../types/Orders.sol";
 import {OrderBase} from "./OrderBase.sol";
 
 /// @title From terms to a placed order (docs/protocol.md sections 6.1 and 6.2).
@@ -23,9 +23,10 @@ abstract contract OrderPlacing is OrderBase {
         OrderState actual = _words[id].state();
         if (actual != OrderState.NONE) revert Errors.OrderBook_WrongState(id, actual, OrderState.PLACED);
         // Check (2): the terms are ones that this contract keeps.
-        if (_current.paused) revert Errors.OrderBook_Paused();
+        Current memory current = _current;
+        if (current.paused) revert Errors.OrderBook_Paused();
         _checkNotAfter(id, order.uintAt(OrderCodec.PLACE_BEFORE, 5));
-        _checkTerms(order, _current.minGrace);
+        _checkTerms(order, current.minGrace);
         _checkInputs(order, count);
         _checkLocation(location);
         // Effect: PLACED now, with event 0 behind it.
@@ -36,7 +37,7 @@ abstract contract OrderPlacing is OrderBase {
             id, order.client(), order.computeOffer(), uint8(count), bytes.concat(order, bytes(location))
         );
         // Interaction, with our own LeaseBook: each lease has a place for this order, and lasts as long as it can.
-        _takeLeases(order, count);
+        if (order.hasLease(count)) _takeLeases(order, count);
     }
 
     function _checkTerms(bytes calldata order, uint256 minGrace) private pure {
@@ -73,11 +74,10 @@ abstract contract OrderPlacing is OrderBase {
     function _checkInputs(bytes calldata order, uint256 count) private pure {
         unchecked {
             for (uint256 i = 1; i < count; ++i) {
-                uint256 offer = order.uintAt(OrderCodec.inputAt(i), 8);
-                for (uint256 j = 0; j < i; ++j) {
-                    if (order.uintAt(OrderCodec.inputAt(j), 8) == offer) {
-                        revert Errors.OrderBook_DuplicateInput(i, uint64(offer));
-                    }
+                uint256 at = OrderCodec.inputAt(i);
+                uint256 offer = order.uintAt(at, 8);
+                for (uint256 other = OrderCodec.INPUTS; other < at; other += OrderCodec.INPUT) {
+                    if (order.uintAt(other, 8) == offer) revert Errors.OrderBook_DuplicateInput(i, uint64(offer));
                 }
             }
         }

@@ -6,7 +6,7 @@ import {OfferCodec} from "../libraries/OfferCodec.sol";
 import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {RestrictionLib} from "../libraries/RestrictionLib.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
-import {Extra, RuntimePolicy} from "../types/Orders.sol";
+import {Extra, Sale} from "../types/Orders.sol";
 import {OrderAccepting} from "./OrderAccepting.sol";
 import {OrderPricing} from "./OrderPricing.sol";
 
@@ -19,16 +19,14 @@ abstract contract OrderSelling is OrderAccepting, OrderPricing {
     function acceptWith(
         bytes calldata order,
         bytes calldata heads,
-        RuntimePolicy calldata policy,
+        bytes calldata policy,
         uint32 cvm,
-        bytes[] calldata proofs,
-        bytes[] calldata signed
+        Sale calldata sale
     ) external inBook nonReentrant {
         Taking memory taking = _accept(order, heads, policy, cvm);
-        _checkRestrictions(order, heads, taking, proofs);
-        if (signed.length != proofs.length) revert Errors.OrderBook_ListLength(signed.length, proofs.length);
+        _checkRestrictions(order, heads, taking, sale.proofs);
         // Check: each offer is for sale with these very terms, listed or by its owner's signature.
-        OFFERS.checkForSaleExcept(order, _fill(order, heads, signed));
+        OFFERS.checkForSaleExcept(order, _fill(order, heads, taking.count, sale.signed));
     }
 
     /// @notice Client, engine and runtime are ones that each owner allows.
@@ -49,10 +47,11 @@ abstract contract OrderSelling is OrderAccepting, OrderPricing {
     }
 
     /// @return filled Bit k set: offer k was sold by signature.
-    function _fill(bytes calldata order, bytes calldata heads, bytes[] calldata signed)
+    function _fill(bytes calldata order, bytes calldata heads, uint256 count, bytes[] calldata signed)
         private
         returns (uint256 filled)
     {
+        if (signed.length != count + 1) revert Errors.OrderBook_ListLength(signed.length, count + 1);
         for (uint256 k = 0; k < signed.length; ++k) {
             if (signed[k].length == 0) continue;
             filled |= 1 << k;

@@ -166,6 +166,14 @@ struct Report {
     bytes32 vs;
 }
 
+/// @notice What `acceptWith` needs beyond `accept`, one entry per offer, compute first.
+/// @param proofs RestrictionLib's proof; empty where the offer is unrestricted.
+/// @param signed abi.encode(bytes signed, bytes signature) for IOfferRegistry-fillSigned; empty where it is listed.
+struct Sale {
+    bytes[] proofs;
+    bytes[] signed;
+}
+
 /// @notice The stored facts of an order, unpacked for readers (libraries/OrderWord.sol has the slot).
 /// @param since     See OrderWord: time of placing, last second to start, time of start, or time of the end.
 /// @param lastProof Seconds from start to the last proof; of an EXPIRED order the seconds that inputs are due for.

@@ -17,6 +17,7 @@ import {IOrderReports} from "../../../../contracts/interfaces/IOrderReports.sol"
 import {Desk} from "../../../../contracts/interfaces/IProviderRegistry.sol";
 import {LockLib} from "../../../../contracts/libraries/LockLib.sol";
 import {OrderHashLib} from "../../../../contracts/libraries/OrderHashLib.sol";
+import {PolicyCodec} from "../../../../contracts/libraries/PolicyCodec.sol";
 import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
 import {OrderBase} from "../../../../contracts/orders/OrderBase.sol";
 import {CvmCertificate, CvmKeys, Possession, TcbStatus, TeeKind} from "../../../../contracts/types/Certificates.sol";
@@ -348,7 +349,7 @@ abstract contract Market is Test {
     function _hashPolicy(RuntimePolicy memory policy) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
-                OrderHashLib.RUNTIME_POLICY_TYPEHASH,
+                PolicyCodec.RUNTIME_POLICY_TYPEHASH,
                 keccak256(abi.encodePacked(policy.trustClasses)),
                 policy.teeMask,
                 keccak256(abi.encodePacked(policy.measurements)),
@@ -484,8 +485,9 @@ abstract contract Market is Test {
 
     function _acceptAs(address caller, Deal memory deal, RuntimePolicy memory policy, uint32 cvm_) internal {
         (bytes memory order, bytes memory heads) = (Pack.order(deal.terms), _heads(deal));
+        bytes memory packed = Pack.policy(policy);
         _arm(caller);
-        book.accept(order, heads, policy, cvm_);
+        book.accept(order, heads, packed, cvm_);
     }
 
     function _start(Deal memory deal) internal {
@@ -567,8 +569,9 @@ abstract contract Market is Test {
 
     function _void(Deal memory deal) internal {
         bytes memory order = Pack.order(deal.terms);
+        bytes memory packed = Pack.policy(_policy());
         _arm(poker);
-        book.voidOrder(order, _policy());
+        book.voidOrder(order, packed);
     }
 
     function _cancelAs(address caller, Deal memory deal) internal {

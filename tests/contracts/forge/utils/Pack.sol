@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {OfferTerms, Payee} from "../../../../contracts/types/Offers.sol";
-import {InputRef, OrderTerms, Windows} from "../../../../contracts/types/Orders.sol";
+import {InputRef, OrderTerms, RuntimePolicy, Windows} from "../../../../contracts/types/Orders.sol";
 import {OfferCodec} from "../../../../contracts/libraries/OfferCodec.sol";
 
 /// @notice Structs to the tight bytes that calls carry: the other direction of OrderCodec and OfferCodec, written with
@@ -19,6 +19,10 @@ library Pack {
             InputRef memory input = t.inputs[i];
             packed = abi.encodePacked(packed, input.offer, input.version, input.termsHash, input.lease);
         }
+    }
+
+    function policy(RuntimePolicy memory p) internal pure returns (bytes memory) {
+        return abi.encodePacked(p.teeMask, p.worstTcb, uint8(p.trustClasses.length), p.trustClasses, p.measurements);
     }
 
     function windows(Windows memory w) internal pure returns (bytes memory) {
