@@ -1,4 +1,4 @@
-"""`cloister lease`: owners sell the use of an offer for a time; clients take, renew, end it (protocol 6.6)."""
+"""`cloister lease`: owners sell the use of an offer for a time; clients take, renew, end it (section 6.6)."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def take(
     asked = leasing.find_terms(session, named)
     info = session.token(asked.terms.token).info()
     price = amount(asked.terms.price_per_period * periods, info)
-    confirm(f"pay {price} for {periods} periods of offer {asked.terms.offer}?", yes=yes)
+    confirm(f"pay {price} for a lease of offer {asked.terms.offer}, {periods} times its period?", yes=yes)
     made = leasing.take(session, named, periods, lessee=parse_address(lessee) if lessee else None)
     lines = [f"lease  {hex_of(made.lease_id)}", f"ends   {moment(made.end)}"]
     emit(as_json, _lease_json(made), lines)
@@ -161,7 +161,7 @@ def renew(
     named = parse_id(lease, "lease")
     terms = leasing.find(session, named).leasing.terms
     price = amount(terms.price_per_period * periods, session.token(terms.token).info())
-    confirm(f"pay {price} for {periods} more periods of offer {terms.offer}?", yes=yes)
+    confirm(f"pay {price} to renew the lease of offer {terms.offer}, {periods} times its period?", yes=yes)
     tx = leasing.renew(session, named, periods)
     _done(as_json, {"lease": lease, "tx": tx}, "renewed", tx)
 
@@ -187,20 +187,25 @@ def auto_renew(
     named = parse_id(lease, "lease")
     terms = leasing.find(session, named).leasing.terms
     price = amount(terms.price_per_period * periods, session.token(terms.token).info())
-    confirm(f"allow {price} for {periods} periods until {moment(until)}?", yes=yes)
+    confirm(f"let anybody renew for {price} of yours, until {moment(until)}?", yes=yes)
     tx = leasing.set_top_up(session, named, TopUp(periods, until, within))
-    _done(as_json, {"lease": lease, "tx": tx}, f"may be renewed {periods} times", tx)
+    _done(as_json, {"lease": lease, "tx": tx}, f"to be renewed by anybody, {periods} times at most", tx)
 
 
 @app.command()
 def end(context: typer.Context, lease: LeaseId, yes: Yes = False, as_json: AsJson = False) -> None:
     """End a lease of yours now. What it has not earned goes back to whoever paid."""
+    from marketplace.cli.words import amount
     from marketplace.sdk import leasing
 
     session = session_of(context)
     confirm("end this lease now?", yes=yes)
-    tx, units = leasing.end(session, parse_id(lease, "lease"))
-    _done(as_json, {"lease": lease, "tx": tx, "withdrawn": str(units)}, "over", tx)
+    named = parse_id(lease, "lease")
+    tx, units = leasing.end(session, named)
+    info = session.token(leasing.find(session, named).leasing.terms.token).info()
+    over = "it is over" + (f", sent {tx}" if tx else " already")
+    back = [f"{amount(units, info)} fetched"] if units else []
+    emit(as_json, {"lease": lease, "tx": tx, "withdrawn": str(units)}, [over, *back])
 
 
 @app.command()

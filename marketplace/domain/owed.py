@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from enclave_runtime.wire.orders import OrderPreimage, OrderTerms, Phase
 from enclave_runtime.wire.scalars import ZERO32
-from marketplace.domain.order import Hold, OrderRecord
+from marketplace.domain.order import REST_BIT, Hold, OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.pricing import Params
 from marketplace.domain.settlement import (
@@ -12,11 +14,15 @@ from marketplace.domain.settlement import (
     Frozen,
     Royalties,
     Settlement,
+    bit_name,
     credits_of,
     settle,
 )
 
-__all__ = ["credits_owed", "frozen_of", "held_for", "hold_at", "settlement_of"]
+__all__ = ["credits_owed", "frozen_of", "held_for", "hold_at", "named_credits", "settlement_of"]
+
+_REST: Final = ("refund to the payer", "protocol fee", "start penalty", "burned by a contest")
+"""What the rest of an order is made of, in the order of `credits_of`."""
 
 
 def frozen_of(terms: OrderTerms, record: OrderRecord) -> Frozen:
@@ -77,5 +83,19 @@ def credits_owed(
     Args:
         royalties: by offer number, what parents of a derived model get of its net income.
     """
+    return tuple(one for _, one in named_credits(preimage, params, record, now, royalties))
+
+
+def named_credits(
+    preimage: OrderPreimage,
+    params: Params,
+    record: OrderRecord,
+    now: int,
+    royalties: Royalties | None = None,
+) -> tuple[tuple[str, Credit], ...]:
+    """Return what `credits_owed` does, each with what it is in words."""
     sums = settlement_of(preimage, params, record, now)
-    return tuple(one for one in credits_of(preimage, params, sums, royalties) if one.amount)
+    listed = credits_of(preimage, params, sums, royalties)
+    of_offers = [bit_name(one.bit) for one in listed if one.bit != REST_BIT]
+    named = zip((*of_offers, *_REST), listed, strict=True)
+    return tuple((name, one) for name, one in named if one.amount)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from enclave_runtime.wire.orders import OrderPreimage
 from marketplace.domain.order import REST_BIT, Hold, OrderRecord
 from marketplace.domain.order_state import OrderState
-from marketplace.domain.owed import credits_owed, hold_at, settlement_of
-from marketplace.domain.settlement import Settlement, bit_name
+from marketplace.domain.owed import hold_at, named_credits, settlement_of
+from marketplace.domain.settlement import Settlement
 from marketplace.errors import MarketError
 from marketplace.sdk.client import preimage_of
 
@@ -77,10 +77,10 @@ def dues(session: Session, order: bytes) -> Dues:
             hint="wait for it with `cloister order wait`",
         )
     params, now = reader.params(record.params_version or None), reader.now()
-    listed = credits_owed(preimage, params, record, now, royalties_of(reader, preimage))
+    listed = named_credits(preimage, params, record, now, royalties_of(reader, preimage))
     lines = tuple(
-        DuesLine(one.bit, bit_name(one.bit), one.receiver, one.amount, _is_claimed(record, one.bit))
-        for one in listed
+        DuesLine(one.bit, name, one.receiver, one.amount, _is_claimed(record, one.bit))
+        for name, one in listed
     )
     waits = record.state is OrderState.COMPLETED and hold_at(preimage.terms, record, now) is Hold.PENDING
     until = record.since + preimage.terms.holdback.window if waits else 0

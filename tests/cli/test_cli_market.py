@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from enclave_runtime.wire.offers import OfferKind
 from marketplace.chain.devchain import DevChain
 from marketplace.cli.main import run
 from marketplace.sdk.profile import Profile
@@ -18,6 +19,12 @@ from tests.integration.chain_world import MEASUREMENT, ROOT_SET, World
 
 pytestmark = [pytest.mark.contracts, pytest.mark.integration]
 
+OFFERS = {
+    "ENGINE": str(1 << 32 | OfferKind.ENGINE << 28 | 1),
+    "DATA": str(1 << 32 | OfferKind.DATASET << 28 | 1),
+    "COMPUTE": str(2 << 32 | OfferKind.COMPUTE << 28 | 1),
+}
+"""Ids of the first offers: owner's index, kind, serial. The author lists first, the provider second."""
 HERE = Path(__file__).parent / "transcripts"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +43,7 @@ def places(deployed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     snapshot = deployed.chain.snapshot()
     deployed.deployment.save(tmp_path / "deployment.json")
     made = {"TMP": str(tmp_path), "OPERATOR": "0x" + deployed.keys["operator"].address.hex()}
+    made |= {"PAYER": "0x" + deployed.keys["provider"].address.hex()} | OFFERS
     for name in ("author", "provider", "client"):
         home(deployed, tmp_path / name, name)
         made[name.upper()] = str(tmp_path / name)
@@ -84,7 +92,9 @@ def test_transcript_of_a_market(places: dict[str, str]) -> None:
     Transcript(HERE / "market.txt", places).check()
 
 
-def test_transcript_of_an_order(places: dict[str, str], deployed: World) -> None:
+@pytest.fixture
+def listed(places: dict[str, str]) -> dict[str, str]:
+    """List an engine, a dataset and compute."""
     for words in (
         [
             "author",
@@ -100,7 +110,12 @@ def test_transcript_of_an_order(places: dict[str, str], deployed: World) -> None
         ["provider", "provider", "offer", "--per-hour", "36"],
     ):
         assert run(["--home", places[words[0].upper()], *words[1:]]) == 0
-    Transcript(HERE / "order.txt", places).check()
+    return places
+
+
+@pytest.mark.parametrize("name", ["order", "lease", "sponsor"])
+def test_transcript_of_orders(listed: dict[str, str], name: str) -> None:
+    Transcript(HERE / f"{name}.txt", listed).check()
 
 
 def test_transcript_of_deadlines(places: dict[str, str], deployed: World) -> None:
@@ -108,7 +123,16 @@ def test_transcript_of_deadlines(places: dict[str, str], deployed: World) -> Non
     words = ["author", "publish", engine, "--kind", "engine", "--entry", "python train.py"]
     assert run(["--home", places["AUTHOR"], *words]) == 0
     assert run(["--home", places["PROVIDER"], "provider", "offer", "--per-hour", "36"]) == 0
-    order = ["order", "place", "--compute", "2", "--input", "1", "--config", places["TMP"] + "/config.json"]
+    order = [
+        "order",
+        "place",
+        "--compute",
+        OFFERS["COMPUTE"],
+        "--input",
+        OFFERS["ENGINE"],
+        "--config",
+        places["TMP"] + "/config.json",
+    ]
     assert run(["--home", places["CLIENT"], *order, "--yes", "--window", "accept-within=60"]) == 0
     (kept,) = Path(places["CLIENT"], "orders").glob("*.json")
     places["ORDER"] = "0x" + kept.stem
@@ -124,8 +148,15 @@ def test_the_wallet_script_shows_the_cost_and_places(
     assert run(["--home", places["AUTHOR"], *words]) == 0
     assert run(["--home", places["PROVIDER"], "provider", "offer", "--per-hour", "36"]) == 0
     capsys.readouterr()
-    argv = [sys.executable, "scripts/place_order.py", "--home", places["CLIENT"], "--compute", "2"]
-    argv += ["--input", "1", "--config", places["TMP"] + "/config.json", "--max-seconds", "600"]
+    argv = [
+        sys.executable,
+        "scripts/place_order.py",
+        "--home",
+        places["CLIENT"],
+        "--compute",
+        OFFERS["COMPUTE"],
+    ]
+    argv += ["--input", OFFERS["ENGINE"], "--config", places["TMP"] + "/config.json", "--max-seconds", "600"]
 
     def script(*more: str) -> subprocess.CompletedProcess[str]:
         done = [*argv, *more]
@@ -149,7 +180,16 @@ def test_an_order_id_may_be_shortened(places: dict[str, str], capsys: pytest.Cap
     assert run(["--home", places["AUTHOR"], *words]) == 0
     assert run(["--home", places["PROVIDER"], "provider", "offer", "--fixed", "1"]) == 0
     capsys.readouterr()
-    order = ["order", "place", "--compute", "2", "--input", "1", "--config", places["TMP"] + "/config.json"]
+    order = [
+        "order",
+        "place",
+        "--compute",
+        OFFERS["COMPUTE"],
+        "--input",
+        OFFERS["ENGINE"],
+        "--config",
+        places["TMP"] + "/config.json",
+    ]
     placed = spoken(capsys, "--home", places["CLIENT"], *order, "--yes")
     full = str(placed["order_id"])
     assert spoken(capsys, "--home", places["CLIENT"], "order", "show", full[:10])["order_id"] == full

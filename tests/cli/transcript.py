@@ -38,7 +38,12 @@ _NORMAL = (
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"block \d+"), "block <n>"),
 )
-_ORDER = re.compile(r'(?:^order +|"order_id": ")(0x[0-9a-f]{64})', re.MULTILINE)
+_NAMED = {
+    "ORDER": re.compile(r'(?:^order +|"order_id": ")(0x[0-9a-f]{64})', re.MULTILINE),
+    "LEASE": re.compile(r"^lease +(0x[0-9a-f]{64})", re.MULTILINE),
+    "TERMS": re.compile(r"^terms +(0x[0-9a-f]{64})$", re.MULTILINE),
+}
+"""Words that commands take from what the commands before them printed."""
 
 
 @dataclass
@@ -78,9 +83,9 @@ class Transcript:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run(words[1:])
-        found = _ORDER.search(out.getvalue())
-        if found:
-            self.places["ORDER"] = found.group(1)
+        for word, named in _NAMED.items():
+            if found := named.search(out.getvalue()):
+                self.places[word] = found.group(1)
         printed = [f"! {line}".rstrip() for line in err.getvalue().splitlines()] + out.getvalue().splitlines()
         status = [f"[{int(code)}]"] if code else []
         return [self._normal(line) for line in printed] + status
@@ -90,7 +95,7 @@ class Transcript:
 
     def _normal(self, line: str) -> str:
         for word, text in self.places.items():
-            if word != "ORDER":
+            if word not in _NAMED:
                 line = line.replace(text, f"${word}")
         for pattern, word in _NORMAL:
             line = pattern.sub(word, line)
