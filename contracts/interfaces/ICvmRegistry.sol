@@ -10,7 +10,8 @@ import {IStandings} from "./IStandings.sol";
 /// @notice It decides money only. Owners, clients and auditors verify the raw evidence themselves; whether a fact is
 /// good enough is said elsewhere, by ReferenceValues and by each order's runtime policy.
 /// @dev Each CVM has a small number, 1 and up, so that an order can name it in 32 bits, and one word that says all
-/// that money asks of it (CvmWord): signer, expiry, TCB status, revoked, retired, profile. TEE, measurement and root set are those of the profile, which ReferenceValues numbered.
+/// that money asks of it (CvmWord): signer, expiry, TCB status, revoked, retired, profile. TEE, measurement and root set
+/// are those of the profile, which ReferenceValues numbered.
 interface ICvmRegistry is IStandings {
     /// @notice The arguments of {register}.
     struct Registration {

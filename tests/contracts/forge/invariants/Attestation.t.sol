@@ -46,6 +46,7 @@ contract AttestationInvariants is Test {
         (uint256 listed, bool fits) = _handler.listed();
         assertTrue(fits, "ATT-5: a class lists accepted profiles of its own, each once, and none while it is closed");
         assertEq(listed, _handler.floors(), "ATT-5: every accepted profile is in its class' list");
+        assertEq(_handler.toldOtherwise(), 0, "ATT-7: what an order reads is what ReferenceValues decided last");
         assertEq(_handler.hostileDid(), 0, "ATT-6: strangers and one certifier below the quorum achieve nothing");
         assertFalse(_handler.backdoorIsAccepted(), "ATT-6: what governance did not accept is not accepted");
     }

@@ -225,6 +225,18 @@ contract AttestationHandler is Stage {
         }
     }
 
+    /// @return The first number whose CVM is told another floor than ReferenceValues has; 0 where there is none.
+    function toldOtherwise() external view returns (uint32) {
+        for (uint32 cvm = 1; cvm <= cvms.cvmCount(); ++cvm) {
+            (uint256 word, uint256 standing) = cvms.standingOf(cvm);
+            uint32 profile = uint32(word >> 216);
+            (uint8 worst, uint8 tee, bytes32 measurement, bytes32 rootSet) = references.profileOf(profile);
+            uint256 hash = uint256(keccak256(abi.encode(measurement, rootSet, tee)));
+            if (standing != (worst == 0 ? 0 : hash >> 16 << 16 | uint256(tee) << 8 | worst)) return cvm;
+        }
+        return 0;
+    }
+
     function backdoorIsAccepted() external view returns (bool) {
         return references.isAccepted(BACKDOOR, ROOT_SET, TDX, BEST);
     }
