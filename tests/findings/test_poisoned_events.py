@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from enclave_runtime.wire.codec import to_abi
+from enclave_runtime.wire.offers import OfferKind
 from marketplace.chain.abicodec import decode, encode, parse_type
 from marketplace.chain.artifacts import contract
+from marketplace.chain.authors import listing_bytes
 from marketplace.chain.devchain import DevChain
+from marketplace.domain.tight import encode_order
 from tests.integration.chain_world import World
 
 _MARK = "location"
@@ -45,15 +47,17 @@ class TestOnChain:
 
     def test_one_listing_does_not_hide_the_market(self, world: World) -> None:
         compute, inputs = world.offers()
-        self.send(world, "OfferRegistry", "list", to_abi(inputs[0].terms), _MARK)
+        terms = dataclasses.replace(inputs[0].terms, kind=int(OfferKind.MODEL))
+        serial = OfferKind.MODEL << 28 | 1
+        self.send(world, "OfferRegistry", "list", serial, listing_bytes(terms, _MARK))
         listed = {offer.offer for offer in world.reader.list_offers()}
         assert {compute.offer, *(offer.offer for offer in inputs)} < listed
 
     def test_one_order_does_not_hide_the_next(self, world: World) -> None:
         preimage = world.order("poison")
         terms = dataclasses.replace(preimage.terms, deposit=0)
-        self.send(world, "OrderBook", "place", to_abi(terms), _MARK)
+        self.send(world, "OrderBook", "place", encode_order(terms), _MARK)
         after = dataclasses.replace(terms, salt=b"\x77" * 32)
-        world.writer("client").call("OrderBook", "place", to_abi(after), _MARK)
+        world.writer("client").call("OrderBook", "place", encode_order(after), _MARK)
         placed, _ = world.reader.placed_since(terms.compute.offer, 0)
         assert [one.terms for one in placed] == [terms, after]

@@ -12,11 +12,11 @@ import pytest
 from enclave_runtime.sealed.header import CiphertextMismatchError
 from enclave_runtime.sealed.wrap import generate_keypair, seal_to
 from enclave_runtime.wire.canonical import dump
-from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.dsse import sign_statement
 from enclave_runtime.wire.errors import RefusedError, WireError
 from enclave_runtime.wire.orders import Phase
-from marketplace.chain.reader import OrderEvent
+from marketplace.chain.reader import OrderEvent, PlacedOrder
+from marketplace.chain.reports import numbers_of
 from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.errors import MarketError, NotFoundError
@@ -43,9 +43,24 @@ class FakeReader:
         return OrderRecord(order_id, self.state, phase, self.order.facts.cvm_id, NOW, NOW, 1, 9, 0, 1)
 
     def history(self, order_id: bytes) -> list[OrderEvent]:
-        assert self.order.facts.terminal is not None
-        members = {"summary": to_abi(self.order.facts.terminal), "location": self.location}
+        terminal = self.order.facts.terminal
+        assert terminal is not None
+        members = {
+            "id": order_id,
+            "cvm": 7,
+            "numbers": numbers_of(terminal) | 4 << 240,
+            "resultDigest": terminal.result_digest,
+            "statementDigest": terminal.statement_digest,
+            "location": self.location,
+        }
         return [OrderEvent("OrderReported", members, 5, 0, NOW + 70, "0x00")]
+
+    def cvm_id_at(self, cvm: int) -> bytes:
+        assert cvm == 7
+        return self.order.facts.cvm_id
+
+    def placed(self, order_id: bytes) -> PlacedOrder:
+        return PlacedOrder(order_id, self.order.facts.terms, "file:packet", 1, "0x01")
 
 
 class FakeSession:
