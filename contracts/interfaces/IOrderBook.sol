@@ -76,7 +76,7 @@ interface IOrderBook {
     event ServicePaid(OrderId indexed id, address indexed from, uint256 amount, uint256 toClient);
     /// @notice A CVM signed two words where one is possible.
     event Equivocated(
-        OrderId indexed id, uint32 indexed cvm, address indexed reporter, uint16 n, uint256 taken, uint256 toClient, uint256 toReporter
+        OrderId indexed id, uint32 indexed cvm, address indexed reporter, uint16 n, uint256 taken, uint256 toPayer, uint256 toReporter
     );
     /// @notice One call of a batch failed; the others stand.
     event BatchItemFailed(uint256 indexed index, bytes reason);
@@ -185,7 +185,7 @@ interface IOrderBook {
 
     /// @notice Punishes two signed words of one CVM for one order where only one is possible: two for one sequence, or
     /// a refusal beside a proof that ENGINE was entered. Takes the order's lock, all free and all unbonding stake of the
-    /// desk, and revokes the CVM. The client gets at most what the order cost, the reporter a tenth, the rest burns.
+    /// desk, and revokes the CVM. The payer gets at most what the order cost, the reporter a tenth, the rest burns.
     /// @dev `resultDigest` and `statementDigest` are as signed.
     function equivocate(
         bytes calldata order,
@@ -228,6 +228,7 @@ interface IOrderBook {
     function reclaim(bytes calldata order, bytes calldata heads, uint128 amount) external;
 
     /// @notice Pays `amount` as earnings of a served order and splits it at once among the offers with a revenue share.
+    /// An input under a lease has none: the lease is what it earns.
     /// @param payees   One per offer, empty where `revenueBps` is zero.
     /// @param lineages One per offer, as in `claim`.
     function payService(

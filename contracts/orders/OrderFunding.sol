@@ -75,6 +75,8 @@ abstract contract OrderFunding is OrderClaiming, OrderPricing {
     ) external inBook nonReentrant {
         Service memory s = _service(order, heads, amount, payees.length, lineages.length);
         for (uint256 k = 0; k < payees.length; ++k) {
+            // A lease is paid for as it is: the order owes such an input nothing.
+            if (k != 0 && order.inputLease(k - 1) != 0) continue;
             uint64 offer = uint64(order.uintAt(OrderCodec.offerAt(k), 8));
             _share(s, offer, heads, OfferCodec.HEAD * k, payees[k], lineages[k]);
         }

@@ -49,12 +49,12 @@ abstract contract OrderPunishing is OrderRunning, OrderSettling {
         uint256 taken = _strike(order, lock);
         CVMS.revokeByProof(word.cvm());
         uint256 toReporter = SettlementLib.shareDown(taken, REPORTER_BPS);
-        uint256 toClient = SettlementLib.min(loss, taken - toReporter);
+        uint256 toPayer = SettlementLib.min(loss, taken - toReporter);
         address token = OrderCodec.token(order);
         _credit(token, msg.sender, toReporter);
-        _credit(token, order.client(), toClient);
-        _credit(token, BURN, taken - toReporter - toClient);
-        emit IOrderBook.Equivocated(id, word.cvm(), msg.sender, word.events(), taken, toClient, toReporter);
+        _credit(token, order.payer(), toPayer);
+        _credit(token, BURN, taken - toReporter - toPayer);
+        emit IOrderBook.Equivocated(id, word.cvm(), msg.sender, word.events(), taken, toPayer, toReporter);
     }
 
     function _checkBoth(
@@ -84,7 +84,7 @@ abstract contract OrderPunishing is OrderRunning, OrderSettling {
         return 0;
     }
 
-    /// @return cost What the client pays for this order as it stands.
+    /// @return cost What the payer pays for this order, as it ended or as it has to end now.
     function _costOf(OrderId id, OrderWord word, bytes calldata order, bytes calldata heads)
         private
         view
@@ -92,6 +92,8 @@ abstract contract OrderPunishing is OrderRunning, OrderSettling {
     {
         if (word.phase() == Phase.NONE) return 0;
         SettlementLib.Frozen memory f = _frozen(id, word, order);
+        // A living order has one end left: its CVM is being revoked.
+        if (_isLiving(f.state)) f.state = OrderState.REVOKED;
         cost = SettlementLib.computeDueDown(heads.price(0), f);
         for (uint256 at = OfferCodec.HEAD; at < heads.length; at += OfferCodec.HEAD) {
             bool leased = order.inputLease(at / OfferCodec.HEAD - 1) != 0;
