@@ -2,7 +2,7 @@
 
 Standard library only: it runs before anything is installed, under the machine's own Python. It installs from
 PyPI and npm by hash, and from Debian by name, through their ordinary clients, and names no registry: the
-clients know theirs. Python packages go to `.venv` (ape and its tools to `.venv-contracts`), the rest to
+clients know theirs. Python packages go to `.venv` (ape to `.venv-contracts`, slither to `.venv-analysis`), the rest to
 `node_modules`; what was installed from which lock is written down inside each of them, so that a folder
 removed or half made is seen and made again.
 """
@@ -32,6 +32,7 @@ LOCKS = ROOT / "requirements"
 RUN = ROOT / ".run"
 LOG = RUN / "setup.log"
 MAIN, CONTRACTS, NODE = ROOT / ".venv", ROOT / ".venv-contracts", ROOT / "node_modules"
+ANALYSIS = ROOT / ".venv-analysis"
 NODE_MIN = 20
 NODE_TOOLS = ("anvil", "forge", "cast", "solhint")
 # Pure Python that ape needs and that was published as source only (scripts/lock has the same three).
@@ -295,6 +296,10 @@ def node_part() -> Part:
 
 def parts_for(goal: str) -> list[Part]:
     """List every part of a goal, in the order in which they are installed."""
+    if goal == "analysis":
+        version = ensure_venv(ANALYSIS)
+        slither = python_part("slither", ANALYSIS, version, ["analysis"], download_mb=30, disk_mb=120)
+        return [node_part(), slither]
     version = ensure_venv(MAIN)
     parts = [
         python_part("base", MAIN, version, ["build", "runtime", "engine"], download_mb=115, disk_mb=540),
@@ -361,15 +366,15 @@ def alone() -> Iterator[None]:
 def main(args: Sequence[str]) -> int:
     """Run as `scripts/setup`; returns the exit status."""
     goals = [arg for arg in args if arg != "--again"] or ["demo"]
-    if len(goals) > 1 or goals[0] not in ("demo", "test"):
-        say(f"usage: scripts/setup [demo|test] [--again], got: {' '.join(args)}")
+    if len(goals) > 1 or goals[0] not in ("demo", "test", "analysis"):
+        say(f"usage: scripts/setup [demo|test|analysis] [--again], got: {' '.join(args)}")
         return 2
     # A simulated CVM that root's platform starts gives root up, and must be able to read what is installed.
     os.umask(0o022)
     try:
         with alone():
             if "--again" in args:
-                for folder in (MAIN, CONTRACTS, NODE):
+                for folder in (MAIN, CONTRACTS, ANALYSIS, NODE):
                     shutil.rmtree(folder, ignore_errors=True)
             set_up(goals[0])
     except SetupError as error:
