@@ -8,7 +8,7 @@ import {OrderHashLib} from "../../../../contracts/libraries/OrderHashLib.sol";
 import {CvmCertificate, TcbStatus} from "../../../../contracts/types/Certificates.sol";
 import {LeaseTerms} from "../../../../contracts/types/Leases.sol";
 import {Payee} from "../../../../contracts/types/Offers.sol";
-import {OrderId, OrderState, Params} from "../../../../contracts/types/Orders.sol";
+import {OrderId, OrderState, Params, Sale} from "../../../../contracts/types/Orders.sol";
 import {Deal, Market} from "../utils/Market.sol";
 import {Pack} from "../utils/Pack.sol";
 
@@ -118,12 +118,35 @@ abstract contract Stage is Market {
         _checkpoint(deal, 100, 0);
     }
 
+    // ------------------------------------------------------------------------------------------- funds
+    /// @dev Accepts an order whose deposit pays for fewer seconds than maxSeconds.
+    function _acceptPartly(Deal memory deal) internal {
+        (bytes memory order, bytes memory heads) = (Pack.order(deal.terms), _heads(deal));
+        uint256 count = deal.inputs.length + 1;
+        vm.prank(operator);
+        book.acceptWith(order, heads, _packedPolicy(), cvm, Sale(new bytes[](count), new bytes[](count)));
+    }
+
+    function _packedPolicy() internal pure returns (bytes memory) {
+        return Pack.policy(_policy());
+    }
+
+    /// @dev Anybody adds to the deposit.
+    function _topUp(Deal memory deal, address who, uint128 amount) internal {
+        (bytes memory order, bytes memory heads) = (Pack.order(deal.terms), _heads(deal));
+        token.mint(who, amount);
+        vm.startPrank(who);
+        token.approve(address(book), amount);
+        book.topUp(order, heads, amount);
+        vm.stopPrank();
+    }
+
     // ------------------------------------------------------------------------------------------- leases
-    /// @dev Terms for dataset A: three periods at most, one place.
-    function _leaseTerms() internal view returns (LeaseTerms memory terms) {
-        terms.offer = inputOffers[1];
+    /// @dev Terms for an offer of owner A: three periods at most, one place.
+    function _leaseTerms(uint64 offer, bytes32 termsHash) internal view returns (LeaseTerms memory terms) {
+        terms.offer = offer;
         terms.version = 1;
-        terms.termsHash = offers.hashTerms(_datasetTerms(ownerA));
+        terms.termsHash = termsHash;
         terms.token = address(token);
         terms.pricePerPeriod = LEASE_PRICE;
         terms.periodSeconds = PERIOD;
@@ -137,7 +160,11 @@ abstract contract Stage is Market {
 
     /// @dev Buys a lease of dataset A for `lessee`, paid by the sponsor.
     function _lease(address lessee, uint256 periods) internal returns (bytes32 id) {
-        LeaseTerms memory t = _leaseTerms();
+        return _leaseOf(inputOffers[1], offers.hashTerms(_datasetTerms(ownerA)), lessee, periods);
+    }
+
+    function _leaseOf(uint64 offer, bytes32 termsHash, address lessee, uint256 periods) internal returns (bytes32 id) {
+        LeaseTerms memory t = _leaseTerms(offer, termsHash);
         bytes memory terms = bytes.concat(
             abi.encodePacked(t.offer, t.version, t.termsHash, t.token, t.pricePerPeriod, t.periodSeconds, t.maxPeriods),
             abi.encodePacked(t.places, t.noticeSeconds, t.minSeconds, t.maxFeeBps, t.payeesHash, t.salt)
