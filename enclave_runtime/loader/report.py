@@ -226,6 +226,7 @@ class Notary:
         summary = replace(
             self._summary(self.phase, TERMINAL_SEQUENCE, envelope, seconds),
             outcome=int(outcome),
+            cvm_id=self._keyring.cvm_id,
             attributable_input=blamed,
             inputs_root=self._order.inputs_root,
             result_digest=result_digest,
@@ -233,9 +234,10 @@ class Notary:
         return self._sign(summary, envelope)
 
     def _summary(self, phase: Phase, sequence: int, envelope: Envelope | None, seconds: int) -> ReportSummary:
+        # A checkpoint names neither CVM nor inputs again: the key says which CVM, the order id which inputs.
         return ReportSummary(
             order_id=self._order.order_id,
-            cvm_id=self._keyring.cvm_id,
+            cvm_id=ZERO32,
             phase=int(phase),
             sequence=sequence,
             outcome=int(Outcome.NONE),
