@@ -36,7 +36,7 @@ library OrderStateLib {
         | (FROM_STOPPING << (16 * uint256(OrderState.STOPPING)));
 
     /// @dev `TABLE` and `TERMINAL` as the compiler would add them up at each use; OrderState.t.sol holds them equal.
-    uint256 internal constant TABLE_LITERAL = 0x3fd01fc8006800240002;
+    uint256 internal constant TABLE_LITERAL = 0x3fd01fd8006800240002;
     uint256 internal constant TERMINAL_LITERAL = 0x3fe0;
 
     /// @return allowed Whether the table allows `from` -> `to`.

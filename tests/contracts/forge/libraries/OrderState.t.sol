@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
+import {OrderStateLib} from "../../../../contracts/libraries/OrderStateLib.sol";
 import {OrderState} from "../../../../contracts/types/Orders.sol";
 import {SettlementHarness} from "../../harness/SettlementHarness.sol";
 
@@ -35,6 +36,11 @@ contract OrderStateTest is Test {
             _way[OrderState.RUNNING][ends[i]] = true;
             _way[OrderState.STOPPING][ends[i]] = true;
         }
+    }
+
+    function test_TheLiteralsAreTheTable() external pure {
+        assertEq(OrderStateLib.TABLE_LITERAL, OrderStateLib.TABLE);
+        assertEq(OrderStateLib.TERMINAL_LITERAL, OrderStateLib.TERMINAL);
     }
 
     function test_TheTableIsTheList() external {
