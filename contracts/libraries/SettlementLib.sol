@@ -99,7 +99,7 @@ library SettlementLib {
         if (f.phase == Phase.NONE) return 0;
         // Nothing was opened yet: time alone, and no more of it than the client agreed to for a set-up.
         if (f.phase == Phase.SETUP) return usageDown(price, min(f.secs, f.setupSeconds), 0);
-        if (_isWhole(f.state) || f.state == OrderState.STOPPED) return amountDown(price, f.secs, f.units);
+        if (_isWhole(f.state)) return amountDown(price, f.secs, f.units);
         return usageDown(price, f.secs, f.units);
     }
 
@@ -108,7 +108,6 @@ library SettlementLib {
         if (leased || f.phase == Phase.NONE) return 0;
         bool engine = f.phase == Phase.ENGINE;
         if (f.state == OrderState.EXPIRED) return amountDown(price, f.span, engine ? f.units : 0);
-        if (f.state == OrderState.STOPPED) return amountDown(price, f.secs, engine ? f.units : 0);
         if (!engine) return 0;
         if (_isWhole(f.state)) return amountDown(price, f.secs, f.units);
         // A batch order that shows no result has used nothing of its inputs; a served one has been of use all along.
@@ -333,7 +332,8 @@ library SettlementLib {
 
     /// @dev Ends in ENGINE that owe whole prices: fixed part, minimum, time and units.
     function _isWhole(OrderState state) private pure returns (bool) {
-        return state == OrderState.COMPLETED || state == OrderState.FAILED || state == OrderState.REVOKED;
+        return state == OrderState.COMPLETED || state == OrderState.FAILED || state == OrderState.REVOKED
+            || state == OrderState.STOPPED;
     }
 
     function _hoursUp(uint256 product) private pure returns (uint256) {

@@ -44,7 +44,7 @@ __all__ = [
     "split_down",
 ]
 
-_WHOLE: Final = frozenset({OrderState.COMPLETED, OrderState.FAILED, OrderState.REVOKED})
+_WHOLE: Final = frozenset({OrderState.COMPLETED, OrderState.FAILED, OrderState.REVOKED, OrderState.STOPPED})
 Royalties = Mapping[int, Sequence[Payee]]
 
 
@@ -160,7 +160,7 @@ def compute_due_down(price: Price, frozen: Frozen) -> int:
         return 0
     if frozen.phase is Phase.SETUP:
         return usage_down(price, min(frozen.seconds, frozen.setup_seconds), 0)
-    if frozen.state in _WHOLE or frozen.state is OrderState.STOPPED:
+    if frozen.state in _WHOLE:
         return amount_down(price, frozen.seconds, frozen.units)
     return usage_down(price, frozen.seconds, frozen.units)
 
@@ -170,9 +170,8 @@ def input_due_down(price: Price, frozen: Frozen, leased: bool = False) -> int:
     engine, state = frozen.phase is Phase.ENGINE, frozen.state
     if leased or frozen.phase is Phase.NONE:
         return 0
-    if state in (OrderState.EXPIRED, OrderState.STOPPED):
-        seconds = frozen.span if state is OrderState.EXPIRED else frozen.seconds
-        return amount_down(price, seconds, frozen.units if engine else 0)
+    if state is OrderState.EXPIRED:
+        return amount_down(price, frozen.span, frozen.units if engine else 0)
     if not engine:
         return 0
     if state in _WHOLE:

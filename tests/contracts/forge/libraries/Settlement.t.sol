@@ -76,8 +76,8 @@ contract SettlementTest is Test {
         _assertDues(OrderState.REFUSED, Phase.SETUP, 20, 0, 0, 0);
         _assertDues(OrderState.HOST, Phase.SETUP, 20, 0, 0, 0);
         _assertDues(OrderState.REVOKED, Phase.SETUP, 20, 0, 0, 0);
-        // Stopped: whole prices of inputs, without units; expired: the same by the clock, all of it from the lock.
-        _assertDues(OrderState.STOPPED, Phase.SETUP, 20, 160, 160, 0);
+        _assertDues(OrderState.STOPPED, Phase.SETUP, 20, 0, 0, 0);
+        // Expired: whole prices of inputs by the clock, without units, all of it from the lock.
         _assertDues(OrderState.EXPIRED, Phase.SETUP, 20, 190, 190, 190);
     }
 

@@ -96,7 +96,7 @@ ROWS = [
     (S.LAPSED, P.ENGINE, 900, 4, 950, 908, (125, 1800 + 4), 0),  # an eighth of 1000, and none of 7
     (S.REVOKED, P.SETUP, 900, 0, 950, 600, (0, 0), 0),
     (S.REVOKED, P.ENGINE, 30, 0, 99, 160, (1000, 7 + 7201), 0),
-    (S.STOPPED, P.SETUP, 900, 0, 950, 600, (1000, 7 + 7201), 0),
+    (S.STOPPED, P.SETUP, 900, 0, 950, 600, (0, 0), 0),
     (S.STOPPED, P.ENGINE, 900, 0, 950, 100 + 900, (1000, 7 + 7201), 0),
     (S.EXPIRED, P.SETUP, 900, 0, 9999, 600, (1000, 7 + 7201), 8208),  # 300 s are less than the minimum
     (S.EXPIRED, P.ENGINE, 3600, 4, 9999, 3601 + 8, (1000, 7 + 7801 + 4), 1000 + 7812 - 7205),
