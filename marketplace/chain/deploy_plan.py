@@ -119,7 +119,7 @@ _PARTS: Final = ("OrderBookEntries", "OrderBookEndings", "OrderBookAccounts")
 _CONTRACTS: Final[tuple[tuple[str, _Arguments], ...]] = (
     ("TestToken", lambda plan, admin, at: ("Test Dollar", "TUSD", 6)),
     ("Authority", lambda plan, admin, at: (admin,)),
-    ("ReferenceValues", lambda plan, admin, at: (at["Authority"],)),
+    ("ReferenceValues", lambda plan, admin, at: (at["Authority"], at["CvmRegistry"])),
     (
         "CertifierQuorum",
         lambda plan, admin, at: (at["Authority"], sorted(set(plan.certifiers)), plan.threshold),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.cvm import (
     CvmCertificate,
     CvmKeys,
@@ -246,7 +245,7 @@ class Market:
         """Let the operator accept."""
         heads = encode_heads(order)
         return self._book(
-            "operator", "accept", encode_order(order.terms), heads, to_abi(self.policy), cvm.number
+            "operator", "accept", encode_order(order.terms), heads, policy_bytes(self.policy), cvm.number
         )
 
     def start(self, order: OrderPreimage, cvm: Cvm) -> Call:
@@ -259,8 +258,7 @@ class Market:
         """Return the calldata of a checkpoint; the first enters ENGINE."""
         summary, signature = self._say(order, cvm, Outcome.NONE, seconds, sequence)
         arguments = (
-            summary.order_id, summary.cvm_id, numbers_of(summary), summary.statement_digest,
-            *compact(signature),
+            summary.order_id, numbers_of(summary), summary.statement_digest, *compact(signature),
         )  # fmt: skip
         return self.stage.encode("OrderBook", "checkpoint", *arguments)
 
@@ -318,7 +316,7 @@ class Market:
         ends, enters = outcome is not Outcome.NONE, sequence == 1
         summary = ReportSummary(
             order_id=self.id_of(order),
-            cvm_id=cvm.cvm_id,
+            cvm_id=cvm.cvm_id if ends else ZERO32,
             phase=int(Phase.ENGINE),
             sequence=sequence,
             outcome=int(outcome),
@@ -360,6 +358,12 @@ class Market:
         """Let the client lease the engine for one period, from an allowance."""
         leasing = Leasing(self.lease_terms(), self.who["client"], self.who["client"], salt)
         return self.stage.call(self.who["client"], "LeaseBook", "lease", leasing.to_bytes(), 1)
+
+
+def policy_bytes(policy: RuntimePolicy) -> bytes:
+    """Return a runtime policy as calldata has it (PolicyCodec.sol)."""
+    head = policy.tee_mask.to_bytes(32, "big") + bytes([policy.worst_tcb, len(policy.trust_classes)])
+    return head + b"".join((*policy.trust_classes, *policy.measurements))
 
 
 def members(start: OrderStart) -> tuple[bytes, bytes, bytes]:
