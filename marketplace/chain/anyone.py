@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enclave_runtime.wire.codec import to_abi
 from enclave_runtime.wire.orders import OrderPreimage, OrderTerms, RuntimePolicy, order_id
 from marketplace.chain.funds import pay_in
 from marketplace.chain.once import once
 from marketplace.chain.reader import Reader
 from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.order_state import OrderState
-from marketplace.domain.tight import encode_heads, encode_order
+from marketplace.domain.tight import encode_heads, encode_order, encode_policy
 from marketplace.domain.why import deadline_of
 
 __all__ = ["Anyone"]
@@ -37,7 +36,7 @@ class Anyone:
         Raises:
             ContractRefusal: the CVM is still good, or the order runs.
         """
-        return self._end(terms, "voidOrder", encode_order(terms), to_abi(policy), sent=sent)
+        return self._end(terms, "voidOrder", encode_order(terms), encode_policy(policy), sent=sent)
 
     def settle_revoked(self, terms: OrderTerms, *, sent: Sent | None = None) -> Receipt | None:
         """End a running order whose CVM was revoked; None where it has ended already.

@@ -31,7 +31,8 @@ from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.offer import ListedOffer
 from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
-from marketplace.domain.tight import encode_heads, encode_order
+from marketplace.domain.pricing import deposit_required
+from marketplace.domain.tight import encode_heads, encode_order, encode_policy
 from marketplace.errors import BadInputError
 
 __all__ = ["Operators", "Providers"]
@@ -245,8 +246,10 @@ class Operators:
         Raises:
             ContractRefusal: a price, window, stake, runtime or certificate does not fit.
         """
+        if preimage.terms.deposit < deposit_required(preimage):
+            return self.accept_with(preimage, policy, cvm, sent=sent)
         order = self._id(preimage.terms)
-        arguments = (encode_order(preimage.terms), encode_heads(preimage), to_abi(policy), cvm)
+        arguments = (encode_order(preimage.terms), encode_heads(preimage), encode_policy(policy), cvm)
         return self._once(order, _moved_with(cvm), "accept", *arguments, sent=sent)
 
     def accept_with(
@@ -259,7 +262,7 @@ class Operators:
         signed: Mapping[int, SignedBytes] | None = None,
         sent: Sent | None = None,
     ) -> Receipt | None:
-        """Accept an order with restricted offers, or with offers by signature; None where that is done.
+        """Accept an order with restricted offers, offers by signature, or a deposit for fewer seconds.
 
         Args:
             proofs: by the offer's number (0 compute), that the order is among those it admits.
@@ -272,10 +275,12 @@ class Operators:
         arguments = (
             encode_order(preimage.terms),
             encode_heads(preimage),
-            to_abi(policy),
+            encode_policy(policy),
             cvm,
-            [(proofs or {}).get(number, b"") for number in range(count)],
-            [b"" if one is None else encode(_TWO_BYTES, (one.signed, one.signature)) for one in words],
+            (
+                [(proofs or {}).get(number, b"") for number in range(count)],
+                [b"" if one is None else encode(_TWO_BYTES, (one.signed, one.signature)) for one in words],
+            ),
         )
         order = self._id(preimage.terms)
         return self._once(order, _moved_with(cvm), "acceptWith", *arguments, sent=sent)
@@ -299,7 +304,6 @@ class Operators:
         """
         arguments = (
             summary.order_id,
-            summary.cvm_id,
             numbers_of(summary),
             summary.statement_digest,
             *compact(signature),

@@ -72,18 +72,27 @@ def terminal_in(members: Mapping[str, Any], cvm_id: bytes, terms: OrderTerms) ->
         cvm_id: of the order's CVM, 32 bytes.
         terms: of the order: a terminal summary names its inputs.
     """
-    return _summary(members, cvm_id, inputs_root(terms.inputs), members["resultDigest"])
+    digests = members["resultDigest"], members["statementDigest"]
+    return _summary(members, cvm_id, inputs_root(terms.inputs), *digests)
 
 
-def checkpoint_in(members: Mapping[str, Any], cvm_id: bytes) -> ReportSummary:
-    """Return the summary that the CVM signed, from the members of OrderCheckpointed."""
-    summary = _summary(members, cvm_id, ZERO32, ZERO32)
+def checkpoint_in(members: Mapping[str, Any], statement_digest: bytes) -> ReportSummary:
+    """Return the summary that the CVM signed, from the members of OrderCheckpointed.
+
+    A checkpoint names neither CVM nor inputs: the key that signs says which CVM, the order id which inputs.
+
+    Args:
+        statement_digest: of OrderIntegrity where the checkpoint entered ENGINE; zero otherwise.
+    """
+    summary = _summary(members, ZERO32, ZERO32, ZERO32, statement_digest)
     if (summary.outcome, summary.attributable_input) != (Outcome.NONE, NO_INPUT):
         raise WireError("checkpoint: a node sent numbers that no checkpoint has")
     return summary
 
 
-def _summary(members: Mapping[str, Any], cvm_id: bytes, root: bytes, result: bytes) -> ReportSummary:
+def _summary(
+    members: Mapping[str, Any], cvm_id: bytes, root: bytes, result: bytes, statement: bytes
+) -> ReportSummary:
     numbers = members["numbers"]
     values = {name: numbers >> bit & (1 << width) - 1 for name, bit, width in _MEMBERS}
     return ReportSummary(
@@ -91,6 +100,6 @@ def _summary(members: Mapping[str, Any], cvm_id: bytes, root: bytes, result: byt
         cvm_id=cvm_id,
         inputs_root=root,
         result_digest=result,
-        statement_digest=members["statementDigest"],
+        statement_digest=statement,
         **values,
     )

@@ -14,7 +14,7 @@ from typing import Final
 
 from coincurve import PrivateKey
 
-from enclave_runtime.attestation.simulated.client import PlatformClient
+from enclave_runtime.attestation.simulated.client import PlatformClient, PlatformError
 from enclave_runtime.attestation.simulated.launch import sandbox_base
 from enclave_runtime.attestation.simulated.measure import locked_requirements, measure_runtime
 from enclave_runtime.wire.codec import hex_of
@@ -66,7 +66,7 @@ class World:
             chain = pool.submit(_start_chain, folder / "logs" / "chain.log")
             homes = pool.submit(make_homes, folder)
             measured = measure_runtime(ROOT, locked_requirements(ROOT), sandbox_base())
-            platform.wait_until(socket.exists, timeout_s=_READY_S)
+            platform.wait_until(lambda: _answers(socket), timeout_s=_READY_S)
             root_set = PlatformClient(socket).root_set()
         collateral = PlatformClient(socket).collateral(int(time.time()))
         (folder / "collateral.json").write_bytes(collateral.to_bytes())
@@ -208,6 +208,14 @@ class World:
             "certifiers": [self.urls[name] for name in CERTIFIERS],
             "max_lock": str(400 * TOKEN),
         }
+
+
+def _answers(socket: Path) -> bool:
+    """Return whether the platform takes connections: its socket is there a moment before it does."""
+    try:
+        return bool(PlatformClient(socket).root_set())
+    except PlatformError:
+        return False
 
 
 def _start_chain(log: Path) -> DevChain:

@@ -14,7 +14,15 @@ from enclave_runtime.wire.eip712 import hash_struct
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import keccak256
 from enclave_runtime.wire.offers import OfferTerms, Payee, Price
-from enclave_runtime.wire.orders import ComputeRef, Holdback, InputRef, OrderPreimage, OrderTerms, Windows
+from enclave_runtime.wire.orders import (
+    ComputeRef,
+    Holdback,
+    InputRef,
+    OrderPreimage,
+    OrderTerms,
+    RuntimePolicy,
+    Windows,
+)
 
 __all__ = [
     "HEAD_BYTES",
@@ -30,6 +38,7 @@ __all__ = [
     "encode_heads",
     "encode_order",
     "encode_payees",
+    "encode_policy",
     "payees_hash",
     "split_heads",
 ]
@@ -132,6 +141,20 @@ def decode_payees(data: bytes) -> tuple[Payee, ...]:
 def payees_hash(payees: Sequence[Payee]) -> bytes:
     """Return the EIP-712 hash of a list of payees, 32 bytes, as the terms hash and a head contain it."""
     return keccak256(b"".join(hash_struct(item) for item in payees))
+
+
+def encode_policy(policy: RuntimePolicy) -> bytes:
+    """Return a runtime policy: TEE mask 32, worst status 1, number of classes 1, classes, measurements.
+
+    Raises:
+        WireError: a member outside its width, or more than 255 trust classes.
+    """
+    return b"".join(
+        (
+            *(_uint(policy.tee_mask, 32), _uint(policy.worst_tcb, 1), _uint(len(policy.trust_classes), 1)),
+            *(_data(item, 32) for item in (*policy.trust_classes, *policy.measurements)),
+        )
+    )
 
 
 def encode_head(terms: OfferTerms) -> bytes:

@@ -45,18 +45,22 @@ def read_facts(session: Session, order: bytes, events: list[OrderEvent]) -> Chai
         cvm_id=cvm_id,
         cvm=_cvm(reader, cvm_id),
         started_at=started.time if started else None,
-        checkpoint_at=checked.time if checked else None,
-        checkpoint=checkpoint_in(checked.members, cvm_id) if checked else None,
+        checkpoint_at=checked[0].time if checked else None,
+        checkpoint=checkpoint_in(checked[0].members, checked[1]) if checked else None,
         terminal=terminal_in(reported.members, cvm_id, placed.terms) if reported else None,
         certifiers=certifiers,
         threshold=threshold,
     )
 
 
-def _opened(events: list[OrderEvent]) -> OrderEvent | None:
-    """Return the checkpoint by which phase ENGINE was entered: the one with a statement's digest."""
-    checkpoints = (event for event in events if event.name == "OrderCheckpointed")
-    return next((event for event in checkpoints if event.members["statementDigest"] != ZERO32), None)
+def _opened(events: list[OrderEvent]) -> tuple[OrderEvent, bytes] | None:
+    """Return the checkpoint by which phase ENGINE was entered, and the digest of its IntegrityReport."""
+    said = next((event for event in events if event.name == "OrderIntegrity"), None)
+    if said is None:
+        return None
+    before = [one for one in events if one.name == "OrderCheckpointed" and one.tx_hash == said.tx_hash]
+    entered = [one for one in before if (one.block, one.index) < (said.block, said.index)]
+    return (entered[-1], said.members["statementDigest"]) if entered else None
 
 
 def _cvm(reader: Reader, cvm_id: bytes) -> CvmOnChain:

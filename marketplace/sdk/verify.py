@@ -108,9 +108,10 @@ class _Argument:
             self._domain, OrderStart(chain.order_id, chain.cvm_id, inputs_root(chain.terms.inputs))
         )
         same("keys.start", _signer("keys.start", start, self._bundle.start_signature), chain.cvm.signer)
-        for signed in (self._bundle.integrity, self._report()):
+        # A checkpoint names no CVM: the key that signs it says which.
+        for signed, named in ((self._bundle.integrity, ZERO32), (self._report(), chain.cvm_id)):
             if signed is not None:
-                self._check_signed(signed, spki)
+                self._check_signed(signed, spki, named)
         since = "; REVOKED since" if chain.cvm.revoked else ""
         signer = short(chain.cvm.signer)
         return f"CVM {short(chain.cvm_id)} signed start, checkpoint and report as {signer}{since}"
@@ -230,11 +231,11 @@ class _Argument:
         same("keys.cvm", keys.cvm_id, self._chain.cvm_id)
         return keys.statement_spki
 
-    def _check_signed(self, signed: Signed, spki: bytes) -> None:
+    def _check_signed(self, signed: Signed, spki: bytes, cvm_id: bytes) -> None:
         digest = typed_digest(self._domain, signed.summary)
         same("keys.summary", _signer("keys.summary", digest, signed.signature), self._chain.cvm.signer)
         same("keys.summary-order", signed.summary.order_id, self._chain.order_id)
-        same("keys.summary-cvm", signed.summary.cvm_id, self._chain.cvm_id)
+        same("keys.summary-cvm", signed.summary.cvm_id, cvm_id)
         same("keys.statement-digest", signed.envelope.digest, signed.summary.statement_digest)
         if not signed.envelope.verify(spki):
             raise RefusedError("keys.statement", "a signature that does not verify", "the statement key's")

@@ -163,7 +163,7 @@ def make(
     checkpoint = _sign(
         cvm,
         replace(integrity_statement, **(integrity or {})),
-        ReportSummary(**_common(names, root), phase=int(Phase.ENGINE), sequence=1, outcome=0, seconds_used=3),
+        _checkpoint(identity, seconds=3),
     )
     if refused:
         statement: Any = Refusal(
@@ -282,6 +282,23 @@ def _common(names: dict[str, Any], root: bytes) -> dict[str, Any]:
         "statement_digest": ZERO32,
         "units_used": 0,
     }
+
+
+def _checkpoint(identity: bytes, *, seconds: int) -> ReportSummary:
+    """Return a checkpoint's summary: it names neither CVM nor inputs."""
+    return ReportSummary(
+        order_id=identity,
+        cvm_id=ZERO32,
+        phase=int(Phase.ENGINE),
+        sequence=1,
+        outcome=0,
+        attributable_input=NO_INPUT,
+        inputs_root=ZERO32,
+        result_digest=ZERO32,
+        statement_digest=ZERO32,
+        seconds_used=seconds,
+        units_used=0,
+    )
 
 
 def _sign(cvm: FakeCvm, statement: Any, summary: ReportSummary) -> Signed:

@@ -33,6 +33,7 @@ DEPLOYMENT = Deployment(
     reference_values=_at(5),
     certifier_quorum=_at(6),
     order_book=DOMAIN.verifying_contract,
+    lease_book=_at(8),
     token=_at(7),
 )
 
@@ -54,6 +55,7 @@ class RpcNode:
     revoked: set[bytes] = field(default_factory=set)
     time: int = NOW
     chain_id: int = DEPLOYMENT.chain_id
+    _numbered: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         node = self
@@ -115,16 +117,31 @@ class RpcNode:
         if selector == order.selector:
             table = self.final if params[1] == "finalized" and self.final is not None else self.orders
             cvm_id, state = table.get(key, (ZERO32, OrderState.NONE))
-            values = (cvm_id, int(state), 1, self.time, self.time, 0, 0, 0, 1)
+            cvm = self._number(cvm_id)
+            values = (int(state), 1, 0, False, False, self.time, 0, 0, 0, 0, 0, 1, cvm, 0, 3, (0, 0, 0, 0, 0))
             return hex_of(encode(order.outputs, (values,)))
         seller = contract("OfferRegistry").functions["ownerOf"]
         if selector == seller.selector:
             return hex_of(encode(seller.outputs, (SELLER,)))
-        facts = contract("CvmRegistry").functions["factsOf"]
+        registry = contract("CvmRegistry").functions
+        if selector == registry["cvmIdAt"].selector:
+            number = int.from_bytes(key, "big")
+            return hex_of(self._numbered[number - 1] if 0 < number <= len(self._numbered) else ZERO32)
+        if selector == registry["indexOf"].selector:
+            return hex_of(encode(registry["indexOf"].outputs, (self._number(key),)))
+        facts = registry["factsOf"]
         assert selector == facts.selector
         operator = self.operators.get(key, ZERO_ADDRESS)
         known = operator != ZERO_ADDRESS
         signer = b"\x51" * 20 if known else ZERO_ADDRESS
         tee = 1 if known else 0
-        values = (signer, self.time + 3600, tee, tee, key in self.revoked, operator, ZERO32, ZERO32)
-        return hex_of(encode(facts.outputs, (values,)))
+        found = (signer, self.time + 3600, tee, tee, key in self.revoked, operator, ZERO32, ZERO32)
+        return hex_of(encode(facts.outputs, (found,)))
+
+    def _number(self, cvm_id: bytes) -> int:
+        """Return a CVM's number, given when it is first asked for."""
+        if cvm_id == ZERO32:
+            return 0
+        if cvm_id not in self._numbered:
+            self._numbered.append(cvm_id)
+        return self._numbered.index(cvm_id) + 1

@@ -229,7 +229,7 @@ class World:
         ends = outcome is not Outcome.NONE
         summary = ReportSummary(
             order_id=self.id_of(preimage),
-            cvm_id=cvm.cvm_id,
+            cvm_id=cvm.cvm_id if ends else ZERO32,
             phase=int(phase),
             sequence=TERMINAL_SEQUENCE if ends else sequence,
             outcome=int(outcome),

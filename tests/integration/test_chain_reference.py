@@ -102,6 +102,7 @@ def test_events(world: World) -> None:
         "OrderAccepted",
         "OrderStarted",
         "OrderCheckpointed",
+        "OrderIntegrity",
         "OrderReported",
         "Settled",
         "Claimed",

@@ -124,8 +124,9 @@ def test_completed_order_pays_everybody_to_the_last_unit(world: World) -> None:
     world.complete(CVM, preimage, Outcome.COMPLETED, 123)
     assert settle_and_check(world, preimage, OrderState.COMPLETED, Phase.ENGINE).seconds_used == 123
     names = [event.name for event in world.reader.history(order)]
-    assert names[:5] == ["OrderPlaced", "OrderAccepted", "OrderStarted", "OrderCheckpointed", "OrderReported"]
-    assert sorted(names[5:]) == ["Claimed"] * 3 + ["Settled"], "the free input has nothing to claim"
+    opened = ["OrderPlaced", "OrderAccepted", "OrderStarted", "OrderCheckpointed", "OrderIntegrity"]
+    assert names[:6] == [*opened, "OrderReported"]
+    assert sorted(names[6:]) == ["Claimed"] * 3 + ["Settled"], "the free input has nothing to claim"
 
 
 def test_time_is_paid_as_it_is_proven_and_nothing_proven_is_taken_back(world: World) -> None:

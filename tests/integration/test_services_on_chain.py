@@ -42,8 +42,8 @@ def world(tdx: SimulatedTdx) -> Iterator[World]:
     with DevChain.start() as chain:
         made = World(chain)
         made.ready_provider()
-        made.governors.accept_trust_class(tdx.root_set, TcbStatus.UP_TO_DATE)
-        made.governors.accept_measurement(tdx.measurement, TeeKind.TDX, "test")
+        accepted = (tdx.measurement, tdx.root_set, TeeKind.TDX, TcbStatus.UP_TO_DATE)
+        made.governors.accept_profile(*accepted, "test")
         yield made
 
 
@@ -156,15 +156,15 @@ def test_broker_releases_while_the_order_runs_and_not_before_or_after(
         assert refused("NONE")
         world.clients.place(preimage, policy, "file:packet")
         assert refused("PLACED")
-        world.operators.accept(preimage, policy, cvm.cvm_id)
+        world.operators.accept(preimage, policy, world.reader.cvm_index(cvm.cvm_id))
         assert refused("ACCEPTED")
         start = OrderStart(world.id_of(preimage), cvm.cvm_id, inputs_root(preimage.terms.inputs))
         signature = secp256k1_sign(cvm.signer, typed_digest(world.deployment.order_domain, start))
-        world.operators.start(preimage.terms, signature)
+        world.operators.start(start, signature)
         status, answer = ask()
         assert status == 200, answer
         grant = Grant.from_bytes(str(answer["grant"]).encode())
         assert open_with(cvm.hpke, grant.sealed_key, grant.conditions.to_bytes()) == CONTENT_KEY + SALT
         world.chain.warp(86_400)
-        world.anyone.expire(preimage)
+        world.anyone.expire(preimage.terms)
         assert refused("EXPIRED")

@@ -59,7 +59,9 @@ def told(market: Market) -> Iterator[Told]:
     assert market.stop_agent(agent) == 0
     export = market.world.folder / "export.json"
     auditor.export(market.world.homes["hospital-a"].session, placed.order_id, export)
-    result, paid = story.open_result(placed.order_id), story.withdraw(placed.order_id)
+    result = story.open_result(placed.order_id)
+    assert story.receipt(placed.order_id) and not story.receipt(placed.order_id), "given once"
+    paid = [(story.title(one.account), one.amount) for one in story.collect(placed.order_id).paid]
     problems = market.money_problems(ledger, [placed.order_id])
     yield Told(market, placed.order_id, result, paid, problems, export)
     story.agent = None
