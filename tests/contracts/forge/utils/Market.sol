@@ -463,7 +463,7 @@ abstract contract Market is Test {
         _pending = error_;
     }
 
-    function _arm(address caller) private {
+    function _arm(address caller) internal {
         if (_pending.length != 0) vm.expectRevert(_pending);
         delete _pending;
         vm.prank(caller);
