@@ -44,7 +44,7 @@ from enclave_runtime.wire.orders import (  # noqa: E402
 )
 from marketplace.chain.abicodec import encode, list_of, parse_type, struct_type, tuple_type  # noqa: E402
 from marketplace.domain.order_state import TRANSITIONS, OrderState  # noqa: E402
-from marketplace.domain.tight import encode_head, encode_order, encode_payees, payees_hash  # noqa: E402
+from marketplace.domain.tight import encode_head, encode_order, encode_payees, encode_policy, payees_hash  # noqa: E402
 from tests.conformance.cases import STATES, random_case  # noqa: E402
 
 TARGET = ROOT / "tests" / "conformance" / "vectors"
@@ -93,15 +93,18 @@ class Maker:
         )
 
 
-def hashes(make: Maker, cls: type[Any], name: Callable[[Any], bytes]) -> Table:
-    """Return inputs of one struct and what `name` makes of them."""
+def hashes(
+    make: Maker, cls: type[Any], name: Callable[[Any], bytes], tight: Callable[[Any], bytes] | None = None
+) -> Table:
+    """Return inputs of one struct, what `name` makes of them, and their tight bytes where they have some."""
     values = [make.any(cls) for _ in range(HASH_CASES)]
     # One member around the struct: what `abi.decode(data, (Struct))` reads.
     kind = tuple_type((struct_type(cls),))
-    return {
+    table = {
         "abi": [hex_of(encode(kind, (to_abi(value),))) for value in values],
         "hash": [hex_of(name(value)) for value in values],
     }
+    return table | ({"tight": [hex_of(tight(value)) for value in values]} if tight else {})
 
 
 def digests(
@@ -215,7 +218,7 @@ def tables() -> dict[str, Table]:
     make = Maker(SEED)
     return {
         "offers": offers(make),
-        "policies": hashes(make, RuntimePolicy, runtime_policy_digest),
+        "policies": hashes(make, RuntimePolicy, runtime_policy_digest, encode_policy),
         "cvms": hashes(make, CvmKeys, cvm_id),
         "orders": orders(make),
         "starts": digests(make, OrderStart, order_book_domain, 12),

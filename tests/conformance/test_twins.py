@@ -41,7 +41,14 @@ from marketplace.domain.pricing import (
     prices_paid,
 )
 from marketplace.domain.settlement import split_down
-from marketplace.domain.tight import encode_head, encode_heads, encode_order, encode_payees, payees_hash
+from marketplace.domain.tight import (
+    encode_head,
+    encode_heads,
+    encode_order,
+    encode_payees,
+    encode_policy,
+    payees_hash,
+)
 from tests.conformance.cases import random_case, random_list, random_price
 from tests.conformance.harness import Harness
 from tests.conformance.strategies import (
@@ -87,7 +94,7 @@ def test_struct_hashes(
 ) -> None:
     assert harness.call(HASHES, "hashOffer", encode_head(terms), 0, terms.token) == terms_hash(terms)
     assert harness.call(HASHES, "hashPayees", encode_payees(terms.payees)) == payees_hash(terms.payees)
-    assert harness.call(HASHES, "hashPolicy", to_abi(policy)) == runtime_policy_digest(policy)
+    assert harness.call(HASHES, "hashPolicy", encode_policy(policy)) == runtime_policy_digest(policy)
     assert harness.call(HASHES, "hashKeys", to_abi(keys)) == cvm_id(keys)
     assert harness.call(HASHES, "hashSummary", to_abi(summary)) == hash_struct(summary)
 
