@@ -38,7 +38,7 @@ REFUSED_BY = {
     "debug-cvm": "service: evidence.5.debug",
     "stale-tcb": "service: evidence.4.tcb",
     "expired-certificate": "contract: OrderBook_CvmExpires",
-    "report-other-order": "contract: OrderBook_SummaryMismatch",
+    "report-other-order": "contract: OrderBook_NotSigned",
     "second-report": "contract: OrderBook_WrongState",
     "forged-report": "contract: OrderBook_NotSigned",
     "provider-never-accepts": "contract: cancel",
