@@ -149,7 +149,7 @@ contract SplitsTest is Money {
                 Phase phase = _run.engine ? Phase.ENGINE : Phase.SETUP;
                 _completeWith(deal, _final(phase, Outcome.HOST, uint32(secs), uint64(units)));
             } else {
-                _refuse(deal, uint32(secs));
+                _refuseWith(deal, _final(Phase.SETUP, Outcome.REFUSED, uint32(secs), uint64(units)));
                 _run.secs = _least(secs, elapsed);
             }
         } else {
