@@ -1,8 +1,8 @@
 """Orders and offers as tight bytes (protocol 6.1; twin of OrderCodec.sol and OfferCodec.sol).
 
 What is hashed stays the EIP-712 struct; what travels in calldata and events is the same members, big endian,
-without the zeros that fill ABI words. Every member has its place and width, and the length says how many there
-are of what repeats: each value has exactly one encoding. Whether a value makes sense is not looked at here.
+without the zeros that fill ABI words. Every member has its place and width, and the length says how many
+there are of what repeats: each value has exactly one encoding. Whether it makes sense is not looked at here.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ import {Test} from "forge-std/Test.sol";
 
 import {LockLib} from "../../../../contracts/libraries/LockLib.sol";
 
-/// @notice Proofs about locks in 24 bits (docs/protocol.md section 6.8), for every amount below 2^144, one path for
-/// each length of an amount (scripts/prove; forge does not run `check_` functions).
+/// @notice Proofs about locks in 24 bits (docs/protocol.md section 6.8), for every amount that a code can stand
+/// for (scripts/prove; forge does not run `check_` functions).
 contract LockProof is Test {
     function check_ALockIsNeverLessAndHardlyMore(uint144 amount) external pure {
         vm.assume(amount <= LockLib.MAX);
