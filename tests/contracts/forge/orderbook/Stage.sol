@@ -247,9 +247,7 @@ abstract contract Stage is Market {
     /// @dev The domain of another chain, or another contract, with the book's name.
     function _digestAt(uint256 chain, address contract_, bytes32 structHash) internal pure returns (bytes32) {
         bytes32 domain = keccak256(
-            abi.encode(
-                OrderHashLib.DOMAIN_TYPEHASH, keccak256("Cloister OrderBook"), keccak256("1"), chain, contract_
-            )
+            abi.encode(OrderHashLib.DOMAIN_TYPEHASH, keccak256("Cloister OrderBook"), keccak256("1"), chain, contract_)
         );
         return keccak256(abi.encodePacked(bytes2(0x1901), domain, structHash));
     }

@@ -155,9 +155,8 @@ contract AcceptTest is Stage {
         Deal memory deal = _deal();
         deal.inputs[2].price.maxSeconds = 4999;
         deal.terms.inputs[2].offer = _offer(ownerB, deal.inputs[2], "");
-        bytes memory tooLong = abi.encodeWithSelector(
-            Errors.OrderBook_RentTooLong.selector, deal.terms.inputs[2].offer, 5000, 4999
-        );
+        bytes memory tooLong =
+            abi.encodeWithSelector(Errors.OrderBook_RentTooLong.selector, deal.terms.inputs[2].offer, 5000, 4999);
         _placeAndRefuse(deal, tooLong);
         deal.terms.windows.maxSeconds = 4999;
         _reprice(deal);
@@ -165,9 +164,7 @@ contract AcceptTest is Stage {
         _accept(deal);
         deal = _deal();
         deal.compute.price.maxSeconds = 1;
-        _placeAndRefuse(
-            deal, abi.encodeWithSelector(Errors.OrderBook_RentTooLong.selector, computeOffer, 5000, 1)
-        );
+        _placeAndRefuse(deal, abi.encodeWithSelector(Errors.OrderBook_RentTooLong.selector, computeOffer, 5000, 1));
     }
 
     function test_RevertWhen_ALeasedOfferRentsForLess() external {
@@ -268,17 +265,13 @@ contract AcceptTest is Stage {
         // The same entries, divided otherwise, are another policy.
         _willRevert(
             abi.encodeWithSelector(
-                Errors.OrderBook_PolicyDigest.selector,
-                _hashPolicy(_both(true)),
-                deal.terms.runtimePolicyDigest
+                Errors.OrderBook_PolicyDigest.selector, _hashPolicy(_both(true)), deal.terms.runtimePolicyDigest
             )
         );
         _acceptAs(operator, deal, _both(true), cvm);
         _willRevert(
             abi.encodeWithSelector(
-                Errors.OrderBook_PolicyDigest.selector,
-                _hashPolicy(_both(false)),
-                deal.terms.runtimePolicyDigest
+                Errors.OrderBook_PolicyDigest.selector, _hashPolicy(_both(false)), deal.terms.runtimePolicyDigest
             )
         );
         _acceptAs(operator, deal, _both(false), cvm);
@@ -405,9 +398,7 @@ contract AcceptTest is Stage {
         Deal memory deal = _sponsoredPlaced();
         address[4] memory others = [provider, client, sponsor, poker];
         for (uint256 i = 0; i < 4; ++i) {
-            _willRevert(
-                abi.encodeWithSelector(Errors.ProviderRegistry_NotOperator.selector, others[i], operator)
-            );
+            _willRevert(abi.encodeWithSelector(Errors.ProviderRegistry_NotOperator.selector, others[i], operator));
             _acceptAs(others[i], deal, _policy(), cvm);
         }
         // A stranger with a good CVM of its own cannot take another provider's orders.
@@ -429,9 +420,7 @@ contract AcceptTest is Stage {
         _place(deal);
         _refused(
             deal,
-            abi.encodeWithSelector(
-                Errors.ProviderRegistry_NoDesk.selector, deal.terms.compute.offer, address(token)
-            )
+            abi.encodeWithSelector(Errors.ProviderRegistry_NoDesk.selector, deal.terms.compute.offer, address(token))
         );
     }
 
@@ -442,9 +431,7 @@ contract AcceptTest is Stage {
         Deal memory second = _deal();
         second.terms.salt = "second";
         _place(second);
-        _refused(
-            second, abi.encodeWithSelector(Errors.ProviderRegistry_Full.selector, computeOffer, address(token), 1)
-        );
+        _refused(second, abi.encodeWithSelector(Errors.ProviderRegistry_Full.selector, computeOffer, address(token), 1));
         _start(first);
         _refuse(first, 0);
         _accept(second);
@@ -507,8 +494,7 @@ contract AcceptTest is Stage {
         providers.openDesk(deal.terms.compute.offer, address(token), operator, provider, 1);
         for (uint256 i = 0; i < 3; ++i) {
             deal.inputs[i].price = _price(0, 0, 0, 0);
-            deal.terms.inputs[i].offer =
-                _offer(i == 0 ? engineOwner : i == 1 ? ownerA : ownerB, deal.inputs[i], "");
+            deal.terms.inputs[i].offer = _offer(i == 0 ? engineOwner : i == 1 ? ownerA : ownerB, deal.inputs[i], "");
         }
         _reprice(deal);
         assertEq(deal.terms.deposit, 0);
@@ -587,8 +573,7 @@ contract AcceptTest is Stage {
 
     function _otherTerms(Deal memory deal, uint64 offer, OfferTerms memory shown, bytes32 expected) private {
         _refused(
-            deal,
-            abi.encodeWithSelector(Errors.OrderBook_TermsHash.selector, offer, offers.hashTerms(shown), expected)
+            deal, abi.encodeWithSelector(Errors.OrderBook_TermsHash.selector, offer, offers.hashTerms(shown), expected)
         );
     }
 

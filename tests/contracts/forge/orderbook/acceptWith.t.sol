@@ -74,9 +74,7 @@ contract AcceptWithTest is Stage {
         _proofs[3] = abi.encodePacked(new bytes(99));
         _acceptWith(
             deal,
-            abi.encodeWithSelector(
-                Errors.RestrictionLib_OtherRoots.selector, anybody, deal.inputs[2].restrictions
-            )
+            abi.encodeWithSelector(Errors.RestrictionLib_OtherRoots.selector, anybody, deal.inputs[2].restrictions)
         );
         _proofs[3] = proof;
         _acceptWith(deal, "");
@@ -134,13 +132,10 @@ contract AcceptWithTest is Stage {
     function test_WhenTheOwnerSigned() external {
         Deal memory deal = _signedDeal();
         // Nobody listed it.
-        _willRevert(
-            abi.encodeWithSelector(Errors.OfferRegistry_UnknownVersion.selector, deal.terms.inputs[1].offer, 7)
-        );
+        _willRevert(abi.encodeWithSelector(Errors.OfferRegistry_UnknownVersion.selector, deal.terms.inputs[1].offer, 7));
         _accept(deal);
         _acceptWith(
-            deal,
-            abi.encodeWithSelector(Errors.OfferRegistry_UnknownVersion.selector, deal.terms.inputs[1].offer, 7)
+            deal, abi.encodeWithSelector(Errors.OfferRegistry_UnknownVersion.selector, deal.terms.inputs[1].offer, 7)
         );
         bytes memory signed = _sell(deal, 2, T0 + 1 days, 0);
         _signed[2] = abi.encode(signed, _ownersSignature(deal, signed, _ownerKey));
@@ -168,10 +163,7 @@ contract AcceptWithTest is Stage {
         deal.terms.salt = "second";
         _place(deal);
         _acceptWith(
-            deal,
-            abi.encodeWithSelector(
-                Errors.OfferRegistry_VolumeUsed.selector, _signedHash(deal, signed), 1, 1
-            )
+            deal, abi.encodeWithSelector(Errors.OfferRegistry_VolumeUsed.selector, _signedHash(deal, signed), 1, 1)
         );
     }
 
@@ -230,9 +222,7 @@ contract AcceptWithTest is Stage {
         deal.terms.deposit = uint128(least);
         _place(deal);
         // The plain way wants all of it.
-        _willRevert(
-            abi.encodeWithSelector(Errors.OrderBook_DepositTooLow.selector, least, _deposit(deal, 5000))
-        );
+        _willRevert(abi.encodeWithSelector(Errors.OrderBook_DepositTooLow.selector, least, _deposit(deal, 5000)));
         _accept(deal);
         _acceptWith(deal, "");
         Order memory order = _order(deal);
@@ -370,8 +360,9 @@ contract AcceptWithTest is Stage {
     }
 
     function _left(Deal memory deal, bytes memory signed) private view returns (uint256 left) {
-        (, left) = IOfferRegistry(address(offers)).signedOffer(
-            deal.terms.inputs[1].offer, deal.terms.inputs[1].version, deal.terms.inputs[1].termsHash, signed
-        );
+        (, left) = IOfferRegistry(address(offers))
+            .signedOffer(
+                deal.terms.inputs[1].offer, deal.terms.inputs[1].version, deal.terms.inputs[1].termsHash, signed
+            );
     }
 }

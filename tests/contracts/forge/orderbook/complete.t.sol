@@ -114,9 +114,8 @@ contract CompleteTest is Stage {
         // Other inputs.
         bytes32 id = OrderId.unwrap(_id(deal));
         report = _good(deal);
-        bytes32 structHash = OrderHashLib.hashSummary(
-            id, cvmId, report.numbers, 0, report.resultDigest, report.statementDigest
-        );
+        bytes32 structHash =
+            OrderHashLib.hashSummary(id, cvmId, report.numbers, 0, report.resultDigest, report.statementDigest);
         (report.r, report.vs) = _signCompact(signerKey, _bookDigest(structHash));
         _forged(deal, report);
         // Another chain, another contract.

@@ -14,8 +14,7 @@ contract ConstructorTest is Stage {
     function setUp() public override {
         super.setUp();
         (_told[0], _told[1], _told[2]) = book.parts();
-        (_told[3], _told[4], _told[5], _told[6]) =
-            (address(providers), address(offers), address(cvms), address(leases));
+        (_told[3], _told[4], _told[5], _told[6]) = (address(providers), address(offers), address(cvms), address(leases));
     }
 
     function test_RevertWhen_OneWasToldAnotherAddress() external {

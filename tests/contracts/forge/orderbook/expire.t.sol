@@ -191,9 +191,7 @@ contract ExpireTest is Stage {
         OrderId id = _id(deal);
         bytes memory order = Pack.order(deal.terms);
         vm.expectEmit(address(book));
-        emit IOrderBook.OrderEnded(
-            id, cvm, OrderState.EXPIRED, 290 | (uint256(1) << 128) | (uint256(4) << 240), 400
-        );
+        emit IOrderBook.OrderEnded(id, cvm, OrderState.EXPIRED, 290 | (uint256(1) << 128) | (uint256(4) << 240), 400);
         book.expire(order);
         uint256 slash = 0;
         for (uint256 i = 0; i < 3; ++i) {
@@ -221,11 +219,7 @@ contract ExpireTest is Stage {
         bytes memory order = Pack.order(deal.terms);
         vm.expectEmit(address(book));
         emit IOrderBook.OrderEnded(
-            id,
-            cvm,
-            OrderState.EXPIRED,
-            350 | (uint256(9) << 64) | (uint256(2) << 128) | (uint256(5) << 240),
-            750
+            id, cvm, OrderState.EXPIRED, 350 | (uint256(9) << 64) | (uint256(2) << 128) | (uint256(5) << 240), 750
         );
         book.expire(order);
         uint256 slash = _slash(deal, 750, 350, 9);
@@ -301,11 +295,7 @@ contract ExpireTest is Stage {
         bytes memory order = Pack.order(deal.terms);
         vm.expectEmit(address(book));
         emit IOrderBook.OrderEnded(
-            id,
-            cvm,
-            OrderState.STOPPED,
-            749 | (uint256(5) << 64) | (uint256(2) << 128) | (uint256(7) << 240),
-            0
+            id, cvm, OrderState.STOPPED, 749 | (uint256(5) << 64) | (uint256(2) << 128) | (uint256(7) << 240), 0
         );
         book.expire(order);
         assertState(deal, OrderState.STOPPED);
@@ -332,6 +322,39 @@ contract ExpireTest is Stage {
         // Nothing was opened: a stop in time costs the client no input.
         assertEq(_due(deal, 1) + _due(deal, 2) + _due(deal, 3), 0);
         _claimAll(deal, 0);
+    }
+
+    /// @dev The rule once more, with any times: a proof, perhaps a stop, perhaps a proof after it.
+    function testFuzz_WaitsForGraceAndNotLonger(uint256 proof, uint256 stop_, uint256 later, bool stops) external {
+        Deal memory deal = _setup();
+        proof = bound(proof, 0, 5399);
+        stop_ = bound(stop_, proof, 5400);
+        later = bound(later, stop_, 5400);
+        vm.warp(T0 + proof);
+        _checkpoint(deal, uint32(proof), 0);
+        uint256 deadline = proof + 400;
+        OrderState to = OrderState.EXPIRED;
+        if (stops) {
+            vm.warp(T0 + stop_);
+            _stop(deal);
+            vm.warp(T0 + later);
+            _prove(deal, uint32(later), 0);
+            deadline = stop_ + 400;
+            if (later > stop_) to = OrderState.STOPPED;
+        }
+        if (deadline > 5400) deadline = 5400;
+        if (block.timestamp <= T0 + deadline) {
+            vm.warp(T0 + deadline);
+            _refused(deal, _tooEarly(deal, T0 + deadline));
+        }
+        vm.warp(T0 + deadline + 1);
+        _expire(deal);
+        assertState(deal, to);
+        uint256 secs = stops ? later : proof;
+        if (secs > 5000) secs = 5000;
+        uint256 span = secs + 400 > 5000 ? 5000 : secs + 400;
+        if (deadline + 1 < span) span = deadline + 1;
+        _claimAll(deal, to == OrderState.STOPPED ? 0 : _slash(deal, span, secs, 0));
     }
 
     // ------------------------------------------------------------------------------------------- others

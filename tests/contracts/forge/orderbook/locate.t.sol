@@ -15,9 +15,7 @@ contract LocateTest is Stage {
         address[3] memory others = [client, provider, poker];
         OrderId id = _id(deal);
         for (uint256 i = 0; i < 3; ++i) {
-            vm.expectRevert(
-                abi.encodeWithSelector(Errors.OrderBook_CvmOperator.selector, cvm, operator, others[i])
-            );
+            vm.expectRevert(abi.encodeWithSelector(Errors.OrderBook_CvmOperator.selector, cvm, operator, others[i]));
             vm.prank(others[i]);
             book.locate(id, WHERE);
         }
@@ -60,6 +58,38 @@ contract LocateTest is Stage {
         _revoke();
         _locates(deal, 16);
         assertState(deal, OrderState.COMPLETED);
+    }
+
+    function test_GivenTheCounterIsAtItsEnd() external {
+        Deal memory deal = _engine();
+        OrderId id = _id(deal);
+        bytes32 slot = _slotOf(id);
+        uint256 counter = uint256(0xffff) << 237;
+        vm.store(address(book), slot, bytes32((uint256(vm.load(address(book), slot)) & ~counter) | (0xfffe << 237)));
+        _locates(deal, 0xfffe);
+        // The last number repeats, and touches nothing beside it.
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.prank(operator);
+            book.locate(id, WHERE);
+            assertEq(_order(deal).events, 0xffff);
+        }
+        _stop(deal);
+        _complete(deal, Outcome.COMPLETED, 100, 0);
+        assertState(deal, OrderState.COMPLETED);
+        _claimAll(deal, 0);
+        assertEq(_order(deal).events, 0xffff);
+    }
+
+    /// @dev Where the order's word is stored: the one slot that has it.
+    function _slotOf(OrderId id) private view returns (bytes32 slot) {
+        OrderId[] memory ids = new OrderId[](1);
+        ids[0] = id;
+        bytes32 word = bytes32(book.wordsOf(ids)[0]);
+        for (uint256 i = 0; i < 16; ++i) {
+            slot = keccak256(abi.encode(id, i));
+            if (vm.load(address(book), slot) == word) return slot;
+        }
+        revert("no slot has it");
     }
 
     function _locates(Deal memory deal, uint16 n) private {

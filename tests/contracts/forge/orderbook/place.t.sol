@@ -136,9 +136,7 @@ contract PlaceTest is Stage {
     function test_RevertWhen_MaxUnitsNeedMoreThan40Bits() external {
         Deal memory deal = _deal();
         deal.terms.maxUnits = 1 << 40;
-        _refused(
-            deal, abi.encodeWithSelector(Errors.OrderBook_UnitsTooMany.selector, uint256(1) << 40, (1 << 40) - 1)
-        );
+        _refused(deal, abi.encodeWithSelector(Errors.OrderBook_UnitsTooMany.selector, uint256(1) << 40, (1 << 40) - 1));
         deal.terms.maxUnits = (1 << 40) - 1;
         _place(deal);
     }
@@ -240,13 +238,12 @@ contract PlaceTest is Stage {
         token.transfer(poker, token.balanceOf(client) - deposit + 1);
         vm.stopPrank();
         _refused(
-            deal,
-            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientBalance.selector, client, deposit - 1, deposit)
+            deal, abi.encodeWithSelector(IERC20Errors.ERC20InsufficientBalance.selector, client, deposit - 1, deposit)
         );
     }
 
     function test_RevertWhen_TheTokenGivesLessOrMore() external {
-        _odd("FeeToken", 9_900);
+        _odd("FeeToken", 9900);
         _odd("BonusToken", 10_001);
     }
 
@@ -363,9 +360,7 @@ contract PlaceTest is Stage {
 
     function _odd(string memory name, uint256 arrives) private {
         Deal memory deal = _in(_hostile(name));
-        _refused(
-            deal, abi.encodeWithSelector(Errors.Escrow_ReceivedOther.selector, deal.terms.token, arrives, 10_000)
-        );
+        _refused(deal, abi.encodeWithSelector(Errors.Escrow_ReceivedOther.selector, deal.terms.token, arrives, 10_000));
     }
 
     function _tooShort(bytes32 field) private pure returns (bytes memory) {
@@ -373,8 +368,7 @@ contract PlaceTest is Stage {
     }
 
     function _tooLong(uint256 got) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(
-            Errors.OrderBook_WindowTooLong.selector, bytes32("maxSeconds"), got, (1 << 30) - 1
-        );
+        return
+            abi.encodeWithSelector(Errors.OrderBook_WindowTooLong.selector, bytes32("maxSeconds"), got, (1 << 30) - 1);
     }
 }

@@ -22,9 +22,7 @@ contract PlaceBatchTest is Stage {
     function test_RevertWhen_AnOrderIsAnothers() external {
         Deal[] memory deals = _three();
         deals[2].terms.client = poker;
-        _refused(
-            deals, abi.encodeWithSelector(Errors.OrderBook_NotClient.selector, _id(deals[2]), client, poker)
-        );
+        _refused(deals, abi.encodeWithSelector(Errors.OrderBook_NotClient.selector, _id(deals[2]), client, poker));
         deals = _three();
         deals[1].terms.payer = sponsor;
         _refused(deals, abi.encodeWithSelector(Errors.OrderBook_OtherPayer.selector, sponsor, client));
@@ -66,8 +64,7 @@ contract PlaceBatchTest is Stage {
         vm.prank(client);
         token.approve(address(book), sum - 1);
         _refused(
-            deals,
-            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(book), sum - 1, sum)
+            deals, abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(book), sum - 1, sum)
         );
     }
 
@@ -77,9 +74,7 @@ contract PlaceBatchTest is Stage {
         deals[1] = _deal();
         deals[1].terms.inputs[1].lease = deals[0].terms.inputs[1].lease;
         deals[1].terms.salt = "second";
-        _refused(
-            deals, abi.encodeWithSelector(Errors.LeaseBook_NoPlace.selector, deals[0].terms.inputs[1].lease)
-        );
+        _refused(deals, abi.encodeWithSelector(Errors.LeaseBook_NoPlace.selector, deals[0].terms.inputs[1].lease));
     }
 
     function test_WhenAllAreGood() external {
@@ -87,9 +82,7 @@ contract PlaceBatchTest is Stage {
         bytes[] memory orders = _pack(deals);
         for (uint256 i = 0; i < 3; ++i) {
             vm.expectEmit(address(book));
-            emit IOrderBook.OrderPlaced(
-                _id(deals[i]), client, computeOffer, 3, bytes.concat(orders[i], bytes(WHERE))
-            );
+            emit IOrderBook.OrderPlaced(_id(deals[i]), client, computeOffer, 3, bytes.concat(orders[i], bytes(WHERE)));
         }
         vm.expectEmit(address(token));
         emit IERC20.Transfer(client, address(book), _sum(deals));

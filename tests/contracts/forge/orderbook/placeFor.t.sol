@@ -6,14 +6,12 @@ import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.so
 import {IOrderBook} from "../../../../contracts/interfaces/IOrderBook.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
 import {OrderCodec} from "../../../../contracts/libraries/OrderCodec.sol";
-import {OrderId, OrderState} from "../../../../contracts/types/Orders.sol";
+import {OrderId, OrderState, OrderTerms} from "../../../../contracts/types/Orders.sol";
 import {Deal} from "../utils/Market.sol";
 import {Pack} from "../utils/Pack.sol";
 import {Stage, Wallet} from "./Stage.sol";
 
 contract PlaceForTest is Stage {
-    using OrderCodec for bytes;
-
     function test_WhenAnybodyCarriesBothSignatures() external {
         Deal memory deal = _sponsoredDeal();
         OrderId id = _id(deal);
@@ -75,7 +73,7 @@ contract PlaceForTest is Stage {
     function test_RevertWhen_ASignatureIsForAnotherPlace() external {
         Deal memory deal = _sponsoredDeal();
         bytes memory one = _consent(deal, clientKey);
-        bytes32 terms = this.structHash(Pack.order(deal.terms));
+        bytes32 terms = _structHash(deal.terms);
         assertEq(_digestAt(block.chainid, address(book), terms), OrderId.unwrap(_id(deal)));
         bytes memory two = _sign(sponsorKey, _digestAt(block.chainid + 1, address(book), terms));
         _placeFor(poker, deal, one, two, _notSignedBy(deal, sponsor));
@@ -191,22 +189,31 @@ contract PlaceForTest is Stage {
         );
     }
 
-    /// @dev In calldata, as the library wants it.
-    function structHash(bytes calldata order) external pure returns (bytes32) {
-        return order.structHash(order.check());
+    /// @dev EIP-712 by its own words, not by the library's.
+    function _structHash(OrderTerms memory t) private pure returns (bytes32) {
+        bytes memory inputs;
+        for (uint256 i = 0; i < t.inputs.length; ++i) {
+            inputs = bytes.concat(inputs, keccak256(abi.encode(OrderCodec.INPUT_REF_TYPEHASH, t.inputs[i])));
+        }
+        bytes32 compute = keccak256(abi.encode(OrderCodec.COMPUTE_REF_TYPEHASH, t.compute));
+        bytes32 windows = keccak256(abi.encode(OrderCodec.WINDOWS_TYPEHASH, t.windows));
+        bytes32 held = keccak256(abi.encode(OrderCodec.HOLDBACK_TYPEHASH, t.holdback));
+        return keccak256(
+            bytes.concat(
+                abi.encode(OrderCodec.ORDER_TERMS_TYPEHASH, t.client, t.payer, t.token, compute, keccak256(inputs)),
+                abi.encode(t.configDigest, t.resultKeyDigest, t.accessKeyDigest, t.runtimePolicyDigest, t.placeBefore),
+                abi.encode(windows, t.maxUnits, held, t.delivery, t.deliveryDigest, t.maxFeeBps, t.deposit, t.salt)
+            )
+        );
     }
 
     function _consent(Deal memory deal, uint256 key) private view returns (bytes memory) {
         return _sign(key, OrderId.unwrap(_id(deal)));
     }
 
-    function _placeFor(
-        address caller,
-        Deal memory deal,
-        bytes memory clients,
-        bytes memory payers,
-        bytes memory error_
-    ) private {
+    function _placeFor(address caller, Deal memory deal, bytes memory clients, bytes memory payers, bytes memory error_)
+        private
+    {
         bytes memory order = Pack.order(deal.terms);
         if (error_.length != 0) vm.expectRevert(error_);
         vm.prank(caller);

@@ -92,24 +92,17 @@ contract PlaceWithPermitTest is Stage {
     function test_RevertWhen_TheCallerCarriesTheClientsPermit() external {
         Deal memory deal = _permitted();
         _placeIt(
-            poker,
-            deal,
-            _until,
-            abi.encodeWithSelector(Errors.OrderBook_NotClient.selector, _id(deal), poker, client)
+            poker, deal, _until, abi.encodeWithSelector(Errors.OrderBook_NotClient.selector, _id(deal), poker, client)
         );
         // Nor can it be spent on the carrier's own order.
         deal.terms.client = poker;
-        _placeIt(
-            poker, deal, _until, abi.encodeWithSelector(Errors.OrderBook_OtherPayer.selector, client, poker)
-        );
+        _placeIt(poker, deal, _until, abi.encodeWithSelector(Errors.OrderBook_OtherPayer.selector, client, poker));
     }
 
     function test_RevertWhen_ThePayerIsAnother() external {
         Deal memory deal = _sponsoredDeal();
         _permit(sponsor, sponsorKey, deal.terms.deposit);
-        _placeIt(
-            client, deal, _until, abi.encodeWithSelector(Errors.OrderBook_OtherPayer.selector, sponsor, client)
-        );
+        _placeIt(client, deal, _until, abi.encodeWithSelector(Errors.OrderBook_OtherPayer.selector, sponsor, client));
         _placeIt(
             sponsor,
             deal,
@@ -121,9 +114,7 @@ contract PlaceWithPermitTest is Stage {
     function test_RevertWhen_TheTermsCannotBePlaced() external {
         Deal memory deal = _permitted();
         deal.terms.delivery = 1;
-        _placeIt(
-            client, deal, _until, abi.encodeWithSelector(Errors.OrderBook_Reserved.selector, bytes32("delivery"))
-        );
+        _placeIt(client, deal, _until, abi.encodeWithSelector(Errors.OrderBook_Reserved.selector, bytes32("delivery")));
         deal.terms.delivery = 0;
         _placeIt(client, deal, _until, "");
         _placeIt(client, deal, _until, _wrongState(deal, OrderState.PLACED, OrderState.PLACED));

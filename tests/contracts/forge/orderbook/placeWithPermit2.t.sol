@@ -152,9 +152,7 @@ contract PlaceWithPermit2Test is Stage {
         Deal memory deal = _sponsoredDeal();
         bytes memory payers = _signTransfer(_transfer(deal), sponsorKey);
         // As solmate says it, on which Permit2 stands.
-        _place2(
-            client, deal, "", payers, abi.encodeWithSignature("Error(string)", "TRANSFER_FROM_FAILED")
-        );
+        _place2(client, deal, "", payers, abi.encodeWithSignature("Error(string)", "TRANSFER_FROM_FAILED"));
     }
 
     function test_RevertGiven_ThereIsNoPermit2() external {
@@ -178,11 +176,7 @@ contract PlaceWithPermit2Test is Stage {
         (deal.terms.token, deal.terms.deposit) = (fee, 10_000);
         bytes memory payers = _signTransfer(_transfer(deal), sponsorKey);
         _place2(
-            client,
-            deal,
-            "",
-            payers,
-            abi.encodeWithSelector(Errors.Escrow_ReceivedOther.selector, fee, 9_900, 10_000)
+            client, deal, "", payers, abi.encodeWithSelector(Errors.Escrow_ReceivedOther.selector, fee, 9900, 10_000)
         );
     }
 
@@ -206,9 +200,7 @@ contract PlaceWithPermit2Test is Stage {
 
     // ------------------------------------------------------------------------------------------- helpers
     function _transfer(Deal memory deal) private view returns (Transfer memory) {
-        return Transfer(
-            deal.terms.token, deal.terms.deposit, address(book), _NONCE, _until, OrderId.unwrap(_id(deal))
-        );
+        return Transfer(deal.terms.token, deal.terms.deposit, address(book), _NONCE, _until, OrderId.unwrap(_id(deal)));
     }
 
     function _digestOf(Transfer memory t) private view returns (bytes32) {
@@ -235,13 +227,9 @@ contract PlaceWithPermit2Test is Stage {
         _place2(client, deal, "", _signTransfer(signed, sponsorKey), _INVALID_SIGNER);
     }
 
-    function _place2(
-        address caller,
-        Deal memory deal,
-        bytes memory clients,
-        bytes memory payers,
-        bytes memory error_
-    ) private {
+    function _place2(address caller, Deal memory deal, bytes memory clients, bytes memory payers, bytes memory error_)
+        private
+    {
         bytes memory order = Pack.order(deal.terms);
         if (error_.length != 0) vm.expectRevert(error_);
         vm.prank(caller);

@@ -24,9 +24,7 @@ contract RefuseTest is Stage {
 
     function test_RevertGiven_EngineWasProven() external {
         Deal memory deal = _engine();
-        _willRevert(
-            abi.encodeWithSelector(Errors.OrderBook_WrongPhase.selector, _id(deal), Phase.ENGINE, Phase.SETUP)
-        );
+        _willRevert(abi.encodeWithSelector(Errors.OrderBook_WrongPhase.selector, _id(deal), Phase.ENGINE, Phase.SETUP));
         _refuse(deal, 100);
     }
 

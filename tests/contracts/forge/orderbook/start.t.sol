@@ -120,15 +120,25 @@ contract StartTest is Stage {
         _refused(deal, _cvmRevoked());
     }
 
+    /// @dev Acceptance wants a certificate that outlasts startWithin and no renewal shortens one, so that the registry has
+    /// to be made to lie for this.
     function test_RevertGiven_TheCertificateExpired() external {
+        Deal memory deal = _accepted();
+        (uint256 word, uint256 standing) = cvms.standingOf(cvm);
+        word = (word & ~(uint256(type(uint40).max) << 160)) | (T0 << 160);
+        vm.mockCall(address(cvms), abi.encodeCall(cvms.standingOf, (cvm)), abi.encode(word, standing));
+        _refused(deal, abi.encodeWithSelector(Errors.OrderBook_CvmExpires.selector, cvm, T0, T0));
+        vm.warp(T0 - 1);
+        _start(deal);
+        assertState(deal, OrderState.RUNNING);
+    }
+
+    function test_GivenTheCertificateEndsRightAfterTheLastSecond() external {
         Deal memory deal = _deal();
         deal.terms.windows.startWithin = 30 days - 1;
-        vm.warp(T0 - 1);
-        // A certificate that ends a second after the last to start.
         _place(deal);
         _accept(deal);
-        uint256 last = T0 + 30 days - 2;
-        vm.warp(last);
+        vm.warp(T0 + 30 days - 1);
         _start(deal);
         assertState(deal, OrderState.RUNNING);
     }

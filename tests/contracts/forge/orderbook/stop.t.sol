@@ -43,12 +43,8 @@ contract StopTest is Stage {
         _stopWith(poker, deal, _receiptSignature(deal, clientKey), refused);
         _stopWith(poker, deal, _sign(clientKey, OrderId.unwrap(_id(deal))), refused);
         bytes32 structHash = OrderHashLib.hashStop(OrderId.unwrap(_id(deal)));
-        _stopWith(
-            poker, deal, _sign(clientKey, _digestAt(block.chainid + 1, address(book), structHash)), refused
-        );
-        _stopWith(
-            poker, deal, _sign(clientKey, _digestAt(block.chainid, address(offers), structHash)), refused
-        );
+        _stopWith(poker, deal, _sign(clientKey, _digestAt(block.chainid + 1, address(book), structHash)), refused);
+        _stopWith(poker, deal, _sign(clientKey, _digestAt(block.chainid, address(offers), structHash)), refused);
         bytes memory good = _stopSignature(deal, clientKey);
         _stopWith(poker, deal, _mirrored(good), refused);
         _stopWith(poker, deal, bytes.concat(good, hex"00"), refused);

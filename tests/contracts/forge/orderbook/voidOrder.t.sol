@@ -98,9 +98,7 @@ contract VoidOrderTest is Stage {
         Deal memory deal = _accepted();
         _removeProfile();
         vm.prank(admin);
-        references.acceptProfile(
-            MEASUREMENT, ROOT_SET, 1, uint8(TcbStatus.SW_HARDENING_NEEDED), keccak256("release 1")
-        );
+        references.acceptProfile(MEASUREMENT, ROOT_SET, 1, uint8(TcbStatus.SW_HARDENING_NEEDED), keccak256("release 1"));
         _refused(deal, abi.encodeWithSelector(Errors.OrderBook_CvmStillGood.selector, cvm));
         _start(deal);
         assertState(deal, OrderState.RUNNING);
