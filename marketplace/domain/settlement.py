@@ -1,8 +1,8 @@
 """Who is due what (protocol sections 6.3 to 6.9, ADR 0015; twin of contracts/libraries/SettlementLib.sol).
 
 Pure arithmetic. Every division rounds down, as the names say; what rounding leaves goes to the payer
-(seconds), to the net amount (fees) or to the last payee (shares). In the end exactly what was held and what was
-slashed is credited.
+(seconds), to the net amount (fees) or to the last payee (shares). In the end exactly what was held and what
+was slashed is credited.
 """
 
 from __future__ import annotations
