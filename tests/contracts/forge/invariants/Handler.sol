@@ -1,213 +1,378 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {SettlementLib} from "../../../../contracts/libraries/SettlementLib.sol";
-import {CvmCertificate, TeeKind} from "../../../../contracts/types/Certificates.sol";
-import {OfferTerms} from "../../../../contracts/types/Offers.sol";
-import {
-    InputRef,
-    Order,
-    OrderId,
-    OrderPreimage,
-    OrderState,
-    Outcome,
-    Params,
-    Phase
-} from "../../../../contracts/types/Orders.sol";
-import {Market} from "../utils/Market.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
-/// @notice Everybody at once, at random: clients, a provider, certifiers, governance, pokers and the clock. Actions
-/// look for an order that they can move, so that most calls do something; what reverts is no harm.
-contract Handler is Market {
-    uint256 public constant MAX_ORDERS = 16;
+import {Desk} from "../../../../contracts/interfaces/IProviderRegistry.sol";
+import {ILedger} from "../../../../contracts/interfaces/ILedger.sol";
+import {OrderHashLib} from "../../../../contracts/libraries/OrderHashLib.sol";
+import {OrderWord} from "../../../../contracts/libraries/OrderWord.sol";
+import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
+import {CvmCertificate, TcbStatus, TeeKind} from "../../../../contracts/types/Certificates.sol";
+import {OrderId, OrderState, Outcome, Params, Phase, Sale} from "../../../../contracts/types/Orders.sol";
+import {Said} from "../utils/Market.sol";
+import {Pack} from "../utils/Pack.sol";
+import {HandlerMoney} from "./HandlerMoney.sol";
+import {Mood} from "./HandlerToken.sol";
 
-    struct Ghost {
-        OrderId id;
-        uint8 inputs;
-        uint8 cvm;
-        uint128 deposit;
-        bytes32 frozen;
-        uint256 lock;
-        uint256 slashed;
-        uint256 paid;
-        uint256 claimed;
-        uint256[] amounts;
-        uint8[] indices;
-    }
+/// @notice Everybody at once, at random. Actions look for an order that they can move, so that most calls do something;
+/// what reverts where nothing else is promised is no harm.
+contract Handler is HandlerMoney {
+    uint256 public constant MAX_ORDERS = 14;
+    mapping(uint256 t => uint256) public donated;
 
-    Ghost[] private _ghosts;
-    address[] private _clients;
-    uint256[] private _cvmKeys;
-    bytes32[] private _cvmIds;
-    mapping(bytes32 what => uint256) public count;
-
-    constructor() {
-        setUp();
-        for (uint256 i = 0; i < 4; ++i) {
-            address one = makeAddr(string(abi.encodePacked("client ", i)));
-            _clients.push(one);
-            token.mint(one, 1e30);
-            vm.prank(one);
-            token.approve(address(book), type(uint256).max);
-        }
-        _newCvm();
-    }
-
-    // ------------------------------------------------------------------------------------------- actions
-    /// @notice Places an order and leads it zero to three steps on, so that every state is met often.
+    // ------------------------------------------------------------------------------------------- placing
+    /// @notice Places an order and leads it up to four steps on, so that every state is met often.
     function place(uint256 seed) external {
+        seed = _shake(seed);
         require(_ghosts.length < MAX_ORDERS, "enough");
-        _ghosts.push();
-        Ghost storage ghost = _ghosts[_ghosts.length - 1];
-        ghost.inputs = uint8(1 + seed % 3);
-        OrderPreimage memory pre = preimageOf(_ghosts.length - 1);
-        ghost.id = _id(pre);
-        ghost.deposit = pre.terms.deposit;
-        _place(pre);
-        ++count["place"];
-        uint256 steps = (seed / 3) % 4;
-        if (steps == 0) return;
-        _acceptBy(_ghosts.length - 1, pre, seed % _cvmIds.length);
-        if (steps == 1) return;
-        _start(pre);
-        if (steps == 2) return;
-        skip(seed % 300);
-        _checkpoint(pre, uint32(seed % 300), uint64(seed % 7));
+        uint256 i = _make(seed);
+        Ghost storage g = _ghosts[i];
+        bytes memory data = g.sponsor < 2 ? _placeForData(g, seed) : abi.encodeCall(book.place, (g.order, WHERE));
+        if (!_try("place", false, g.sponsor < 2 ? poker : _clients[g.client], data)) {
+            _ghosts.pop();
+            return;
+        }
+        uint256 steps = (seed >> 96) % 5;
+        if (steps > 0) _accept(i, seed);
+        if (steps > 1) _start(i);
+        if (steps > 2) {
+            skip(seed % 200);
+            _prove(i, uint32(seed % 200), uint64(seed % 7), true);
+        }
+        if (steps > 3) _end(i, seed, 50, 5);
+        _note(i);
     }
 
     function accept(uint256 seed) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, OrderState.PLACED);
-        _acceptBy(i, pre, seed % _cvmIds.length);
-    }
-
-    function _acceptBy(uint256 i, OrderPreimage memory pre, uint256 cvm) private {
-        _use(cvm);
-        _accept(pre);
-        _ghosts[i].cvm = uint8(cvm);
-        _ghosts[i].lock = _lockOf(pre);
-        ++count["accept"];
-    }
-
-    function start(uint256 seed) external {
-        (, OrderPreimage memory pre) = _find(seed, OrderState.ACCEPTED);
-        _start(pre);
-        ++count["start"];
-    }
-
-    function checkpoint(uint256 seed, uint32 secs, uint64 units) external {
-        (, OrderPreimage memory pre) = _find(seed, OrderState.RUNNING);
-        _checkpoint(pre, secs % 6000, units % 2000);
-        ++count["checkpoint"];
-    }
-
-    function complete(uint256 seed, uint32 secs, uint64 units) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, OrderState.RUNNING);
-        uint256 before = token.balanceOf(address(book));
-        Outcome outcome = seed % 4 == 0 ? Outcome.HOST : seed % 4 == 1 ? Outcome.FAILED : Outcome.COMPLETED;
-        Order memory order = _order(pre);
-        _complete(pre, outcome, order.secondsUsed + secs % 6000, order.unitsUsed + units % 2000);
-        _settled(i, pre, before);
-        ++count["complete"];
-    }
-
-    function refuse(uint256 seed, uint32 secs) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, OrderState.RUNNING);
-        uint256 before = token.balanceOf(address(book));
-        _refuse(pre, secs % 6000);
-        _settled(i, pre, before);
-        ++count["refuse"];
-    }
-
-    function stop(uint256 seed) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, OrderState.RUNNING);
-        uint256 before = token.balanceOf(address(book));
-        _stop(pre);
-        _settled(i, pre, before);
-        ++count["stop"];
+        seed = _shake(seed);
+        (uint256 i,) = _find(seed, OrderState.PLACED);
+        _accept(i, seed);
+        _note(i);
     }
 
     function cancel(uint256 seed) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, OrderState.PLACED);
-        uint256 before = token.balanceOf(address(book));
-        _cancelAs(seed % 2 == 0 ? pre.terms.client : poker, pre);
-        _settled(i, pre, before);
-        ++count["cancel"];
+        seed = _shake(seed);
+        (uint256 i, Ghost storage g) = _find(seed, OrderState.PLACED);
+        OrderWord word = _wordOf(g);
+        bool placed = word.state() == OrderState.PLACED;
+        bool late = block.timestamp > word.since() + g.windows.acceptWithin;
+        address caller = seed % 2 == 0 ? _clients[g.client] : poker;
+        bool may = placed && (late || caller != poker);
+        if (_try("cancel", may, caller, abi.encodeCall(book.cancel, (g.order))) && !may) {
+            wrong = "INV-12: cancelled by a stranger, or twice";
+        }
+        _note(i);
+    }
+
+    // ------------------------------------------------------------------------------------------- running
+    function start(uint256 seed) external {
+        seed = _shake(seed);
+        (uint256 i,) = _find(seed, OrderState.ACCEPTED);
+        _start(i);
+        _note(i);
+    }
+
+    function checkpoint(uint256 seed, uint32 secs, uint64 units) external {
+        seed = _shake(seed);
+        (uint256 i,) = _find(seed, seed % 4 == 0 ? OrderState.STOPPING : OrderState.RUNNING);
+        _prove(i, secs % 3000, units % 300, seed % 3 != 0);
+        _note(i);
+    }
+
+    function complete(uint256 seed, uint32 secs, uint64 units) external {
+        seed = _shake(seed);
+        (uint256 i,) = _find(seed, seed % 3 == 0 ? OrderState.STOPPING : OrderState.RUNNING);
+        _end(i, seed, secs % 6000, units % 2000);
+        _note(i);
+    }
+
+    function refuse(uint256 seed, uint32 secs) external {
+        seed = _shake(seed);
+        (uint256 i, Ghost storage g) = _find(seed, OrderState.RUNNING);
+        OrderWord word = _wordOf(g);
+        Said memory said = _final(Phase.SETUP, Outcome.REFUSED, uint32(word.secs()) + secs % 900, uint64(word.units()));
+        bool may = _isAlive(word.state()) && word.phase() == Phase.SETUP && !_isRevoked(_cvms[g.cvm]);
+        _try("refuse", may, poker, abi.encodeCall(book.refuse, (g.order, _reportOf(g, said), "")));
+        _note(i);
+    }
+
+    function locate(uint256 seed) external {
+        seed = _shake(seed);
+        (uint256 i, Ghost storage g) = _any(seed);
+        _try("locate", g.accepted, operator, abi.encodeCall(book.locate, (g.id, WHERE)));
+        _note(i);
+    }
+
+    // ------------------------------------------------------------------------------------------- closing
+    function stop(uint256 seed) external {
+        seed = _shake(seed);
+        (uint256 i, Ghost storage g) = _find(seed, OrderState.RUNNING);
+        bool may = _wordOf(g).state() == OrderState.RUNNING;
+        bytes memory signature;
+        address caller = _clients[g.client];
+        if (seed % 2 == 0) {
+            caller = poker;
+            signature = _sign(_clientKeys[g.client], _bookDigest(OrderHashLib.hashStop(OrderId.unwrap(g.id))));
+        }
+        _try("stop", may, caller, abi.encodeCall(book.stop, (g.order, signature)));
+        _note(i);
     }
 
     function expire(uint256 seed) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, seed % 2 == 0 ? OrderState.ACCEPTED : OrderState.RUNNING);
-        uint256 before = token.balanceOf(address(book));
-        _expire(pre);
-        _settled(i, pre, before);
-        ++count["expire"];
+        seed = _shake(seed);
+        OrderState[3] memory from = [OrderState.ACCEPTED, OrderState.RUNNING, OrderState.STOPPING];
+        (uint256 i, Ghost storage g) = _find(seed, from[seed % 3]);
+        bool may = _mayExpire(g);
+        if (_try("expire", may, poker, abi.encodeCall(book.expire, (g.order))) && !may) {
+            wrong = "INV-12: expired before its time, or twice";
+        }
+        _note(i);
     }
 
     function voidOrder(uint256 seed) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, OrderState.ACCEPTED);
-        uint256 before = token.balanceOf(address(book));
-        _void(pre);
-        _settled(i, pre, before);
-        ++count["void"];
+        seed = _shake(seed);
+        (uint256 i, Ghost storage g) = _find(seed, OrderState.ACCEPTED);
+        bool may = _wordOf(g).state() == OrderState.ACCEPTED && (_isRevoked(_cvms[g.cvm]) || !_isReference());
+        if (_try("voidOrder", may, poker, abi.encodeCall(book.voidOrder, (g.order, Pack.policy(_policy())))) && !may) {
+            wrong = "INV-12: voided while its CVM was good";
+        }
+        _note(i);
     }
 
     function settleRevoked(uint256 seed) external {
-        (uint256 i, OrderPreimage memory pre) = _find(seed, OrderState.RUNNING);
-        uint256 before = token.balanceOf(address(book));
-        _settleRevoked(pre);
-        _settled(i, pre, before);
-        ++count["settleRevoked"];
+        seed = _shake(seed);
+        (uint256 i, Ghost storage g) = _find(seed, OrderState.RUNNING);
+        bool may = _isAlive(_wordOf(g).state()) && _isRevoked(_cvms[g.cvm]);
+        if (_try("settleRevoked", may, poker, abi.encodeCall(book.settleRevoked, (g.order))) && !may) {
+            wrong = "INV-12: settled as revoked though it was not";
+        }
+        _note(i);
     }
 
-    function claim(uint256 seed, uint256 mask) external {
-        uint256 i = seed % _ghosts.length;
-        OrderPreimage memory pre = preimageOf(i);
-        uint256 before = token.balanceOf(address(book));
-        book.claim(pre, seed % 3 == 0 ? type(uint256).max : mask);
-        _ghosts[i].paid += before - token.balanceOf(address(book));
-        uint256 now_ = book.claimedOf(_ghosts[i].id);
-        require(now_ & _ghosts[i].claimed == _ghosts[i].claimed, "a paid bit was cleared");
-        _ghosts[i].claimed = now_;
-        ++count["claim"];
+    /// @notice Whatever ends or moves an order is tried on one that has ended.
+    function again(uint256 seed) external {
+        seed = _shake(seed);
+        (uint256 i, Ghost storage g) = _any(seed);
+        if (!_isEnded(_wordOf(g).state())) return;
+        bytes memory policy_ = Pack.policy(_policy());
+        bool any = _try("again", false, _clients[g.client], abi.encodeCall(book.cancel, (g.order)))
+            || _try("again", false, _clients[g.client], abi.encodeCall(book.stop, (g.order, "")))
+            || _try("again", false, poker, abi.encodeCall(book.expire, (g.order)))
+            || _try("again", false, poker, abi.encodeCall(book.settleRevoked, (g.order)))
+            || _try("again", false, poker, abi.encodeCall(book.voidOrder, (g.order, policy_)))
+            || _try("again", false, _payerOf(g), abi.encodeCall(book.reclaim, (g.order, _headsOf(g), 0)))
+            || _try("again", false, poker, abi.encodeCall(book.topUp, (g.order, _headsOf(g), 0)))
+            || _try("again", false, _clients[g.client], abi.encodeCall(book.place, (g.order, "")));
+        if (g.accepted) {
+            Said memory said = _final(Phase.ENGINE, Outcome.COMPLETED, 9000, 2000);
+            any = any || _try("again", false, poker, abi.encodeCall(book.complete, (g.order, _reportOf(g, said), "")));
+            said = _final(Phase.SETUP, Outcome.REFUSED, 9000, 2000);
+            any = any || _try("again", false, poker, abi.encodeCall(book.refuse, (g.order, _reportOf(g, said), "")));
+            any = any || _tryAccept(i, g.cvm);
+        }
+        if (any) wrong = "INV-6: an order was moved after its end";
+        _note(i);
     }
+
+    // ------------------------------------------------------------------------------------------- others
+    /// @notice A client leases dataset A, renews, or ends its lease; anybody collects.
+    function lease(uint256 seed) external {
+        seed = _shake(seed);
+        uint256 c = seed % 4;
+        bytes memory known = _leaseOf[c];
+        vm.prank(_clients[c]);
+        if (known.length == 0 || (seed >> 8) % 8 == 0) {
+            bytes memory fresh = abi.encodePacked(_leaseTerms, _clients[c], _clients[c], ++_leaseCount[c]);
+            leases.lease(fresh, 1 + (seed >> 16) % 3);
+            // The places of an older lease stay those of the orders that name it.
+            _leaseOf[c] = fresh;
+            _leaseIds.push(leases.leaseIdOf(fresh));
+        } else if ((seed >> 8) % 4 == 1) {
+            leases.end(known);
+            delete _leaseOf[c];
+        } else if ((seed >> 8) % 4 == 2) {
+            leases.renew(known, 1);
+        } else {
+            leases.collect(known, Pack.payees(_solo(ownerA)));
+        }
+        ++count["lease"];
+    }
+
+    bytes32[] private _leaseIds;
 
     function revoke(uint256 seed) external {
+        seed = _shake(seed);
         // Rarely, one that an order uses, and there is always a fresh one.
-        require(seed % 3 == 0, "not now");
+        require(seed % 3 == 0 && _ghosts.length != 0, "not now");
+        bytes32 id = cvms.cvmIdAt(_cvms[_ghosts[(seed >> 128) % _ghosts.length].cvm]);
         vm.prank(admin);
-        cvms.revoke(_cvmIds[_ghosts[seed % _ghosts.length].cvm]);
+        cvms.revoke(id);
         _newCvm();
         ++count["revoke"];
     }
 
     function policy(uint256 seed) external {
+        seed = _shake(seed);
+        uint32[] memory list = new uint32[](1);
+        list[0] = profile;
         // A prank for one call: one that lasts would outlive a revert.
         vm.prank(admin);
-        if (seed % 8 == 0) references.removeMeasurement(MEASUREMENT);
-        else references.acceptMeasurement(MEASUREMENT, uint8(TeeKind.TDX), "again");
+        if (seed % 4 == 0) {
+            references.removeProfiles(list);
+        } else {
+            references.acceptProfile(
+                MEASUREMENT, ROOT_SET, uint8(TeeKind.TDX), uint8(TcbStatus.SW_HARDENING_NEEDED), "again"
+            );
+        }
         ++count["policy"];
     }
 
-    function govern(uint16 feeBps, uint16 penaltyBps) external {
-        vm.prank(address(authority));
-        book.addParams(Params(feeBps % (FEE_BPS + 1), penaltyBps % 5001, MIN_GRACE, treasury));
+    function govern(uint256 seed, uint16 feeBps, uint16 penaltyBps) external {
+        seed = _shake(seed);
+        vm.startPrank(address(authority));
+        if (seed % 3 == 0) book.setPaused(!book.isPaused() && seed % 4 == 0);
+        else book.addParams(Params(feeBps % (FEE_BPS + 1), penaltyBps % 5001, MIN_GRACE, treasury));
+        vm.stopPrank();
         ++count["govern"];
     }
 
-    function stakeMore(uint256 amount) external {
-        _stake(provider, 1 + amount % STAKE);
-        ++count["stake"];
+    /// @notice One certifier of three, where two are asked for.
+    function hostileCertifier(uint256 seed) external {
+        seed = _shake(seed);
+        uint256 key = uint256(keccak256(abi.encode("hostile", seed)));
+        CvmCertificate memory certificate = _certificateOf(vm.addr(key), poker);
+        bytes memory proof = _signPossession(key, _possession(certificate.cvmId, poker));
+        try cvms.register(
+            _keys(certificate.signer), _possession(certificate.cvmId, poker), proof, quorum, _evidence(certificate, 1)
+        ) {
+            wrong = "INV-12: one certifier below the quorum was believed";
+        } catch {
+            ++count["hostileCertifier"];
+        }
     }
 
-    function unstake(uint256 amount) external {
-        vm.prank(provider);
-        if (amount % 2 == 0) providers.requestUnstake(address(token), 1 + amount % (STAKE / 4));
-        else providers.finishUnstake(address(token));
-        ++count["unstake"];
+    function stakes(uint256 seed, uint256 amount) external {
+        seed = _shake(seed);
+        (uint256 d, uint256 t) = ((seed >> 8) % 2, (seed >> 16) % TOKENS);
+        if (seed % 3 == 0) {
+            _addStake(d, t, 1 + amount % 1e12);
+        } else {
+            vm.prank(_owners[d]);
+            if (seed % 3 == 1) providers.requestUnstake(_offers[d], _tokens[t], 1 + amount % (DESK_STAKE / 8));
+            else providers.finishUnstake(_offers[d], _tokens[t]);
+        }
+        ++count["stakes"];
+    }
+
+    /// @notice A provider closes its desk or opens it wider, and an owner takes an offer from the shelf or puts it back.
+    function shelve(uint256 seed) external {
+        seed = _shake(seed);
+        (uint256 d, uint256 t) = ((seed >> 8) % 2, (seed >> 16) % TOKENS);
+        if (seed % 2 == 0) {
+            vm.prank(_owners[d]);
+            providers.setCapacity(_offers[d], _tokens[t], uint16(seed >> 24) % 9);
+        } else {
+            (uint256 slot, uint32 version) = ((seed >> 32) % OFFERS, _versionOf(t, (seed >> 40) % CLASSES));
+            vm.prank(_owners[slot]);
+            if (seed % 4 == 1) offers.close(_offers[slot], version, _hashOf[slot][version]);
+            else offers.reopen(_offers[slot], version, _hashOf[slot][version]);
+        }
+        ++count["shelve"];
+    }
+
+    /// @notice The token in which a third of the orders is counted becomes hostile, in one of its ways, or honest again.
+    function mood(uint256 seed) external {
+        seed = _shake(seed);
+        address account = (seed >> 8) % 3 == 0 ? _accounts[(seed >> 16) % _accounts.length] : address(0);
+        (address target, bytes memory data) = (address(book), bytes(""));
+        if (_ghosts.length != 0) {
+            (, Ghost storage g) = _any(seed);
+            uint256 what = (seed >> 24) % 4;
+            if (what == 0) {
+                data = abi.encodeCall(ILedger.withdraw, (address(_moody), _accounts[seed % _accounts.length]));
+            }
+            if (what == 1) data = _claimData(g, 0);
+            if (what == 2) data = abi.encodeCall(book.cancel, (g.order));
+            if (what == 3) {
+                bytes[] memory calls = new bytes[](1);
+                calls[0] = abi.encodeCall(ILedger.withdraw, (address(_moody), _accounts[seed % _accounts.length]));
+                data = abi.encodeCall(book.batch, (calls));
+            }
+        }
+        _moody.setMood(Mood(seed % 6), account, target, data);
+        ++count["mood"];
+    }
+
+    function donate(uint256 seed) external {
+        seed = _shake(seed);
+        uint256 t = seed % TOKENS;
+        TestToken(_tokens[t]).mint(address(book), seed % 1000);
+        donated[t] += seed % 1000;
+        ++count["donate"];
     }
 
     function wait(uint256 secs) external {
-        skip(secs % 3 == 0 ? secs % 8000 : secs % 400);
+        skip(secs % 4 == 0 ? secs % 5000 : secs % 300);
         ++count["wait"];
+        for (uint256 i = 0; i < _ghosts.length; ++i) {
+            _note(i);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- liveness
+    /// @notice Ends order `i` by its client and time alone, whatever state it is in and whatever its token does.
+    function finish(uint256 i) external {
+        Ghost storage g = _ghosts[i];
+        address client_ = _clients[g.client];
+        OrderState state = _wordOf(g).state();
+        bool revoked = g.accepted && _isRevoked(_cvms[g.cvm]);
+        if (state == OrderState.PLACED) _try("cancel", true, client_, abi.encodeCall(book.cancel, (g.order)));
+        if (state == OrderState.ACCEPTED) {
+            skip(g.windows.startWithin + 1);
+            bytes memory data = revoked || !_isReference()
+                ? abi.encodeCall(book.voidOrder, (g.order, Pack.policy(_policy())))
+                : abi.encodeCall(book.expire, (g.order));
+            _try("void or expire", true, client_, data);
+        }
+        if (!_isAlive(state)) return;
+        if (revoked) {
+            _try("settleRevoked", true, client_, abi.encodeCall(book.settleRevoked, (g.order)));
+            return;
+        }
+        if (state == OrderState.RUNNING) _try("stop", true, client_, abi.encodeCall(book.stop, (g.order, "")));
+        skip(g.windows.grace + 1);
+        _try("expire", true, client_, abi.encodeCall(book.expire, (g.order)));
+    }
+
+    /// @notice The token is honest again, every window is over.
+    function calm() external {
+        _moody.setMood(Mood.HONEST, address(0), address(0), "");
+        skip(500 + 1);
+    }
+
+    /// @notice Claims all of order `i`, by its client alone.
+    function settle(uint256 i) external {
+        Ghost storage g = _ghosts[i];
+        address client_ = _clients[g.client];
+        uint256 before = IERC20(_tokens[g.t]).balanceOf(address(providers));
+        if (_wordOf(g).mark() & (1 << REST) == 0) _try("claimRest", true, client_, _restData(g));
+        g.slashed += before - IERC20(_tokens[g.t]).balanceOf(address(providers));
+        for (uint256 k = 0; k <= g.inputs; ++k) {
+            (uint256 due,) = _dueAndClaimed(g, k);
+            if (due != 0 && _wordOf(g).mark() & (1 << k) == 0) _try("claim", true, client_, _claimData(g, k));
+        }
+        _note(i);
+    }
+
+    function withdrawAll() external {
+        for (uint256 t = 0; t < TOKENS; ++t) {
+            for (uint256 a = 0; a < _accounts.length; ++a) {
+                if (ILedger(address(book)).creditOf(_tokens[t], _accounts[a]) == 0) continue;
+                bytes memory data = abi.encodeCall(ILedger.withdraw, (_tokens[t], _accounts[a]));
+                _try("withdraw", true, poker, data);
+            }
+        }
     }
 
     // ------------------------------------------------------------------------------------------- looking
@@ -215,127 +380,105 @@ contract Handler is Market {
         return _ghosts.length;
     }
 
-    function ghostOf(uint256 i) external view returns (Ghost memory) {
-        return _ghosts[i];
+    /// @return at Order `i` as the chain has it, beside what it has to be.
+    function lookAt(uint256 i) external view returns (Look memory at) {
+        Ghost storage g = _ghosts[i];
+        at.word = _wordOf(g);
+        (at.desk, at.t, at.accepted, at.lease, at.lock) = (g.desk, g.t, g.accepted, g.lease, g.lock);
+        uint256 credited;
+        (credited, at.fell) = _creditedBy(g);
+        at.held = g.deposit + g.added + g.slashed - g.removed - credited;
+        at.offers = g.inputs + 1;
+        at.changed = _isEnded(at.word.state()) && _frozenOf(g) != g.frozen;
     }
 
-    function orderOf(uint256 i) public view returns (Order memory) {
-        return book.getOrder(_ghosts[i].id);
+    function balancesOf(uint256 t) external view returns (uint256 inBook, uint256 credits, uint256 inProviders) {
+        IERC20 token_ = IERC20(_tokens[t]);
+        return (token_.balanceOf(address(book)), _creditsOf(t), token_.balanceOf(address(providers)));
     }
 
-    function claimedOf(uint256 i) external view returns (uint256) {
-        return book.claimedOf(_ghosts[i].id);
+    function deskOf(uint256 d, uint256 t) external view returns (Desk memory) {
+        return providers.deskOf(_offers[d], _tokens[t]);
     }
 
-    function money() external view returns (uint256 inBook, uint256 inProviders) {
-        return (token.balanceOf(address(book)), token.balanceOf(address(providers)));
+    /// @return Stake of the desk that no order here uses.
+    function otherStake(uint256 t) external view returns (uint256) {
+        Desk memory desk = providers.deskOf(computeOffer, _tokens[t]);
+        return uint256(desk.free) + desk.locked + desk.unbonding;
     }
 
-    function stakeNow() external view returns (uint256 free, uint256 locked, uint256 unbonding) {
-        (free, locked, unbonding,) = providers.stakeOf(provider, address(token));
+    function leaseIds() external view returns (bytes32[] memory) {
+        return _leaseIds;
     }
 
-    function isTerminal(OrderState state) public pure returns (bool) {
-        return state >= OrderState.CANCELLED;
+    function takenPlaces(bytes32 lease_) external view returns (uint256) {
+        return LEASE_PLACES - leases.leaseOf(lease_).left;
     }
 
-    function frozenOf(uint256 i) public view returns (bytes32) {
-        return keccak256(abi.encode(orderOf(i)));
+    // ------------------------------------------------------------------------------------------- steps
+    function _placeForData(Ghost storage g, uint256 seed) private view returns (bytes memory) {
+        bytes32 id = OrderId.unwrap(g.id);
+        bytes memory byClient = _sign(_clientKeys[g.client], id);
+        bytes memory byPayer = _sign(_sponsorKeys[g.sponsor], id);
+        // Sometimes with the wrong consent: such an order is never placed.
+        if (seed % 7 == 0) byPayer = byClient;
+        return abi.encodeCall(book.placeFor, (g.order, WHERE, byClient, byPayer));
     }
 
-    /// @dev What `_ghosts[i]` says, as terms: one to three inputs, several clients, odd times.
-    function preimageOf(uint256 i) public view returns (OrderPreimage memory pre) {
-        pre = _preimage();
-        uint256 inputs = _ghosts[i].inputs;
-        OfferTerms[] memory terms = new OfferTerms[](inputs);
-        InputRef[] memory refs = new InputRef[](inputs);
-        for (uint256 k = 0; k < inputs; ++k) {
-            terms[k] = pre.inputs[k];
-            refs[k] = pre.terms.inputs[k];
+    function _accept(uint256 i, uint256 seed) private {
+        _tryAccept(i, uint8((seed >> 104) % _cvms.length));
+    }
+
+    function _tryAccept(uint256 i, uint8 number) private returns (bool ok) {
+        Ghost storage g = _ghosts[i];
+        bytes memory policy_ = Pack.policy(_policy());
+        bytes memory data = abi.encodeCall(book.accept, (g.order, _headsOf(g), policy_, _cvms[number]));
+        if (g.deposit < _depositFor(g, g.windows.maxSeconds)) {
+            Sale memory sale = Sale(new bytes[](g.inputs + 1), new bytes[](g.inputs + 1));
+            data = abi.encodeCall(book.acceptWith, (g.order, _headsOf(g), policy_, _cvms[number], sale));
         }
-        pre.inputs = terms;
-        pre.terms.inputs = refs;
-        pre.terms.client = _clients[i % _clients.length];
-        pre.terms.payer = pre.terms.client;
-        pre.terms.placeBefore = type(uint40).max;
-        pre.terms.windows.maxSeconds = uint32(i % 5 == 0 ? 0 : 997 * (i % 7 + 1));
-        pre.terms.windows.setupSeconds = uint32(120 * (i % 4));
-        pre.terms.maxUnits = uint64(i * 31);
-        pre.terms.salt = bytes32(i);
-        pre.terms.deposit = uint128(_deposit(pre) + i % 2);
+        ok = _try("accept", false, _operators[g.desk], data);
+        if (!ok) return false;
+        (g.cvm, g.accepted) = (number, true);
+        g.lock = _lockFor(g, book.params(uint16(_wordOf(g).paramsVersion())).startPenaltyBps);
     }
 
-    // ------------------------------------------------------------------------------------------- liveness
-    /// @notice Ends order `i` by the client, anybody and time alone, whatever state it is in, and claims everything.
-    function finish(uint256 i) external {
-        OrderPreimage memory pre = preimageOf(i);
-        OrderState state = orderOf(i).state;
-        if (state == OrderState.PLACED) _cancelAs(pre.terms.client, pre);
-        _use(_ghosts[i].cvm);
-        (,, bool revoked) = cvms.signerOf(cvmId);
-        if (state == OrderState.ACCEPTED) {
-            skip(uint256(pre.terms.windows.startWithin) + 1);
-            (uint8 tee,) = references.measurementOf(MEASUREMENT);
-            if (revoked || tee == 0) _void(pre);
-            else _expire(pre);
-        }
-        if (state == OrderState.RUNNING && revoked) _settleRevoked(pre);
-        if (state == OrderState.RUNNING && !revoked) {
-            if (i % 2 == 0) {
-                _stop(pre);
-            } else {
-                skip(20_000);
-                _expire(pre);
-            }
-        }
-        book.claim(pre, type(uint256).max);
+    function _start(uint256 i) private {
+        Ghost storage g = _ghosts[i];
+        (bytes32 r, bytes32 vs) = _signedStart(g);
+        bytes32 id = cvms.cvmIdAt(_cvms[g.cvm]);
+        _try("start", false, poker, abi.encodeCall(book.start, (g.id, id, g.root, r, vs)));
     }
 
-    // ------------------------------------------------------------------------------------------- inside
-    /// @dev Remembers what the end froze, and what left the lock.
-    function _settled(uint256 i, OrderPreimage memory pre, uint256 before) private {
-        Ghost storage ghost = _ghosts[i];
-        ghost.frozen = frozenOf(i);
-        ghost.slashed = token.balanceOf(address(book)) - before;
-        ghost.lock = 0;
-        SettlementLib.Payout[] memory list = book.payouts(pre);
-        for (uint256 p = 0; p < list.length; ++p) {
-            ghost.amounts.push(list[p].amount);
-            ghost.indices.push(list[p].index);
-        }
+    /// @dev `more` on top of what is proven; some enter ENGINE with it.
+    function _prove(uint256 i, uint32 secs, uint64 units, bool enter) private {
+        Ghost storage g = _ghosts[i];
+        OrderWord word = _wordOf(g);
+        Said memory said = _integrity(uint32(word.secs()) + secs, uint64(word.units()) + units);
+        said.sequence = uint32(word.mark()) + 1 + secs % 3;
+        if (word.phase() == Phase.ENGINE || !enter) (said.phase, said.statement) = (word.phase(), 0);
+        (bytes32 r, bytes32 vs) = _signedWord(g, said);
+        bool must = _isAlive(word.state()) && !_isRevoked(_cvms[g.cvm]);
+        bytes memory data = abi.encodeCall(book.checkpoint, (g.id, _numbers(said), said.statement, r, vs));
+        _try("checkpoint", must, poker, data);
     }
 
-    function _lockOf(OrderPreimage memory pre) private view returns (uint256 sum) {
-        Params memory params = book.params(_order(pre).paramsVersion);
-        sum = _amount(pre.compute.price, pre.terms.windows.maxSeconds, pre.terms.maxUnits) * params.startPenaltyBps
-            / 10_000;
-        for (uint256 k = 0; k < pre.inputs.length; ++k) {
-            sum += _amount(pre.inputs[k].price, pre.terms.windows.maxSeconds, 0);
-        }
+    function _end(uint256 i, uint256 seed, uint32 secs, uint64 units) private {
+        Ghost storage g = _ghosts[i];
+        OrderWord word = _wordOf(g);
+        Outcome[5] memory outcomes =
+            [Outcome.COMPLETED, Outcome.COMPLETED, Outcome.FAILED, Outcome.HOST, Outcome.LAPSED];
+        Outcome outcome = outcomes[(seed >> 112) % 5];
+        Said memory said = _final(word.phase(), outcome, uint32(word.secs()) + secs, uint64(word.units()) + units);
+        bool fits = word.phase() == Phase.ENGINE || outcome == Outcome.HOST;
+        bool must = _isAlive(word.state()) && !_isRevoked(_cvms[g.cvm]) && fits;
+        _try("complete", must, poker, abi.encodeCall(book.complete, (g.order, _reportOf(g, said), "")));
     }
 
-    function _find(uint256 seed, OrderState wanted) private returns (uint256 i, OrderPreimage memory pre) {
-        uint256 total = _ghosts.length;
-        for (uint256 step = 0; step < total; ++step) {
-            i = (seed % total + step) % total;
-            if (orderOf(i).state != wanted) continue;
-            _use(_ghosts[i].cvm);
-            return (i, preimageOf(i));
-        }
-        revert("no such order");
-    }
-
-    function _use(uint256 cvm) private {
-        cvmId = _cvmIds[cvm];
-        signerKey = _cvmKeys[cvm];
-        signer = vm.addr(signerKey);
-    }
-
-    function _newCvm() private {
-        uint256 key = uint256(keccak256(abi.encode("cvm", _cvmIds.length)));
-        CvmCertificate memory certificate = _certificateOf(vm.addr(key), operator);
-        certificate.expiresAt = type(uint40).max;
-        _cvmKeys.push(key);
-        _cvmIds.push(_certifyWith(key, certificate));
+    function _mayExpire(Ghost storage g) private view returns (bool) {
+        OrderWord word = _wordOf(g);
+        if (!g.accepted || _isRevoked(_cvms[g.cvm])) return false;
+        if (word.state() == OrderState.ACCEPTED) return block.timestamp > word.since() && _isReference();
+        return _isAlive(word.state()) && block.timestamp > _deadline(g, word);
     }
 }

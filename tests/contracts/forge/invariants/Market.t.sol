@@ -3,82 +3,196 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 
-import {Order, OrderState} from "../../../../contracts/types/Orders.sol";
+import {Desk} from "../../../../contracts/interfaces/IProviderRegistry.sol";
+import {LockLib} from "../../../../contracts/libraries/LockLib.sol";
+import {OrderWord} from "../../../../contracts/libraries/OrderWord.sol";
+import {OrderState} from "../../../../contracts/types/Orders.sol";
 import {Handler} from "./Handler.sol";
+import {HandlerMoney} from "./HandlerMoney.sol";
 
 /// @notice The numbered invariants of docs/invariants.md, after every call of every random history.
 contract MarketInvariants is Test {
+    uint256 private constant REST = 1 << 17;
+
     Handler private _handler;
 
     function setUp() external {
         _handler = new Handler();
-        bytes4[] memory selectors = new bytes4[](18);
-        selectors[0] = Handler.place.selector;
-        selectors[1] = Handler.accept.selector;
-        selectors[2] = Handler.start.selector;
-        selectors[3] = Handler.checkpoint.selector;
-        selectors[4] = Handler.complete.selector;
-        selectors[5] = Handler.refuse.selector;
-        selectors[6] = Handler.stop.selector;
-        selectors[7] = Handler.cancel.selector;
-        selectors[8] = Handler.expire.selector;
-        selectors[9] = Handler.voidOrder.selector;
-        selectors[10] = Handler.settleRevoked.selector;
-        selectors[11] = Handler.claim.selector;
-        selectors[12] = Handler.revoke.selector;
-        selectors[13] = Handler.policy.selector;
-        selectors[14] = Handler.govern.selector;
-        selectors[15] = Handler.stakeMore.selector;
-        selectors[16] = Handler.unstake.selector;
-        selectors[17] = Handler.wait.selector;
+        bytes4[33] memory of_ = [
+            // Those that make orders and move money more often.
+            Handler.place.selector,
+            Handler.place.selector,
+            Handler.accept.selector,
+            Handler.cancel.selector,
+            Handler.start.selector,
+            Handler.checkpoint.selector,
+            Handler.complete.selector,
+            Handler.refuse.selector,
+            Handler.locate.selector,
+            Handler.stop.selector,
+            Handler.expire.selector,
+            Handler.expire.selector,
+            Handler.voidOrder.selector,
+            Handler.settleRevoked.selector,
+            Handler.again.selector,
+            HandlerMoney.claim.selector,
+            HandlerMoney.claim.selector,
+            HandlerMoney.claimRest.selector,
+            HandlerMoney.withdraw.selector,
+            HandlerMoney.resolve.selector,
+            HandlerMoney.topUp.selector,
+            HandlerMoney.reclaim.selector,
+            HandlerMoney.payService.selector,
+            HandlerMoney.equivocate.selector,
+            Handler.lease.selector,
+            Handler.revoke.selector,
+            Handler.policy.selector,
+            Handler.govern.selector,
+            Handler.hostileCertifier.selector,
+            Handler.stakes.selector,
+            Handler.shelve.selector,
+            Handler.mood.selector,
+            Handler.donate.selector
+        ];
+        bytes4[] memory selectors = new bytes4[](35);
+        for (uint256 i = 0; i < of_.length; ++i) {
+            selectors[i] = of_[i];
+        }
+        (selectors[33], selectors[34]) = (Handler.wait.selector, Handler.wait.selector);
         targetContract(address(_handler));
         targetSelector(FuzzSelector(address(_handler), selectors));
     }
 
     /// @dev One campaign for all of them: a history is dear, looking at it is cheap.
-    function invariant_MoneyAndOrders() external view {
-        uint256 held = 0;
-        uint256 locked = 0;
-        for (uint256 i = 0; i < _handler.orders(); ++i) {
-            (uint256 heldByIt, uint256 lockedByIt) = _checkOrder(i);
-            held += heldByIt;
-            locked += lockedByIt;
+    function invariant_Market() external view {
+        assertEq(_handler.wrong(), "", "a promise was broken");
+        Handler.Look[] memory all = new Handler.Look[](_handler.orders());
+        uint256[2] memory held;
+        uint256[2][2] memory locked;
+        uint256[2][2] memory active;
+        for (uint256 i = 0; i < all.length; ++i) {
+            Handler.Look memory at = _handler.lookAt(i);
+            all[i] = at;
+            _checkOrder(at);
+            held[at.t] += at.held;
+            if (!_locks(at)) continue;
+            ++active[at.desk][at.t];
+            // A punished order's lock is gone with the rest of the stake.
+            uint256 lock = LockLib.decode(at.word.lock());
+            if (lock != 0 || !at.word.isStruck()) assertEq(lock, at.lock, "INV-3: the lock is what was required");
+            locked[at.desk][at.t] += lock;
         }
-        (uint256 inBook, uint256 inProviders) = _handler.money();
-        assertEq(inBook, held, "INV-1: the OrderBook holds what its orders still owe");
-        (uint256 free, uint256 lockedNow, uint256 unbonding) = _handler.stakeNow();
-        assertEq(inProviders, free + lockedNow + unbonding, "INV-2: the ProviderRegistry holds every stake");
-        assertEq(lockedNow, locked, "INV-3: locks are those of accepted and running orders");
+        for (uint256 t = 0; t < 2; ++t) {
+            _checkToken(t, held[t], locked, active);
+        }
+        _checkLeases(all);
     }
 
-    /// @dev INV-7, at the end of each history: every order ends by its client, anybody and time, and all is paid.
+    /// @dev INV-7, at the end of each history: every order ends by its client and time, and all is paid.
     function afterInvariant() external {
-        for (uint256 i = 0; i < _handler.orders(); ++i) {
+        uint256 count = _handler.orders();
+        for (uint256 i = 0; i < count; ++i) {
             _handler.finish(i);
-            assertTrue(_handler.isTerminal(_handler.orderOf(i).state), "INV-7: every order can end");
+            assertGe(uint8(_handler.lookAt(i).word.state()), uint8(OrderState.CANCELLED), "INV-7: every order can end");
         }
-        (uint256 inBook,) = _handler.money();
-        assertEq(inBook, 0, "INV-7: no unit stays behind");
-        (, uint256 lockedNow,) = _handler.stakeNow();
-        assertEq(lockedNow, 0, "INV-7: no lock stays behind");
+        _handler.calm();
+        for (uint256 i = 0; i < count; ++i) {
+            _handler.settle(i);
+            assertEq(_handler.lookAt(i).held, 0, "INV-4: what came in for an order went out");
+        }
+        _handler.withdrawAll();
+        assertEq(_handler.wrong(), "", "INV-7: no way is barred");
+        for (uint256 t = 0; t < 2; ++t) {
+            (uint256 inBook, uint256 credits,) = _handler.balancesOf(t);
+            assertEq(inBook, _handler.donated(t), "INV-7: no unit stays behind");
+            assertEq(credits, 0, "INV-7: no credit stays behind");
+            for (uint256 d = 0; d < 2; ++d) {
+                Desk memory desk = _handler.deskOf(d, t);
+                assertEq(desk.locked, 0, "INV-7: no lock stays behind");
+                assertEq(desk.active, 0, "INV-7: no place stays taken");
+            }
+        }
+        bytes32[] memory leases = _handler.leaseIds();
+        for (uint256 i = 0; i < leases.length; ++i) {
+            assertEq(_handler.takenPlaces(leases[i]), 0, "INV-7: no lease's place stays taken");
+        }
+        _tell();
     }
 
-    function _checkOrder(uint256 i) private view returns (uint256 held, uint256 locked) {
-        Order memory order = _handler.orderOf(i);
-        Handler.Ghost memory ghost = _handler.ghostOf(i);
-        if (!_handler.isTerminal(order.state)) {
-            assertEq(_handler.claimedOf(i), 0, "INV-5: nothing is claimed before the end");
-            assertNotEq(uint8(order.state), uint8(OrderState.NONE));
-            return (ghost.deposit, ghost.lock);
+    // ------------------------------------------------------------------------------------------- checks
+    function _checkOrder(Handler.Look memory at) private pure {
+        assertNotEq(uint8(at.word.state()), uint8(OrderState.NONE), "INV-6: what was placed stays known");
+        assertFalse(at.changed, "INV-6: what settled never changes");
+        assertFalse(at.fell, "INV-8: what was earned is never taken back");
+        if (at.word.state() < OrderState.CANCELLED) return;
+        assertLt(at.word.mark() & ~REST, 1 << at.offers, "INV-5: bits are those of offers");
+    }
+
+    function _locks(Handler.Look memory at) private pure returns (bool) {
+        OrderState state = at.word.state();
+        if (!at.accepted) return false;
+        // What EXPIRED owes is found by prices: its lock waits.
+        if (state == OrderState.EXPIRED) return at.word.mark() & REST == 0;
+        return state < OrderState.CANCELLED;
+    }
+
+    function _checkToken(uint256 t, uint256 held, uint256[2][2] memory locked, uint256[2][2] memory active)
+        private
+        view
+    {
+        (uint256 inBook, uint256 credits, uint256 inProviders) = _handler.balancesOf(t);
+        assertEq(inBook, credits + held + _handler.donated(t), "INV-1: the OrderBook holds credits and escrows");
+        uint256 stake = _handler.otherStake(t);
+        for (uint256 d = 0; d < 2; ++d) {
+            Desk memory desk = _handler.deskOf(d, t);
+            stake += uint256(desk.free) + desk.locked + desk.unbonding;
+            assertEq(desk.locked, locked[d][t], "INV-3: locked is the sum of the orders' locks");
+            assertEq(desk.active, active[d][t], "INV-9: every order with a lock has one place");
         }
-        assertEq(_handler.frozenOf(i), ghost.frozen, "INV-6: what settled never changes");
-        uint256 claimed = _handler.claimedOf(i);
-        uint256 sum = 0;
-        for (uint256 p = 0; p < ghost.amounts.length; ++p) {
-            sum += ghost.amounts[p];
-            if ((claimed >> ghost.indices[p]) & 1 == 0) held += ghost.amounts[p];
+        assertEq(inProviders, stake, "INV-2: the ProviderRegistry holds every stake");
+    }
+
+    function _checkLeases(Handler.Look[] memory all) private view {
+        bytes32[] memory leases = _handler.leaseIds();
+        for (uint256 l = 0; l < leases.length; ++l) {
+            uint256 holders = 0;
+            for (uint256 i = 0; i < all.length; ++i) {
+                if (all[i].lease == leases[l] && all[i].word.state() < OrderState.CANCELLED) ++holders;
+            }
+            assertEq(_handler.takenPlaces(leases[l]), holders, "INV-10: a lease's places are those of living orders");
         }
-        assertEq(sum, ghost.deposit + ghost.slashed, "INV-4: payouts are the deposit and what was slashed");
-        assertEq(sum - held, ghost.paid, "INV-5: what was paid is what the bits say, once");
+    }
+
+    /// @dev With -vv: how often each action did something. One that only reverts proves nothing.
+    function _tell() private {
+        string[24] memory names = [
+            "place",
+            "accept",
+            "start",
+            "checkpoint",
+            "complete",
+            "refuse",
+            "stop",
+            "cancel",
+            "expire",
+            "voidOrder",
+            "settleRevoked",
+            "claim",
+            "claimRest",
+            "withdraw",
+            "contest",
+            "receipt",
+            "topUp",
+            "reclaim",
+            "payService",
+            "equivocate",
+            "lease",
+            "mood",
+            "revoke",
+            "shelve"
+        ];
+        for (uint256 i = 0; i < names.length; ++i) {
+            emit log_named_uint(names[i], _handler.count(bytes32(bytes(names[i]))));
+        }
     }
 }
