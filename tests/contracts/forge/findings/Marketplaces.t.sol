@@ -111,7 +111,8 @@ contract MarketplacesTest is Money {
         _claim(deal, 0);
         assertEq(_credit(provider), _net(_usage(deal.compute.price, 100, 0)));
         _complete(deal, Outcome.COMPLETED, 100, 0);
-        _claimAll(deal, 0);
+        _claimWhatIsThere(deal);
+        assertEq(_credits(), deal.terms.deposit);
         assertEq(_credit(poker), 0);
         assertEq(_credit(provider), _net(_amount(deal.compute.price, 100, 0)));
     }
@@ -123,7 +124,7 @@ contract MarketplacesTest is Money {
         deal.compute.payees = _solo(address(trap));
         _relist(deal);
         _ended(deal, Outcome.COMPLETED);
-        _claimAll(deal, 0);
+        _claimWhatIsThere(deal);
         ILedger(address(book)).withdraw(address(token), address(trap));
         assertEq(token.balanceOf(address(trap)), _net(_amount(deal.compute.price, 1000, 50)));
     }

@@ -303,8 +303,7 @@ contract RoyaltiesTest is Money {
     }
 
     function _everybodyWithdraws() private {
-        address[8] memory known =
-            [client, secondAuthor, thirdAuthor, provider, engineOwner, ownerA, ownerB, coAuthor];
+        address[8] memory known = [client, secondAuthor, thirdAuthor, provider, engineOwner, ownerA, ownerB, coAuthor];
         for (uint256 i = 0; i < 8; ++i) {
             if (_credit(known[i]) != 0) _withdraw(known[i]);
         }

@@ -21,7 +21,9 @@ contract TheftsTest is Money {
         skip(3650 days);
         uint256[4] memory late = _endInSilence(deal);
         for (uint256 k = 1; k < 4; ++k) {
-            assertEq(soon[k], _amount(_termsOf(deal, k).price, 500, 0), "fixed part, and until a proof was missing for grace");
+            assertEq(
+                soon[k], _amount(_termsOf(deal, k).price, 500, 0), "fixed part, and until a proof was missing for grace"
+            );
             assertEq(late[k], soon[k], "waiting changes nothing");
         }
         assertEq(late[0], soon[0]);
@@ -327,9 +329,7 @@ contract TheftsTest is Money {
         assertEq(_credit(ownerA), 0, "the lease is what it earns");
         // Two periods of 10 000 seconds less what such an order may last: a second later it does not fit.
         vm.warp(T0 + 20_000 - 600 - 300 - 5000 - 400 + 1);
-        _willRevert(
-            abi.encodeWithSelector(Errors.LeaseBook_EndsBefore.selector, lease, T0 + 20_000, T0 + 20_001)
-        );
+        _willRevert(abi.encodeWithSelector(Errors.LeaseBook_EndsBefore.selector, lease, T0 + 20_000, T0 + 20_001));
         _place(second);
     }
 

@@ -52,14 +52,14 @@ contract AddParamsTest is Money {
     function test_RevertWhen_EveryVersionWasUsed() external {
         Params memory next = _next();
         vm.startPrank(address(authority));
-        for (uint256 version = 2; version <= 1023; ++version) {
+        for (uint256 version = 2; version <= 255; ++version) {
             assertEq(book.addParams(next), version);
         }
         vm.stopPrank();
-        _refused(next, abi.encodeWithSelector(Errors.OrderBook_ParamsBound.selector, bytes32("version"), 1024, 1023));
+        _refused(next, abi.encodeWithSelector(Errors.OrderBook_ParamsBound.selector, bytes32("version"), 256, 255));
         // The last one fits into an order's word.
         Deal memory deal = _accepted();
-        assertEq(_order(deal).paramsVersion, 1023);
+        assertEq(_order(deal).paramsVersion, 255);
     }
 
     function test_WhenTheAuthorityExecutesIt() external {

@@ -124,8 +124,9 @@ contract BatchTest is Money {
 
     function _claimCall(Deal memory deal, uint256 k) private pure returns (bytes memory) {
         OfferTerms memory terms = _termsOf(deal, k);
-        return abi.encodeCall(
-            IOrderBook.claim, (Pack.order(deal.terms), k, Pack.head(terms), Pack.payees(terms.payees), "")
-        );
+        return
+            abi.encodeCall(
+                IOrderBook.claim, (Pack.order(deal.terms), k, Pack.head(terms), Pack.payees(terms.payees), "")
+            );
     }
 }

@@ -49,9 +49,7 @@ contract CheckReportTest is Money {
         Said memory said = _integrity(100, 0);
         _refused(deal, _report(deal, said, signerKey), _mismatch(deal, "sequence"));
         _refused(
-            deal,
-            _report(deal, _final(Phase.ENGINE, Outcome.FAILED, 1000, 50), signerKey),
-            _mismatch(deal, "outcome")
+            deal, _report(deal, _final(Phase.ENGINE, Outcome.FAILED, 1000, 50), signerKey), _mismatch(deal, "outcome")
         );
         _refused(
             deal, _report(deal, _final(Phase.SETUP, Outcome.REFUSED, 1000, 50), signerKey), _mismatch(deal, "outcome")

@@ -86,8 +86,7 @@ contract DueOfTest is Money {
     }
 
     function _is(Deal memory deal, uint256 k, uint256 gross, uint256 claimed) private view {
-        (uint256 gotGross, uint256 gotClaimed) =
-            book.dueOf(Pack.order(deal.terms), k, Pack.head(_termsOf(deal, k)));
+        (uint256 gotGross, uint256 gotClaimed) = book.dueOf(Pack.order(deal.terms), k, Pack.head(_termsOf(deal, k)));
         assertEq(gotGross, gross, "gross");
         assertEq(gotClaimed, claimed, "claimed");
     }

@@ -39,9 +39,7 @@ contract ReclaimTest is Money {
         Deal memory deal = _sponsoredEngine();
         address[3] memory others = [client, operator, poker];
         for (uint256 i = 0; i < 3; ++i) {
-            _willRevert(
-                abi.encodeWithSelector(Errors.OrderBook_NotPayer.selector, _id(deal), others[i], sponsor)
-            );
+            _willRevert(abi.encodeWithSelector(Errors.OrderBook_NotPayer.selector, _id(deal), others[i], sponsor));
             _reclaimAs(others[i], deal, 1);
         }
         _reclaimAs(sponsor, deal, 1);

@@ -61,9 +61,7 @@ contract TopUpTest is Money {
         Deal memory deal = _partlyDeal(1100);
         _runs(deal);
         token.mint(provider, 100);
-        _willRevert(
-            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(book), 0, 100)
-        );
+        _willRevert(abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(book), 0, 100));
         _topUpAs(provider, deal, 100);
         assertEq(_order(deal).extra.added, 0);
     }

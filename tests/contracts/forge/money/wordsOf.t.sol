@@ -20,7 +20,7 @@ contract WordsOfTest is Money {
         (ids[0], ids[1], ids[2], ids[3]) = (_id(two), OrderId.wrap("nobody's"), _id(one), _id(two));
         uint256[] memory words = book.wordsOf(ids);
         assertEq(words.length, 4);
-        assertEq(words[0], uint256(OrderState.PLACED) | ((T0 + 100) << 11) | (1 << 237));
+        assertEq(words[0], uint256(OrderState.PLACED) | ((T0 + 100) << 11) | (1 << 240));
         assertEq(words[1], 0);
         assertEq(words[3], words[0]);
         OrderWord word = OrderWord.wrap(words[2]);
