@@ -57,9 +57,10 @@ def check_finished_once(market: Market, order: bytes) -> None:
     """One acceptance, one start, one checkpoint, one report, one use for each owner, nothing left behind."""
     assert market.record(order).state is OrderState.COMPLETED
     assert market.wait_done(order) == "the order is COMPLETED"
-    named = [name for name in market.events(order) if name not in ("Claimed", "Settled")]
-    assert named == [
-        "OrderPlaced", "OrderAccepted", "OrderStarted", "OrderCheckpointed", "OrderIntegrity", "OrderReported",
+    moved = [name for name in market.events(order) if name not in ("Claimed", "Settled")]
+    assert moved == [
+        "OrderPlaced", "OrderAccepted", "OrderStarted", "OrderCheckpointed", "OrderIntegrity",
+        "OrderReported",
     ]  # fmt: skip
     assert [market.uses(slug, order) for slug in OWNERS] == [1, 1]
     assert not market.cvm_of(order).running
