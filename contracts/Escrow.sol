@@ -6,6 +6,7 @@ import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC2
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
+import {CallLib} from "./libraries/CallLib.sol";
 import {Errors} from "./libraries/Errors.sol";
 
 /// @title The only code that moves tokens; Ledger and ProviderRegistry stand on it.
@@ -28,16 +29,21 @@ abstract contract Escrow is ReentrancyGuardTransient {
     /// @dev Check by balance: what arrived is what was asked, or nothing happened.
     function _pull(address token, address from, uint256 amount) internal {
         if (amount == 0) return;
-        uint256 known = IERC20(token).balanceOf(address(this));
+        uint256 known = _holding(token);
         IERC20(token).safeTransferFrom(from, address(this), amount);
         _checkReceived(token, known, amount);
     }
 
     /// @notice Since the balance was `known`, exactly `amount` arrived.
     function _checkReceived(address token, uint256 known, uint256 amount) internal view {
-        uint256 held = IERC20(token).balanceOf(address(this));
+        uint256 held = _holding(token);
         uint256 received = held > known ? held - known : 0;
         if (received != amount) revert Errors.Escrow_ReceivedOther(token, received, amount);
+    }
+
+    /// @return What this contract has of `token`.
+    function _holding(address token) internal view returns (uint256) {
+        return CallLib.read(token, IERC20.balanceOf.selector, uint160(address(this)));
     }
 
     /// @notice Sends `amount` to `to`.

@@ -86,7 +86,7 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     function accept(bytes calldata order, bytes calldata heads, bytes calldata policy, uint32 cvm) external {
         Taking memory taking = _accept(order, heads, policy, cvm);
         // Check: nobody restricted an input, and all are for sale with these very terms.
-        if (taking.isRestricted) revert Errors.OrderBook_NeedsProof(taking.id);
+        if (taking.restrictions != 0) revert Errors.OrderBook_NeedsProof(taking.id);
         OFFERS.checkForSale(order);
     }
 
@@ -106,13 +106,9 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     }
 
     /// @notice See {IOrderBook-claim}.
-    function claim(
-        bytes calldata order,
-        uint256 k,
-        bytes calldata head,
-        bytes calldata payees,
-        bytes calldata lineage
-    ) external {
+    function claim(bytes calldata order, uint256 k, bytes calldata head, bytes calldata payees, bytes calldata lineage)
+        external
+    {
         _claim(order, k, head, payees, lineage);
     }
 
@@ -123,9 +119,27 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
         if (calls.length > MAX_BATCH) revert Errors.OrderBook_BatchTooLong(calls.length, MAX_BATCH);
         for (uint256 i = 0; i < calls.length; ++i) {
             // slither-disable-next-line delegatecall-loop: no function of any part is payable
-            (bool done, bytes memory reason) = address(this).delegatecall(calls[i]);
-            if (done) succeeded |= 1 << i;
-            else emit IOrderBook.BatchItemFailed(i, reason);
+            if (_callSelf(calls[i])) succeeded |= 1 << i;
+            else emit IOrderBook.BatchItemFailed(i, _answer());
+        }
+    }
+
+    /// @dev Leaves the answer where it is: that of a call that stands is not looked at.
+    function _callSelf(bytes calldata data) private returns (bool done) {
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            calldatacopy(at, data.offset, data.length)
+            done := delegatecall(gas(), address(), at, data.length, 0, 0)
+        }
+    }
+
+    /// @return answer Of the last call.
+    function _answer() private pure returns (bytes memory answer) {
+        assembly ("memory-safe") {
+            answer := mload(0x40)
+            mstore(0x40, add(answer, and(add(returndatasize(), 0x3f), not(0x1f))))
+            mstore(answer, returndatasize())
+            returndatacopy(add(answer, 0x20), 0, returndatasize())
         }
     }
 

@@ -17,17 +17,13 @@ interface IOrderBook {
     /// @param inputs   Number of inputs: the first 362 + 76 * inputs bytes of `preimage` are the order.
     /// @param preimage The order's bytes, and behind them where the client's order packet may be found: a hint in UTF-8,
     /// neither hashed nor believed.
-    event OrderPlaced(
-        OrderId indexed id, address indexed client, uint64 indexed compute, uint8 inputs, bytes preimage
-    );
+    event OrderPlaced(OrderId indexed id, address indexed client, uint64 indexed compute, uint8 inputs, bytes preimage);
     /// @notice ACCEPTED by the desk's operator for one CVM.
     /// @param taken From the least significant bit: most seconds that the deposit pays for 32, stake held for this order
     /// 192, version of the parameters 16, `n` 16.
     event OrderAccepted(OrderId indexed id, uint64 indexed compute, uint32 indexed cvm, uint256 taken);
     /// @notice RUNNING, phase SETUP.
-    event OrderStarted(
-        OrderId indexed id, uint32 indexed cvm, bytes32 indexed cvmId, uint16 n, bytes32 inputsRoot
-    );
+    event OrderStarted(OrderId indexed id, uint32 indexed cvm, bytes32 indexed cvmId, uint16 n, bytes32 inputsRoot);
     /// @notice The CVM proved what it used so far.
     /// @param numbers As signed (`Report.numbers`), with `n` from bit 240.
     event OrderCheckpointed(OrderId indexed id, uint32 indexed cvm, uint256 numbers);
@@ -60,11 +56,11 @@ interface IOrderBook {
     /// @param span   EXPIRED while running: seconds that inputs are due for.
     event OrderEnded(OrderId indexed id, uint32 indexed cvm, OrderState indexed state, uint256 billed, uint32 span);
     /// @notice The deposit changed; `limit` is the most seconds that it pays for now.
-    event OrderFunded(
-        OrderId indexed id, address indexed account, bool added, uint16 n, uint32 limit, uint256 amount
-    );
-    /// @notice Dues of offer `k` (0 compute) were credited, fees still inside `gross`.
-    event Claimed(OrderId indexed id, uint256 indexed k, uint16 n, bool last, uint256 gross);
+    event OrderFunded(OrderId indexed id, address indexed account, bool added, uint16 n, uint32 limit, uint256 amount);
+    /// @notice Dues of offer `k` (0 compute) were credited.
+    /// @param credited From the least significant bit: gross due so far 232, fees inside; whether this was the last of it
+    /// 8; `n` 16.
+    event Claimed(OrderId indexed id, uint256 indexed k, uint256 credited);
     /// @notice Refund, fees, penalty and what a contest burned were credited; `slashed` came from the provider's lock.
     event Settled(
         OrderId indexed id, uint16 n, uint256 refund, uint256 fees, uint256 penalty, uint256 burned, uint256 slashed
@@ -76,7 +72,13 @@ interface IOrderBook {
     event ServicePaid(OrderId indexed id, address indexed from, uint256 amount, uint256 toClient);
     /// @notice A CVM signed two words where one is possible.
     event Equivocated(
-        OrderId indexed id, uint32 indexed cvm, address indexed reporter, uint16 n, uint256 taken, uint256 toPayer, uint256 toReporter
+        OrderId indexed id,
+        uint32 indexed cvm,
+        address indexed reporter,
+        uint16 n,
+        uint256 taken,
+        uint256 toPayer,
+        uint256 toReporter
     );
     /// @notice One call of a batch failed; the others stand.
     event BatchItemFailed(uint256 indexed index, bytes reason);
@@ -85,6 +87,7 @@ interface IOrderBook {
 
     // ------------------------------------------------------------------------------------------------- placing
     /// @notice Places an order and takes its deposit. Client and payer are the caller.
+    /// @dev What the market wants of an order, its least grace and not to be paused, is asked where it is accepted.
     /// @param location Where the order packet lies (configuration, result key, runtime policy), at most 256 bytes.
     function place(bytes calldata order, string calldata location) external returns (OrderId id);
 
@@ -187,12 +190,8 @@ interface IOrderBook {
     /// a refusal beside a proof that ENGINE was entered. Takes the order's lock, all free and all unbonding stake of the
     /// desk, and revokes the CVM. The payer gets at most what the order cost, the reporter a tenth, the rest burns.
     /// @dev `resultDigest` and `statementDigest` are as signed.
-    function equivocate(
-        bytes calldata order,
-        bytes calldata heads,
-        Report calldata first,
-        Report calldata second
-    ) external;
+    function equivocate(bytes calldata order, bytes calldata heads, Report calldata first, Report calldata second)
+        external;
 
     // ------------------------------------------------------------------------------------------------- money
     /// @notice Credits the payees of offer `k` (0 compute, i + 1 input i) with what is due and not yet claimed.
@@ -200,13 +199,8 @@ interface IOrderBook {
     /// @param head   Head of that offer.
     /// @param payees Its payees.
     /// @param lineage For a derived model: its order id, then its royalty table; else empty.
-    function claim(
-        bytes calldata order,
-        uint256 k,
-        bytes calldata head,
-        bytes calldata payees,
-        bytes calldata lineage
-    ) external;
+    function claim(bytes calldata order, uint256 k, bytes calldata head, bytes calldata payees, bytes calldata lineage)
+        external;
 
     /// @notice Credits refund, fees, penalty and burned amounts of an ended order, and ends the provider's lock where
     /// that waited for it. While a holdback is pending it reverts.
@@ -248,7 +242,7 @@ interface IOrderBook {
     /// @notice Adds a set of shares and makes it current. Accepted orders keep theirs. By AUTHORITY alone.
     function addParams(Params calldata added) external returns (uint16 version);
 
-    /// @notice Stops or allows placing and accepting; no way on or out of an order is touched. By AUTHORITY alone.
+    /// @notice Stops or allows accepting; no other way on or out of an order is touched. By AUTHORITY alone.
     function setPaused(bool paused) external;
 
     // ------------------------------------------------------------------------------------------------- views
@@ -281,7 +275,7 @@ interface IOrderBook {
     /// @return The version that acceptances take now.
     function paramsVersion() external view returns (uint16);
 
-    /// @return Whether placing and accepting are stopped.
+    /// @return Whether accepting is stopped.
     function isPaused() external view returns (bool);
 
     /// @return The access manager that adds parameters and pauses; it has no other power here.

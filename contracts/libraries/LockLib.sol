@@ -22,11 +22,8 @@ library LockLib {
             uint256 exponent = _log2(amount) - (MANTISSA_BITS - 1);
             // Rounding up can make 2^17 of a mantissa of all ones, which is even: one bit more in the exponent.
             uint256 mantissa = (amount + ((1 << exponent) - 1)) >> exponent;
-            if (mantissa > MANTISSA_MASK) {
-                mantissa >>= 1;
-                ++exponent;
-            }
-            code = (exponent << MANTISSA_BITS) | mantissa;
+            uint256 carry = mantissa >> MANTISSA_BITS;
+            code = ((exponent + carry) << MANTISSA_BITS) | (mantissa >> carry);
         }
     }
 
@@ -36,17 +33,17 @@ library LockLib {
         return (code & MANTISSA_MASK) << ((code >> MANTISSA_BITS) & MAX_EXPONENT);
     }
 
-    /// @dev The position of the highest bit of `x` > 0.
+    /// @dev The position of the highest bit of `x` > 0, by halves and without a branch.
     function _log2(uint256 x) private pure returns (uint256 n) {
-        unchecked {
-            if (x >> 128 != 0) (x, n) = (x >> 128, 128);
-            if (x >> 64 != 0) (x, n) = (x >> 64, n + 64);
-            if (x >> 32 != 0) (x, n) = (x >> 32, n + 32);
-            if (x >> 16 != 0) (x, n) = (x >> 16, n + 16);
-            if (x >> 8 != 0) (x, n) = (x >> 8, n + 8);
-            if (x >> 4 != 0) (x, n) = (x >> 4, n + 4);
-            if (x >> 2 != 0) (x, n) = (x >> 2, n + 2);
-            if (x >> 1 != 0) ++n;
+        assembly ("memory-safe") {
+            n := shl(7, lt(0xffffffffffffffffffffffffffffffff, x))
+            n := or(n, shl(6, lt(0xffffffffffffffff, shr(n, x))))
+            n := or(n, shl(5, lt(0xffffffff, shr(n, x))))
+            n := or(n, shl(4, lt(0xffff, shr(n, x))))
+            n := or(n, shl(3, lt(0xff, shr(n, x))))
+            n := or(n, shl(2, lt(0xf, shr(n, x))))
+            n := or(n, shl(1, lt(0x3, shr(n, x))))
+            n := or(n, lt(0x1, shr(n, x)))
         }
     }
 }

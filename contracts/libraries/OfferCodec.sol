@@ -82,27 +82,80 @@ library OfferCodec {
         }
     }
 
+    /// @notice A form that heads are read into, one after the other: eighteen words that serve a head's price, and both
+    /// of its hashes.
+    /// @return at The form: its six words of `Price`. In front of them stands the price's type hash, so that they are what
+    /// EIP-712 hashes, and behind them the eleven words of the terms.
+    function form(uint256 token) internal pure returns (uint256 at) {
+        (bytes32 priceType, bytes32 termsType) = (PRICE_TYPEHASH, OFFER_TERMS_TYPEHASH);
+        // Memory-safe: all of the form lies below the new free pointer.
+        assembly ("memory-safe") {
+            at := mload(0x40)
+            mstore(0x40, add(at, 0x240))
+            mstore(at, priceType)
+            mstore(add(at, 0xe0), termsType)
+            mstore(add(at, 0x120), token)
+            at := add(at, 0x20)
+        }
+    }
+
+    /// @param at   A form, into which the head's price goes.
+    /// @param head Where a head begins in calldata.
+    /// @return hash The same as `termsHash`, for the form's token.
+    function fill(uint256 at, uint256 head) internal pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            let word := calldataload(add(head, MIN_SECONDS))
+            mstore(at, shr(128, calldataload(add(head, FIXED_PRICE))))
+            mstore(add(at, 0x20), shr(128, calldataload(add(head, PER_HOUR))))
+            mstore(add(at, 0x40), shr(224, word))
+            mstore(add(at, 0x60), and(shr(192, word), 0xffffffff))
+            mstore(add(at, 0x80), shr(128, calldataload(add(head, PER_UNIT))))
+            mstore(add(at, 0xa0), and(shr(176, word), 0xffff))
+            // Behind the price: type hash, kind, token, price, and the rest as `termsHash` has it.
+            mstore(add(at, 0xe0), byte(0, calldataload(head)))
+            mstore(add(at, 0x120), keccak256(sub(at, 0x20), 0xe0))
+            calldatacopy(add(at, 0x140), add(head, PAYEES_HASH), 0x60)
+            mstore(add(at, 0x1a0), shr(96, calldataload(add(head, GRANT_KEY))))
+            mstore(add(at, 0x1c0), and(shr(160, word), 0xffff))
+            calldatacopy(add(at, 0x1e0), add(head, LINEAGE), 0x40)
+            hash := keccak256(add(at, 0xc0), 0x160)
+        }
+    }
+
+    /// @return value The price that a form holds, where it stands.
+    function priceOf(uint256 at) internal pure returns (Price memory value) {
+        assembly ("memory-safe") {
+            value := at
+        }
+    }
+
     /// @return hash The EIP-712 hash of `Payee[]`. Reverts unless `payees` are 1 to 8 whole payees.
     function hashPayees(bytes calldata payees) internal pure returns (bytes32 hash) {
-        uint256 count = payees.length / PAYEE;
-        if (count * PAYEE != payees.length || count == 0 || count > MAX_PAYEES) {
-            revert Errors.OfferCodec_PayeesLength(payees.length, PAYEE, MAX_PAYEES);
+        unchecked {
+            uint256 size = payees.length;
+            uint256 count = size / PAYEE;
+            // No payee wraps around.
+            if (count - 1 >= MAX_PAYEES || count * PAYEE != size) {
+                revert Errors.OfferCodec_PayeesLength(size, PAYEE, MAX_PAYEES);
+            }
         }
         bytes32 payeeType = PAYEE_TYPEHASH;
         // Three words to hash one payee, then the row of hashes, both behind the free memory pointer and not kept.
         assembly ("memory-safe") {
             let buffer := mload(0x40)
-            let row := add(buffer, 0x60)
+            let to := add(buffer, 0x60)
             let from := payees.offset
+            let end := add(from, payees.length)
             mstore(buffer, payeeType)
-            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+            for {} lt(from, end) { from := add(from, PAYEE) } {
                 let word := calldataload(from)
                 mstore(add(buffer, 0x20), shr(96, word))
                 mstore(add(buffer, 0x40), and(shr(80, word), 0xffff))
-                mstore(add(row, shl(5, i)), keccak256(buffer, 0x60))
-                from := add(from, PAYEE)
+                mstore(to, keccak256(buffer, 0x60))
+                to := add(to, 0x20)
             }
-            hash := keccak256(row, shl(5, count))
+            let row := add(buffer, 0x60)
+            hash := keccak256(row, sub(to, row))
         }
     }
 

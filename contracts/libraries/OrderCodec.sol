@@ -66,12 +66,24 @@ library OrderCodec {
     function check(bytes calldata order) internal pure returns (uint256 count) {
         uint256 size = order.length;
         unchecked {
-            // A shorter order wraps around and fails the same check.
-            uint256 rest = size - INPUTS;
-            count = rest / INPUT;
-            if (size < INPUTS || rest % INPUT != 0 || count == 0 || count > MAX_INPUTS) {
-                revert Errors.OrderCodec_Length(size);
-            }
+            // A shorter order wraps around, as no input does: both are far more than 16.
+            count = (size - INPUTS) / INPUT;
+            if (count - 1 >= MAX_INPUTS || INPUTS + INPUT * count != size) revert Errors.OrderCodec_Length(size);
+        }
+    }
+
+    /// @return at Where an order, or heads, begin in calldata. What is called often carries this one word along, and reads
+    /// members by `load(at + MEMBER)`: a slice is two words on the stack, and each accessor a call.
+    function pointer(bytes calldata order) internal pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := order.offset
+        }
+    }
+
+    /// @return word The 32 bytes of calldata at `at`: a member is in front, and is shifted down.
+    function load(uint256 at) internal pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(at)
         }
     }
 
@@ -155,32 +167,28 @@ library OrderCodec {
     }
 
     /// @return leased Whether any input names a lease.
-    function hasLease(bytes calldata order, uint256 count) internal pure returns (bool leased) {
+    function hasLease(bytes calldata order) internal pure returns (bool leased) {
         assembly ("memory-safe") {
             let from := add(order.offset, add(INPUTS, INPUT_LEASE))
-            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
-                leased := or(leased, calldataload(from))
-                from := add(from, INPUT)
-            }
+            let end := add(order.offset, order.length)
+            for {} lt(from, end) { from := add(from, INPUT) } { leased := or(leased, calldataload(from)) }
             leased := iszero(iszero(leased))
         }
     }
 
     // ---------------------------------------------------------------------------------------------- hashing
-    /// @return hash The EIP-712 struct hash of the terms; `count` as `check` returned it.
-    /// @dev One buffer at the free pointer: the inputs' hashes first, then the nineteen words of the struct. Nothing of
-    /// it is used afterwards, so that the pointer stays where it was.
-    function structHash(bytes calldata order, uint256 count) internal pure returns (bytes32 hash) {
-        bytes32 inputs = _inputsHash(order, count);
-        bytes32 compute = _computeHash(order);
-        bytes32 windows = _windowsHash(order);
-        bytes32 held = _holdbackHash(order);
+    /// @return hash The EIP-712 struct hash of the terms, whose length was checked.
+    /// @dev One buffer at the free pointer, for the hashes of the members first, then for the nineteen words of the
+    /// struct. Nothing of it is used afterwards, so that the pointer stays where it was.
+    function structHash(bytes calldata order) internal pure returns (bytes32 hash) {
+        bytes32 inputs = _inputsHash(order);
+        (bytes32 compute, bytes32 windows, bytes32 held) = _memberHashes(order);
         bytes32 typeHash = ORDER_TERMS_TYPEHASH;
         assembly ("memory-safe") {
             let at := mload(0x40)
             let from := order.offset
             mstore(at, typeHash)
-            mstore(add(at, 0x20), shr(96, calldataload(add(from, CLIENT))))
+            mstore(add(at, 0x20), shr(96, calldataload(from)))
             mstore(add(at, 0x40), shr(96, calldataload(add(from, PAYER))))
             mstore(add(at, 0x60), shr(96, calldataload(add(from, TOKEN))))
             mstore(add(at, 0x80), compute)
@@ -208,76 +216,69 @@ library OrderCodec {
             mstore(add(at, 0x20), count)
             let to := add(at, 0x40)
             let from := add(order.offset, INPUTS)
-            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
-                mstore(to, shr(192, calldataload(from)))
-                mstore(add(to, 0x20), shr(224, calldataload(add(from, INPUT_VERSION))))
-                // Terms hash and lease stand in one piece.
+            for { let end := add(to, shl(7, count)) } lt(to, end) { to := add(to, 0x80) } {
+                // Offer and version in one word, terms hash and lease in one piece.
+                let word := calldataload(from)
+                mstore(to, shr(192, word))
+                mstore(add(to, 0x20), and(shr(160, word), 0xffffffff))
                 calldatacopy(add(to, 0x40), add(from, INPUT_TERMS), 0x40)
-                to := add(to, 0x80)
                 from := add(from, INPUT)
             }
             root := keccak256(at, sub(to, at))
         }
     }
 
-    function _inputsHash(bytes calldata order, uint256 count) private pure returns (bytes32 hash) {
+    function _inputsHash(bytes calldata order) private pure returns (bytes32 hash) {
         bytes32 typeHash = INPUT_REF_TYPEHASH;
         assembly ("memory-safe") {
             let at := mload(0x40)
-            let list := add(at, 0xa0)
+            let to := add(at, 0xa0)
             let from := add(order.offset, INPUTS)
+            let end := add(order.offset, order.length)
             mstore(at, typeHash)
-            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
-                mstore(add(at, 0x20), shr(192, calldataload(from)))
-                mstore(add(at, 0x40), shr(224, calldataload(add(from, INPUT_VERSION))))
+            for {} lt(from, end) { from := add(from, INPUT) } {
+                let word := calldataload(from)
+                mstore(add(at, 0x20), shr(192, word))
+                mstore(add(at, 0x40), and(shr(160, word), 0xffffffff))
                 calldatacopy(add(at, 0x60), add(from, INPUT_TERMS), 0x40)
-                mstore(add(list, shl(5, i)), keccak256(at, 0xa0))
-                from := add(from, INPUT)
+                mstore(to, keccak256(at, 0xa0))
+                to := add(to, 0x20)
             }
-            hash := keccak256(list, shl(5, count))
+            let list := add(at, 0xa0)
+            hash := keccak256(list, sub(to, list))
         }
     }
 
-    function _computeHash(bytes calldata order) private pure returns (bytes32 hash) {
-        bytes32 typeHash = COMPUTE_REF_TYPEHASH;
+    /// @return compute Struct hashes of the three members that are structs of numbers.
+    /// @return windows See `compute`.
+    /// @return held    See `compute`.
+    function _memberHashes(bytes calldata order) private pure returns (bytes32 compute, bytes32 windows, bytes32 held) {
+        (bytes32 computeType, bytes32 windowsType, bytes32 holdbackType) =
+            (COMPUTE_REF_TYPEHASH, WINDOWS_TYPEHASH, HOLDBACK_TYPEHASH);
         assembly ("memory-safe") {
             let at := mload(0x40)
-            let from := order.offset
-            mstore(at, typeHash)
-            mstore(add(at, 0x20), shr(192, calldataload(add(from, COMPUTE_OFFER))))
-            mstore(add(at, 0x40), shr(224, calldataload(add(from, COMPUTE_VERSION))))
-            mstore(add(at, 0x60), calldataload(add(from, COMPUTE_TERMS)))
-            hash := keccak256(at, 0x80)
-        }
-    }
-
-    function _windowsHash(bytes calldata order) private pure returns (bytes32 hash) {
-        bytes32 typeHash = WINDOWS_TYPEHASH;
-        assembly ("memory-safe") {
-            let at := mload(0x40)
-            mstore(at, typeHash)
+            let word := calldataload(add(order.offset, COMPUTE_OFFER))
+            mstore(at, computeType)
+            mstore(add(at, 0x20), shr(192, word))
+            mstore(add(at, 0x40), and(shr(160, word), 0xffffffff))
+            mstore(add(at, 0x60), calldataload(add(order.offset, COMPUTE_TERMS)))
+            compute := keccak256(at, 0x80)
             // The seven windows are 28 bytes in one piece.
-            let seven := calldataload(add(order.offset, ACCEPT_WITHIN))
-            mstore(add(at, 0x20), shr(224, seven))
-            mstore(add(at, 0x40), and(shr(192, seven), 0xffffffff))
-            mstore(add(at, 0x60), and(shr(160, seven), 0xffffffff))
-            mstore(add(at, 0x80), and(shr(128, seven), 0xffffffff))
-            mstore(add(at, 0xa0), and(shr(96, seven), 0xffffffff))
-            mstore(add(at, 0xc0), and(shr(64, seven), 0xffffffff))
-            mstore(add(at, 0xe0), and(shr(32, seven), 0xffffffff))
-            hash := keccak256(at, 0x100)
-        }
-    }
-
-    function _holdbackHash(bytes calldata order) private pure returns (bytes32 hash) {
-        bytes32 typeHash = HOLDBACK_TYPEHASH;
-        assembly ("memory-safe") {
-            let at := mload(0x40)
-            let both := calldataload(add(order.offset, HOLDBACK_BPS))
-            mstore(at, typeHash)
-            mstore(add(at, 0x20), shr(240, both))
-            mstore(add(at, 0x40), and(shr(208, both), 0xffffffff))
-            hash := keccak256(at, 0x60)
+            word := calldataload(add(order.offset, ACCEPT_WITHIN))
+            mstore(at, windowsType)
+            mstore(add(at, 0x20), shr(224, word))
+            mstore(add(at, 0x40), and(shr(192, word), 0xffffffff))
+            mstore(add(at, 0x60), and(shr(160, word), 0xffffffff))
+            mstore(add(at, 0x80), and(shr(128, word), 0xffffffff))
+            mstore(add(at, 0xa0), and(shr(96, word), 0xffffffff))
+            mstore(add(at, 0xc0), and(shr(64, word), 0xffffffff))
+            mstore(add(at, 0xe0), and(shr(32, word), 0xffffffff))
+            windows := keccak256(at, 0x100)
+            word := calldataload(add(order.offset, HOLDBACK_BPS))
+            mstore(at, holdbackType)
+            mstore(add(at, 0x20), shr(240, word))
+            mstore(add(at, 0x40), and(shr(208, word), 0xffffffff))
+            held := keccak256(at, 0x60)
         }
     }
 
@@ -288,9 +289,8 @@ library OrderCodec {
         terms.client = client(order);
         terms.payer = payer(order);
         terms.token = token(order);
-        terms.compute = ComputeRef(
-            computeOffer(order), uint32(uintAt(order, COMPUTE_VERSION, 4)), wordAt(order, COMPUTE_TERMS)
-        );
+        terms.compute =
+            ComputeRef(computeOffer(order), uint32(uintAt(order, COMPUTE_VERSION, 4)), wordAt(order, COMPUTE_TERMS));
         terms.configDigest = wordAt(order, CONFIG_DIGEST);
         terms.resultKeyDigest = wordAt(order, RESULT_KEY_DIGEST);
         terms.accessKeyDigest = wordAt(order, ACCESS_KEY_DIGEST);

@@ -39,8 +39,17 @@ library OrderHashLib {
         );
     }
 
-    function hashStart(bytes32 orderId, bytes32 cvmId, bytes32 inputsRoot) internal pure returns (bytes32) {
-        return keccak256(abi.encode(ORDER_START_TYPEHASH, orderId, cvmId, inputsRoot));
+    /// @dev As `hashSummary`, in four words.
+    function hashStart(bytes32 orderId, bytes32 cvmId, bytes32 inputsRoot) internal pure returns (bytes32 hash) {
+        bytes32 typeHash = ORDER_START_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, typeHash)
+            mstore(add(at, 0x20), orderId)
+            mstore(add(at, 0x40), cvmId)
+            mstore(add(at, 0x60), inputsRoot)
+            hash := keccak256(at, 0x80)
+        }
     }
 
     /// @param numbers `Report.numbers`; bits beyond unitsUsed are not looked at, the caller wants them zero.
@@ -65,6 +74,31 @@ library OrderHashLib {
             mstore(add(at, 0xc0), and(shr(16, numbers), 0xff))
             mstore(add(at, 0xe0), inputsRoot)
             mstore(add(at, 0x100), resultDigest)
+            mstore(add(at, 0x120), statementDigest)
+            mstore(add(at, 0x140), and(shr(56, numbers), 0xffffffff))
+            mstore(add(at, 0x160), and(shr(88, numbers), 0xffffffffffffffff))
+            hash := keccak256(at, 0x180)
+        }
+    }
+
+    /// @notice `hashSummary` of a checkpoint: nobody is to blame, and what the order says already is not said again.
+    function hashCheckpoint(bytes32 orderId, uint256 numbers, bytes32 statementDigest)
+        internal
+        pure
+        returns (bytes32 hash)
+    {
+        bytes32 typeHash = REPORT_SUMMARY_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, typeHash)
+            mstore(add(at, 0x20), orderId)
+            mstore(add(at, 0x40), 0)
+            mstore(add(at, 0x60), and(numbers, 0xff))
+            mstore(add(at, 0x80), and(shr(24, numbers), 0xffffffff))
+            mstore(add(at, 0xa0), 0)
+            mstore(add(at, 0xc0), 255)
+            // inputsRoot and resultDigest: what lies behind the end of calldata is zero.
+            calldatacopy(add(at, 0xe0), calldatasize(), 0x40)
             mstore(add(at, 0x120), statementDigest)
             mstore(add(at, 0x140), and(shr(56, numbers), 0xffffffff))
             mstore(add(at, 0x160), and(shr(88, numbers), 0xffffffffffffffff))

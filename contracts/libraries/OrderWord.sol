@@ -13,15 +13,16 @@ import {OrderState, Phase} from "../types/Orders.sol";
 /// | 8       | extra     | an `Extra` slot exists: partly funded, topped up, or stopping |
 /// | 9       | drawn     | something was claimed before the end |
 /// | 10      | struck    | an equivocation was punished |
-/// | 11..46  | since     | PLACED: placed at. ACCEPTED: last second to start. RUNNING: started at. Ended: ended at |
-/// | 47..76  | span      | seconds from start to the last proof; EXPIRED: the seconds that inputs are due for |
-/// | 77..100 | mark      | the CVM's last sequence; after the end, bit k: offer k was claimed, bit 17: the rest was |
-/// | 101..130| secs      | proven seconds; billed seconds after the end |
-/// | 131..170| units     | proven units; billed units after the end |
-/// | 171..180| params    | version of the parameters taken at acceptance |
-/// | 181..212| cvm       | index in CvmRegistry |
-/// | 213..236| lock      | what the provider's desk locked, as LockLib encodes it |
-/// | 237..252| events    | number of this order's next event |
+/// | 11..43  | since     | PLACED: placed at. ACCEPTED: last second to start. RUNNING: started at. Ended: ended at |
+/// | 44..73  | span      | seconds from start to the last proof; EXPIRED: the seconds that inputs are due for |
+/// | 74..97  | mark      | the CVM's last sequence; after the end, bit k: offer k was claimed, bit 17: the rest was |
+/// | 98..127 | secs      | proven seconds; billed seconds after the end |
+/// | 128..165| units     | proven units; billed units after the end |
+/// | 166..173| params    | version of the parameters taken at acceptance |
+/// | 174..205| cvm       | index in CvmRegistry |
+/// | 206..229| lock      | what the provider's desk locked, as LockLib encodes it |
+/// | 230..239| fee       | `feeBps` of those parameters, so that a claim need not read them |
+/// | 240..255| events    | number of this order's next event |
 type OrderWord is uint256;
 
 using OrderWordLib for OrderWord global;
@@ -35,19 +36,24 @@ library OrderWordLib {
     uint256 internal constant DRAWN = 9;
     uint256 internal constant STRUCK = 10;
     uint256 internal constant SINCE = 11;
-    uint256 internal constant SPAN = 47;
-    uint256 internal constant MARK = 77;
-    uint256 internal constant SECS = 101;
-    uint256 internal constant UNITS = 131;
-    uint256 internal constant PARAMS = 171;
-    uint256 internal constant CVM = 181;
-    uint256 internal constant LOCK = 213;
-    uint256 internal constant EVENTS = 237;
+    uint256 internal constant SPAN = 44;
+    uint256 internal constant MARK = 74;
+    uint256 internal constant SECS = 98;
+    uint256 internal constant UNITS = 128;
+    uint256 internal constant PARAMS = 166;
+    uint256 internal constant CVM = 174;
+    uint256 internal constant LOCK = 206;
+    uint256 internal constant FEE = 230;
+    uint256 internal constant EVENTS = 240;
 
+    /// @dev Until the year 2242.
+    uint256 internal constant MAX_SINCE = (1 << 33) - 1;
     uint256 internal constant MAX_SPAN = (1 << 30) - 1;
     uint256 internal constant MAX_MARK = (1 << 24) - 1;
-    uint256 internal constant MAX_UNITS = (1 << 40) - 1;
-    uint256 internal constant MAX_PARAMS = (1 << 10) - 1;
+    uint256 internal constant MAX_UNITS = (1 << 38) - 1;
+    uint256 internal constant MAX_PARAMS = (1 << 8) - 1;
+    uint256 internal constant MAX_LOCK = (1 << 24) - 1;
+    uint256 internal constant MAX_FEE = (1 << 10) - 1;
     uint256 internal constant MAX_EVENTS = (1 << 16) - 1;
 
     function state(OrderWord word) internal pure returns (OrderState) {
@@ -75,7 +81,7 @@ library OrderWordLib {
     }
 
     function since(OrderWord word) internal pure returns (uint256) {
-        return (OrderWord.unwrap(word) >> SINCE) & ((1 << 36) - 1);
+        return (OrderWord.unwrap(word) >> SINCE) & MAX_SINCE;
     }
 
     function span(OrderWord word) internal pure returns (uint256) {
@@ -103,24 +109,29 @@ library OrderWordLib {
     }
 
     function lock(OrderWord word) internal pure returns (uint256) {
-        return (OrderWord.unwrap(word) >> LOCK) & MAX_MARK;
+        return (OrderWord.unwrap(word) >> LOCK) & MAX_LOCK;
+    }
+
+    function feeBps(OrderWord word) internal pure returns (uint256) {
+        return (OrderWord.unwrap(word) >> FEE) & MAX_FEE;
     }
 
     function events(OrderWord word) internal pure returns (uint16) {
         return uint16(OrderWord.unwrap(word) >> EVENTS);
     }
 
+    /// @return The number of the next event from bit 240, as events of one word have it: the word has it there.
+    function numbered(OrderWord word) internal pure returns (uint256) {
+        return OrderWord.unwrap(word) & (MAX_EVENTS << EVENTS);
+    }
+
     /// @return As the events of an end have it: seconds, units from bit 64, number of the next event from bit 240.
     function billed(OrderWord word) internal pure returns (uint256) {
-        return word.secs() | (word.units() << 64) | (uint256(word.events()) << 240);
+        return word.secs() | (word.units() << 64) | word.numbered();
     }
 
     function withState(OrderWord word, OrderState value) internal pure returns (OrderWord) {
         return _with(word, 0, 0xf, uint256(value));
-    }
-
-    function withPhase(OrderWord word, Phase value) internal pure returns (OrderWord) {
-        return _with(word, PHASE, 3, uint256(value));
     }
 
     function withHold(OrderWord word, uint256 value) internal pure returns (OrderWord) {
@@ -139,10 +150,6 @@ library OrderWordLib {
         return OrderWord.wrap(OrderWord.unwrap(word) | (1 << STRUCK));
     }
 
-    function withSince(OrderWord word, uint256 value) internal pure returns (OrderWord) {
-        return _with(word, SINCE, (1 << 36) - 1, value);
-    }
-
     function withSpan(OrderWord word, uint256 value) internal pure returns (OrderWord) {
         return _with(word, SPAN, MAX_SPAN, value);
     }
@@ -159,31 +166,27 @@ library OrderWordLib {
         return _with(word, UNITS, MAX_UNITS, value);
     }
 
-    function withParams(OrderWord word, uint256 value) internal pure returns (OrderWord) {
-        return _with(word, PARAMS, MAX_PARAMS, value);
-    }
-
-    function withCvm(OrderWord word, uint32 value) internal pure returns (OrderWord) {
-        return _with(word, CVM, type(uint32).max, value);
-    }
-
     function withLock(OrderWord word, uint256 value) internal pure returns (OrderWord) {
-        return _with(word, LOCK, MAX_MARK, value);
+        return _with(word, LOCK, MAX_LOCK, value);
     }
 
     /// @param startBy  Last second to start.
+    /// @param version  Of the parameters, whose fee is `fee`.
     /// @param code     The lock, as LockLib encodes it.
     /// @param isPartly The deposit pays for fewer seconds than maxSeconds.
-    /// @return The word of a PLACED order that is accepted.
-    function accepted(OrderWord word, uint256 startBy, uint256 version, uint32 index, uint256 code, bool isPartly)
-        internal
-        pure
-        returns (OrderWord)
-    {
+    /// @return The word of a PLACED order that is accepted: all that it had is its time, and one event.
+    function accepted(
+        OrderWord word,
+        uint256 startBy,
+        uint256 version,
+        uint256 fee,
+        uint32 index,
+        uint256 code,
+        bool isPartly
+    ) internal pure returns (OrderWord) {
         unchecked {
-            uint256 value = OrderWord.unwrap(word) & ~(uint256(0xf) | (((1 << 36) - 1) << SINCE));
-            value |= uint256(OrderState.ACCEPTED) | (startBy << SINCE) | (version << PARAMS);
-            value |= (uint256(index) << CVM) | (code << LOCK);
+            uint256 value = word.numbered() | uint256(OrderState.ACCEPTED) | (startBy << SINCE) | (version << PARAMS);
+            value |= (uint256(index) << CVM) | (code << LOCK) | (fee << FEE);
             if (isPartly) value |= 1 << EXTRA;
             return OrderWord.wrap(value).counted();
         }
@@ -192,10 +195,32 @@ library OrderWordLib {
     /// @return The word of an ACCEPTED order that starts at `time`; its span is zero, and one event is counted.
     function started(OrderWord word, uint256 time) internal pure returns (OrderWord) {
         unchecked {
-            uint256 value = OrderWord.unwrap(word) & ~(uint256(0x3f) | (((1 << 36) - 1) << SINCE));
+            uint256 value = OrderWord.unwrap(word) & ~(uint256(0x3f) | (MAX_SINCE << SINCE));
             value |= uint256(OrderState.RUNNING) | (uint256(Phase.SETUP) << PHASE) | (time << SINCE);
             return OrderWord.wrap(value).counted();
         }
+    }
+
+    /// @param secs_  Billed, within the width of their members, as units are.
+    /// @return The word before it ends with a report: these are its seconds and units, and no span is due.
+    function reported(OrderWord word, uint256 secs_, uint256 units_) internal pure returns (OrderWord) {
+        uint256 others = ~((MAX_SPAN << SPAN) | (MAX_SPAN << SECS) | (MAX_UNITS << UNITS));
+        return OrderWord.wrap((OrderWord.unwrap(word) & others) | (secs_ << SECS) | (units_ << UNITS));
+    }
+
+    /// @param bits Of `mark`: what nobody can claim any more.
+    /// @return The word of an order that ends in state `to` at `time`; one event is counted.
+    function ended(OrderWord word, OrderState to, uint256 time, uint256 bits) internal pure returns (OrderWord) {
+        unchecked {
+            uint256 others = ~(uint256(0xf) | (MAX_SINCE << SINCE) | (MAX_MARK << MARK));
+            uint256 value = (OrderWord.unwrap(word) & others) | uint256(to) | (time << SINCE) | (bits << MARK);
+            return OrderWord.wrap(value).counted();
+        }
+    }
+
+    /// @return The word of an ended order with these bits of its mark set too.
+    function claimed(OrderWord word, uint256 bits) internal pure returns (OrderWord) {
+        return OrderWord.wrap(OrderWord.unwrap(word) | (bits << MARK));
     }
 
     /// @param numbers As a CVM signed them (`Report.numbers`), already checked.
@@ -204,10 +229,10 @@ library OrderWordLib {
     function proven(OrderWord word, uint256 numbers, uint256 elapsed) internal pure returns (OrderWord) {
         unchecked {
             uint256 time = elapsed < MAX_SPAN ? elapsed : MAX_SPAN;
-            uint256 used = (numbers >> 56) & 0xffffffff;
-            uint256 counted_ = (numbers >> 88) & 0xffffffffffffffff;
-            // Phase, span, mark, seconds and units: everything from bit 47 to 170, and two bits below.
-            uint256 value = OrderWord.unwrap(word) & ~((((1 << 124) - 1) << SPAN) | (3 << PHASE));
+            uint256 used = uint32(numbers >> 56);
+            uint256 counted_ = uint64(numbers >> 88);
+            // Phase, span, mark, seconds and units: everything from bit 44 to 165, and two bits below.
+            uint256 value = OrderWord.unwrap(word) & ~((((1 << (PARAMS - SPAN)) - 1) << SPAN) | (3 << PHASE));
             value |= (numbers & 3) << PHASE;
             value |= time << SPAN;
             value |= ((numbers >> 24) & MAX_MARK) << MARK;
@@ -221,8 +246,8 @@ library OrderWordLib {
     /// an order.
     function counted(OrderWord word) internal pure returns (OrderWord) {
         unchecked {
-            if (word.events() == MAX_EVENTS) return word;
-            return OrderWord.wrap(OrderWord.unwrap(word) + (1 << EVENTS));
+            uint256 value = OrderWord.unwrap(word);
+            return value >> EVENTS == MAX_EVENTS ? word : OrderWord.wrap(value + (1 << EVENTS));
         }
     }
 

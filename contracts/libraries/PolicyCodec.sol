@@ -20,10 +20,12 @@ library PolicyCodec {
         unchecked {
             uint256 size = policy.length;
             if (size < LISTS) revert Errors.PolicyCodec_Length(size);
-            classes = uint8(policy[COUNT]);
+            assembly ("memory-safe") {
+                classes := byte(0, calldataload(add(policy.offset, COUNT)))
+            }
             uint256 lists = size - LISTS;
-            if (lists % 32 != 0 || lists / 32 < classes) revert Errors.PolicyCodec_Length(size);
-            measurements = lists / 32 - classes;
+            if (lists & 31 != 0 || lists >> 5 < classes) revert Errors.PolicyCodec_Length(size);
+            measurements = (lists >> 5) - classes;
         }
     }
 
@@ -50,14 +52,18 @@ library PolicyCodec {
         }
     }
 
-    /// @return Bit n accepts TeeKind n.
-    function teeMask(bytes calldata policy) internal pure returns (uint256) {
-        return uint256(bytes32(policy));
+    /// @return mask Bit n accepts TeeKind n.
+    function teeMask(bytes calldata policy) internal pure returns (uint256 mask) {
+        assembly ("memory-safe") {
+            mask := calldataload(policy.offset)
+        }
     }
 
-    /// @return The worst accepted TcbStatus.
-    function worstTcb(bytes calldata policy) internal pure returns (uint256) {
-        return uint8(policy[WORST_TCB]);
+    /// @return status The worst accepted TcbStatus.
+    function worstTcb(bytes calldata policy) internal pure returns (uint256 status) {
+        assembly ("memory-safe") {
+            status := byte(0, calldataload(add(policy.offset, WORST_TCB)))
+        }
     }
 
     /// @return value Entry `index` of both lists: trust classes first, then measurements.

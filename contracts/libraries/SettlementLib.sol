@@ -40,8 +40,24 @@ library SettlementLib {
     // ---------------------------------------------------------------------------------------------- prices
     /// @return Fixed part, time (never less than `minSeconds`) and units of `price`.
     function amountDown(Price memory price, uint256 secs, uint256 units) internal pure returns (uint256) {
-        unchecked {
-            return price.fixedPrice + usageDown(price, max(secs, price.minSeconds), units);
+        return amountAt(pointer(price), secs, units);
+    }
+
+    /// @return amount `amountDown` of the price at `price` in memory. Acceptance asks this of every offer.
+    function amountAt(uint256 price, uint256 secs, uint256 units) internal pure returns (uint256 amount) {
+        // The members of `Price` are a word each, in their order: fixedPrice, perHour, minSeconds, maxSeconds, perUnit.
+        assembly ("memory-safe") {
+            let least := mload(add(price, 0x40))
+            if lt(secs, least) { secs := least }
+            amount := add(mload(price), div(mul(mload(add(price, 0x20)), secs), HOUR))
+            amount := add(amount, mul(mload(add(price, 0x80)), units))
+        }
+    }
+
+    /// @return at Where a price stands in memory.
+    function pointer(Price memory price) internal pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := price
         }
     }
 
@@ -77,7 +93,8 @@ library SettlementLib {
     /// @param elapsed  By the chain, since start.
     /// @return The seconds of a report that count.
     function secondsDown(uint256 reported, uint256 elapsed, uint256 limit) internal pure returns (uint256) {
-        return min(min(reported, elapsed), limit);
+        if (elapsed < reported) reported = elapsed;
+        return limit < reported ? limit : reported;
     }
 
     /// @notice T of an order that EXPIRED: inputs are due until a proof was missing for `grace`.
@@ -136,9 +153,16 @@ library SettlementLib {
     /// @return The stake to lock for one input that is not under a lease: its fixed part, its minimum rent and its time
     /// for `grace`. Never below `inputLockShareDown`, since floor(a + b) <= floor(a) + ceil(b).
     function inputLockUp(Price memory price, uint256 grace) internal pure returns (uint256) {
-        unchecked {
-            uint256 perHour = price.perHour;
-            return price.fixedPrice + _hoursUp(perHour * price.minSeconds) + _hoursUp(perHour * grace);
+        return inputLockAt(pointer(price), grace);
+    }
+
+    /// @return lock `inputLockUp` of the price at `price` in memory.
+    function inputLockAt(uint256 price, uint256 grace) internal pure returns (uint256 lock) {
+        // As in `amountAt`; 3599 more than a multiple of 3600 is what it takes to round up.
+        assembly ("memory-safe") {
+            let perHour := mload(add(price, 0x20))
+            lock := div(add(mul(perHour, mload(add(price, 0x40))), 3599), HOUR)
+            lock := add(mload(price), add(lock, div(add(mul(perHour, grace), 3599), HOUR)))
         }
     }
 
@@ -334,12 +358,6 @@ library SettlementLib {
     function _isWhole(OrderState state) private pure returns (bool) {
         return state == OrderState.COMPLETED || state == OrderState.FAILED || state == OrderState.REVOKED
             || state == OrderState.STOPPED;
-    }
-
-    function _hoursUp(uint256 product) private pure returns (uint256) {
-        unchecked {
-            return (product + HOUR - 1) / HOUR;
-        }
     }
 
     /// @dev What an hour of all prices costs at most, the reserve for a contest included; never 0.

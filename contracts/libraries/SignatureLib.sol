@@ -7,12 +7,21 @@ library SignatureLib {
     uint256 internal constant HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
 
     /// @param vs s, with the parity of y in the highest bit.
-    /// @return Who signed `digest`, or zero where nobody did or s is high.
-    function recover(bytes32 digest, bytes32 r, bytes32 vs) internal pure returns (address) {
-        unchecked {
-            uint256 s = uint256(vs) & (type(uint256).max >> 1);
-            if (s > HALF_ORDER) return address(0);
-            return ecrecover(digest, uint8(27 + (uint256(vs) >> 255)), r, bytes32(s));
+    /// @return signer Who signed `digest`, or zero where nobody did or s is high.
+    function recover(bytes32 digest, bytes32 r, bytes32 vs) internal view returns (address signer) {
+        uint256 s = (uint256(vs) << 1) >> 1;
+        if (s > HALF_ORDER) return address(0);
+        // The precompile at 1, as `ecrecover` calls it; it answers nothing where no key fits. Memory-safe: four words
+        // behind the free pointer, and one of scratch space for the answer.
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, digest)
+            mstore(add(at, 0x20), add(27, shr(255, vs)))
+            mstore(add(at, 0x40), r)
+            mstore(add(at, 0x60), s)
+            mstore(0, 0)
+            pop(staticcall(gas(), 1, at, 0x80, 0, 0x20))
+            signer := mload(0)
         }
     }
 }

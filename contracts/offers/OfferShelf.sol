@@ -177,18 +177,24 @@ abstract contract OfferShelf is IOfferRegistry {
     }
 
     function _checkForSale(bytes calldata order, uint256 except) private view {
-        uint256 count = OrderCodec.check(order);
-        if (except & 1 == 0) _checkAt(order, OrderCodec.COMPUTE_OFFER);
-        for (uint256 i = 0; i < count; ++i) {
-            except >>= 1;
-            uint256 at = OrderCodec.inputAt(i);
-            if (except & 1 == 0 && OrderCodec.wordAt(order, at + OrderCodec.INPUT_LEASE) == 0) _checkAt(order, at);
+        OrderCodec.check(order);
+        unchecked {
+            uint256 at = OrderCodec.pointer(order);
+            uint256 end = at + order.length;
+            if (except & 1 == 0) _checkAt(at + OrderCodec.COMPUTE_OFFER);
+            for (at += OrderCodec.INPUTS; at < end; at += OrderCodec.INPUT) {
+                except >>= 1;
+                if (except & 1 == 0 && OrderCodec.load(at + OrderCodec.INPUT_LEASE) == 0) _checkAt(at);
+            }
         }
     }
 
     /// @dev Offer 8, version 4 and terms hash 32 lie side by side, for compute as for inputs: the first two are the key.
-    function _checkAt(bytes calldata order, uint256 at) private view {
-        _checkOpen(OrderCodec.uintAt(order, at, 12), OrderCodec.wordAt(order, at + 12));
+    /// @param at Where they begin in calldata.
+    function _checkAt(uint256 at) private view {
+        unchecked {
+            _checkOpen(OrderCodec.load(at) >> 160, bytes32(OrderCodec.load(at + OrderCodec.INPUT_TERMS)));
+        }
     }
 
     /// @dev Reverts unless the version is for sale with these terms. A mark is never a terms hash, even if it is named.

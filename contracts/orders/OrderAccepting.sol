@@ -9,8 +9,8 @@ import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {OrderWord} from "../libraries/OrderWord.sol";
 import {PolicyCodec} from "../libraries/PolicyCodec.sol";
 import {SettlementLib} from "../libraries/SettlementLib.sol";
-import {OfferKind, Price} from "../types/Offers.sol";
-import {Current, OrderId, OrderState} from "../types/Orders.sol";
+import {OfferKind} from "../types/Offers.sol";
+import {OrderId, OrderState} from "../types/Orders.sol";
 import {OrderPlacing} from "./OrderPlacing.sol";
 
 /// @title Everything that is checked once, when a provider takes an order (docs/protocol.md sections 6.2 and 6.8).
@@ -23,15 +23,19 @@ abstract contract OrderAccepting is OrderPlacing {
     struct Taking {
         OrderId id;
         uint256 count;
-        bytes32 measurement;
         uint256 most;
         uint256 lock;
-        uint256 startBy;
         uint256 limit;
-        uint256 secs;
-        uint256 units;
-        bool isRestricted;
+        uint256 startBy;
+        bytes32 measurement;
+        uint256 restrictions;
     }
+
+    // Where the members of `Current` stand in its slot.
+    uint256 private constant _START_PENALTY_BPS = 16;
+    uint256 private constant _MIN_GRACE = 32;
+    uint256 private constant _VERSION = 224;
+    uint256 private constant _PAUSED = 240;
 
     /// @notice PLACED -> ACCEPTED, but for the checks of sale and restrictions, which the caller adds.
     /// @return taking With the measurement of the CVM, which restrictions look at.
@@ -44,35 +48,37 @@ abstract contract OrderAccepting is OrderPlacing {
         if (word.state() != OrderState.PLACED) {
             revert Errors.OrderBook_WrongState(taking.id, word.state(), OrderState.ACCEPTED);
         }
-        Current memory current = _current;
-        if (current.paused) revert Errors.OrderBook_Paused();
-        _checkNotAfter(taking.id, word.since() + order.uintAt(OrderCodec.ACCEPT_WITHIN, 4));
-        // Check (1): fee and windows are within what client and market want.
-        uint256 most = order.uintAt(OrderCodec.MAX_FEE_BPS, 2);
-        if (current.feeBps > most) revert Errors.OrderBook_FeeAboveMax(current.feeBps, most);
-        _checkWindows(order, current.minGrace);
+        uint256 current = _currentPacked();
+        if (current >> _PAUSED != 0) revert Errors.OrderBook_Paused();
+        // Check (1): deadline, fee and windows are within what client and market want.
+        taking.startBy = _checkWindows(taking.id, word, order.pointer(), current);
         // Check (2): the terms are those that the order names, of the right kinds, in the order's token.
-        _checkHeads(order, heads, taking, current.startPenaltyBps);
+        heads.check(taking.count + 1);
+        _checkHeads(order.pointer(), heads.pointer(), taking, uint16(current >> _START_PENALTY_BPS));
         // Check (3): the CVM is good past startWithin, and as client and market want it.
-        taking.startBy = block.timestamp + order.uintAt(OrderCodec.START_WITHIN, 4);
         taking.measurement = _checkCvm(order, policy, cvm, taking.startBy);
         // Check (4): the deposit covers what can be due.
         taking.limit = _limitFor(order, heads, taking);
-        _take(order, taking, word, current.version, cvm);
+        _take(order.pointer(), taking, word, current, cvm);
     }
 
     /// @dev Effect: this CVM and no other may start, until startWithin. Interaction, and check (5): the caller is the
     /// desk's operator, the desk has room, and its stake covers the lock.
-    function _take(bytes calldata order, Taking memory taking, OrderWord word, uint256 version, uint32 cvm) private {
+    /// @param at Where the order begins in calldata.
+    function _take(uint256 at, Taking memory taking, OrderWord word, uint256 current, uint32 cvm) private {
         uint256 code = LockLib.encodeUp(taking.lock);
         uint256 lock = LockLib.decode(code);
-        bool isPartly = taking.limit < order.maxSeconds();
-        _words[taking.id] = word.accepted(taking.startBy, version, cvm, code, isPartly);
-        uint64 compute = order.computeOffer();
-        emit IOrderBook.OrderAccepted(
-            taking.id, compute, cvm, taking.limit | (lock << 32) | (version << 224) | (uint256(word.events()) << 240)
-        );
-        PROVIDERS.reserve(compute, OrderCodec.token(order), msg.sender, lock);
+        uint64 compute = uint64(OrderCodec.load(at + OrderCodec.COMPUTE_OFFER) >> 192);
+        {
+            uint256 version = uint16(current >> _VERSION);
+            uint256 limit = taking.limit;
+            bool isPartly = limit < OrderCodec.load(at + OrderCodec.MAX_SECONDS) >> 224;
+            _words[taking.id] = word.accepted(taking.startBy, version, uint16(current), cvm, code, isPartly);
+            emit IOrderBook.OrderAccepted(
+                taking.id, compute, cvm, limit | (lock << 32) | (version << 224) | word.numbered()
+            );
+        }
+        PROVIDERS.reserve(compute, address(uint160(OrderCodec.load(at + OrderCodec.TOKEN) >> 96)), msg.sender, lock);
     }
 
     /// @return Seconds that the deposit pays for. Here: all of them, or it is too low. `acceptWith` takes less.
@@ -86,69 +92,95 @@ abstract contract OrderAccepting is OrderPlacing {
         return order.maxSeconds();
     }
 
+    /// @param at      Where the order begins in calldata.
+    /// @param current The slot of `Current`.
+    /// @return startBy Last second to start.
+    function _checkWindows(OrderId id, OrderWord word, uint256 at, uint256 current)
+        private
+        view
+        returns (uint256 startBy)
+    {
+        unchecked {
+            // acceptWithin, startWithin, setupSeconds, keysWithin, loadWithin, maxSeconds, grace: 32 bits each.
+            uint256 windows = OrderCodec.load(at + OrderCodec.ACCEPT_WITHIN);
+            _checkNotAfter(id, word.since() + (windows >> 224));
+            uint256 feeBps = uint16(current);
+            uint256 most = OrderCodec.load(at + OrderCodec.MAX_FEE_BPS) >> 240;
+            if (feeBps > most) revert Errors.OrderBook_FeeAboveMax(feeBps, most);
+            uint256 least = uint32(current >> _MIN_GRACE);
+            uint256 got = uint32(windows >> 32);
+            if (got < least) revert Errors.OrderBook_WindowTooShort("grace", got, least);
+            got = uint32(windows >> 128);
+            if (got < least) revert Errors.OrderBook_WindowTooShort("keysWithin", got, least);
+            return block.timestamp + uint32(windows >> 192);
+        }
+    }
+
     // ------------------------------------------------------------------------------------------ offers
     /// @notice Heads are the ones that the order names; adds up the most that the order can cost, and the lock.
-    function _checkHeads(bytes calldata order, bytes calldata heads, Taking memory taking, uint256 penaltyBps)
-        private
-        pure
-    {
-        heads.check(taking.count + 1);
-        if (heads.kind(0) != uint256(OfferKind.COMPUTE)) revert Errors.OrderBook_ComputeKind(heads.kind(0));
-        (taking.secs, taking.units) = (order.maxSeconds(), order.maxUnits());
-        Price memory price = heads.price(0);
+    /// @dev No sum overflows: see SettlementLib.
+    /// @param at   Where the order begins in calldata.
+    /// @param head Where the heads do.
+    function _checkHeads(uint256 at, uint256 head, Taking memory taking, uint256 penaltyBps) private pure {
         unchecked {
-            uint256 cost = _checkHead(order, heads, 0, OrderCodec.COMPUTE_OFFER, price, taking);
-            taking.lock = SettlementLib.shareDown(cost, penaltyBps);
-            taking.most = cost + SettlementLib.holdbackDown(cost, order.holdbackBps());
-            uint256 revenue = price.revenueBps;
-            uint256 grace = order.grace();
-            uint256 at = OrderCodec.INPUTS;
-            for (uint256 headAt = OfferCodec.HEAD; headAt < heads.length; headAt += OfferCodec.HEAD) {
-                _checkInputKind(headAt, heads.kind(headAt));
-                heads.priceInto(headAt, price);
-                cost = _checkHead(order, heads, headAt, at, price, taking);
-                revenue += price.revenueBps;
-                if (order.wordAt(at + OrderCodec.INPUT_LEASE) == 0) {
-                    taking.most += cost;
-                    taking.lock += SettlementLib.inputLockUp(price, grace);
+            _checkKind(OrderCodec.COMPUTE_OFFER, OrderCodec.load(head) >> 248);
+            uint256 price = OfferCodec.form(OrderCodec.load(at + OrderCodec.TOKEN) >> 96);
+            uint256 cost = _checkHead(at, at + OrderCodec.COMPUTE_OFFER, head, price);
+            uint256 lock = SettlementLib.shareDown(cost, penaltyBps);
+            cost += SettlementLib.holdbackDown(cost, OrderCodec.load(at + OrderCodec.HOLDBACK_BPS) >> 240);
+            uint256 revenue = OrderCodec.load(head + OfferCodec.REVENUE_BPS) >> 240;
+            taking.restrictions = OrderCodec.load(head + OfferCodec.RESTRICTIONS);
+            uint256 input = at + OrderCodec.INPUTS;
+            for (uint256 end = input + taking.count * OrderCodec.INPUT; input < end; input += OrderCodec.INPUT) {
+                head += OfferCodec.HEAD;
+                _checkKind(input - at, OrderCodec.load(head) >> 248);
+                uint256 most = _checkHead(at, input, head, price);
+                revenue += OrderCodec.load(head + OfferCodec.REVENUE_BPS) >> 240;
+                taking.restrictions |= OrderCodec.load(head + OfferCodec.RESTRICTIONS);
+                if (OrderCodec.load(input + OrderCodec.INPUT_LEASE) == 0) {
+                    cost += most;
+                    lock += SettlementLib.inputLockAt(price, OrderCodec.load(at + OrderCodec.GRACE) >> 224);
                 }
-                at += OrderCodec.INPUT;
             }
             // More than all of what it earns is no share.
             if (revenue > SettlementLib.BPS) revert Errors.OrderBook_RevenueAboveAll(revenue);
+            (taking.most, taking.lock) = (cost, lock);
         }
     }
 
     /// @dev The terms hash pins price and token; the price's own bound on the rent is the order's concern alone.
+    /// @param at    Where the order begins in calldata.
+    /// @param offer Where its reference to this offer does.
+    /// @param head  Where the offer's head does.
+    /// @param price Form that the head is read into.
     /// @return The most that this offer can cost.
-    function _checkHead(
-        bytes calldata order,
-        bytes calldata heads,
-        uint256 headAt,
-        uint256 at,
-        Price memory price,
-        Taking memory taking
-    ) private pure returns (uint256) {
-        bytes32 got = heads.termsHash(headAt, OrderCodec.token(order));
-        if (got != order.wordAt(at + OrderCodec.INPUT_TERMS)) {
-            revert Errors.OrderBook_TermsHash(
-                uint64(order.uintAt(at, 8)), got, order.wordAt(at + OrderCodec.INPUT_TERMS)
-            );
+    function _checkHead(uint256 at, uint256 offer, uint256 head, uint256 price) private pure returns (uint256) {
+        unchecked {
+            bytes32 got = OfferCodec.fill(price, head);
+            bytes32 expected = bytes32(OrderCodec.load(offer + OrderCodec.INPUT_TERMS));
+            if (got != expected) {
+                revert Errors.OrderBook_TermsHash(uint64(OrderCodec.load(offer) >> 192), got, expected);
+            }
+            uint256 secs = OrderCodec.load(at + OrderCodec.MAX_SECONDS) >> 224;
+            uint256 longest = OrderCodec.load(head + OfferCodec.MAX_SECONDS) >> 224;
+            if (secs > longest && longest != 0) {
+                revert Errors.OrderBook_RentTooLong(uint64(OrderCodec.load(offer) >> 192), secs, longest);
+            }
+            return SettlementLib.amountAt(price, secs, OrderCodec.load(at + OrderCodec.MAX_UNITS) >> 192);
         }
-        uint256 secs = taking.secs;
-        if (price.maxSeconds != 0 && secs > price.maxSeconds) {
-            revert Errors.OrderBook_RentTooLong(uint64(order.uintAt(at, 8)), secs, price.maxSeconds);
-        }
-        if (heads.restrictions(headAt) != 0) taking.isRestricted = true;
-        return SettlementLib.amountDown(price, secs, taking.units);
     }
 
-    /// @dev The engine is first and alone; all others are what it works on.
-    function _checkInputKind(uint256 headAt, uint256 kind) private pure {
-        bool fits = headAt == OfferCodec.HEAD
+    /// @dev The engine is the first input and alone; all others are what it works on.
+    /// @param at Where the offer is referred to in its order.
+    function _checkKind(uint256 at, uint256 kind) private pure {
+        if (at == OrderCodec.COMPUTE_OFFER) {
+            if (kind != uint256(OfferKind.COMPUTE)) revert Errors.OrderBook_ComputeKind(kind);
+            return;
+        }
+        bool fits = at == OrderCodec.INPUTS
             ? kind == uint256(OfferKind.ENGINE)
             : kind == uint256(OfferKind.MODEL) || kind == uint256(OfferKind.DATASET);
-        if (!fits) revert Errors.OrderBook_InputKind(headAt / OfferCodec.HEAD - 1, kind);
+        if (!fits) revert Errors.OrderBook_InputKind((at - OrderCodec.INPUTS) / OrderCodec.INPUT, kind);
     }
 
     // ------------------------------------------------------------------------------------------ runtime
@@ -248,11 +280,7 @@ abstract contract OrderAccepting is OrderPlacing {
         return false;
     }
 
-    function _isAmong(bytes calldata policy, uint256 from, uint256 count, bytes32 wanted)
-        private
-        pure
-        returns (bool)
-    {
+    function _isAmong(bytes calldata policy, uint256 from, uint256 count, bytes32 wanted) private pure returns (bool) {
         for (uint256 i = from; i < from + count; ++i) {
             if (policy.entry(i) == wanted) return true;
         }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-
 import {Ledger} from "../Ledger.sol";
 import {ICvmRegistry} from "../interfaces/ICvmRegistry.sol";
 import {ILeaseBook} from "../interfaces/ILeaseBook.sol";
@@ -10,6 +8,7 @@ import {IOfferRegistry} from "../interfaces/IOfferRegistry.sol";
 import {IOrderBook} from "../interfaces/IOrderBook.sol";
 import {IProviderRegistry} from "../interfaces/IProviderRegistry.sol";
 import {IReferenceValues} from "../interfaces/IReferenceValues.sol";
+import {CallLib} from "../libraries/CallLib.sol";
 import {Errors} from "../libraries/Errors.sol";
 import {LockLib} from "../libraries/LockLib.sol";
 import {OrderCodec} from "../libraries/OrderCodec.sol";
@@ -90,18 +89,24 @@ abstract contract OrderBase is Ledger {
 
     // ------------------------------------------------------------------------------------------ identity
     /// @notice The EIP-712 digest under the book's domain, also after a fork changed the chain's id.
-    function _digest(bytes32 structHash) internal view returns (bytes32) {
-        bytes32 domain = block.chainid == _CHAIN_ID
-            ? _DOMAIN_SEPARATOR
-            : OrderHashLib.domainSeparator("Cloister OrderBook", "1", BOOK);
-        return MessageHashUtils.toTypedDataHash(domain, structHash);
+    function _digest(bytes32 structHash) internal view returns (bytes32 digest) {
+        bytes32 domain = _DOMAIN_SEPARATOR;
+        if (block.chainid != _CHAIN_ID) domain = OrderHashLib.domainSeparator("Cloister OrderBook", "1", BOOK);
+        // MessageHashUtils.toTypedDataHash, in place.
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, hex"1901")
+            mstore(add(at, 0x02), domain)
+            mstore(add(at, 0x22), structHash)
+            digest := keccak256(at, 0x42)
+        }
     }
 
     /// @return id    The order's id.
     /// @return count Its number of inputs.
     function _idOf(bytes calldata order) internal view returns (OrderId id, uint256 count) {
         count = order.check();
-        id = OrderId.wrap(_digest(order.structHash(count)));
+        id = OrderId.wrap(_digest(order.structHash()));
     }
 
     // ------------------------------------------------------------------------------------------ state
@@ -116,6 +121,13 @@ abstract contract OrderBase is Ledger {
     function _movableFrom(OrderId id, OrderState from, OrderState to) internal view returns (OrderWord word) {
         word = _movable(id, to);
         if (word.state() != from) revert Errors.OrderBook_WrongState(id, word.state(), to);
+    }
+
+    /// @return packed What acceptances take now, in one read: the slot of `Current`.
+    function _currentPacked() internal view returns (uint256 packed) {
+        assembly ("memory-safe") {
+            packed := sload(_current.slot)
+        }
     }
 
     /// @notice A deadline still holds at its own second.
@@ -146,14 +158,14 @@ abstract contract OrderBase is Ledger {
     /// @return word The CVM's word in the registry: it is known and was not revoked.
     /// @dev A revoked CVM's order leaves by `voidOrder` or `settleRevoked` alone, so that nobody is slashed for it.
     function _unrevoked(uint32 cvm) internal view returns (uint256 word) {
-        word = CVMS.wordOf(cvm);
+        word = CallLib.read(address(CVMS), ICvmRegistry.wordOf.selector, cvm);
         if (word & CVM_REVOKED != 0) revert Errors.OrderBook_CvmRevoked(cvm);
     }
 
     /// @return word     The CVM's word in the registry.
     /// @return standing What the reference values say of its profile.
     function _factsOf(uint32 cvm) internal view returns (uint256 word, uint256 standing) {
-        return CVMS.standingOf(cvm);
+        return CallLib.readTwo(address(CVMS), ICvmRegistry.standingOf.selector, cvm);
     }
 
     /// @return Whether the market accepts this runtime now: removals count at once.
@@ -172,7 +184,11 @@ abstract contract OrderBase is Ledger {
 
     /// @notice A member of a summary is as the order wants it.
     function _match(bool fits, OrderId id, bytes32 field) internal pure {
-        if (!fits) revert Errors.OrderBook_SummaryMismatch(id, field);
+        if (!fits) _mismatch(id, field);
+    }
+
+    function _mismatch(OrderId id, bytes32 field) internal pure {
+        revert Errors.OrderBook_SummaryMismatch(id, field);
     }
 
     // ------------------------------------------------------------------------------------------ closing
@@ -180,9 +196,8 @@ abstract contract OrderBase is Ledger {
     /// @dev Looks at no price and moves no token. The caller has emitted the event that `word` still counts.
     /// @param word With the seconds, units and span that are billed.
     function _freeze(bytes calldata order, uint256 count, OrderId id, OrderWord word, OrderState to) internal {
-        uint256 claimed = to == OrderState.CANCELLED ? REST : 0;
-        _words[id] = word.withState(to).withSince(block.timestamp).withMark(claimed).counted();
-        if (order.hasLease(count)) _freeLeases(order, count);
+        _words[id] = word.ended(to, block.timestamp, to == OrderState.CANCELLED ? REST : 0);
+        if (order.hasLease()) _freeLeases(order, count);
         // Interaction, with our own registry: capacity and lock are free again. What EXPIRED owes is found by prices,
         // so that its lock waits for `claimRest`.
         if (to != OrderState.EXPIRED && word.paramsVersion() != 0) {

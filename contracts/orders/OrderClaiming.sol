@@ -17,109 +17,123 @@ abstract contract OrderClaiming is OrderBase {
     using OfferCodec for bytes;
     using OrderCodec for bytes;
 
-    /// @dev What a claim is about.
-    struct Claiming {
-        OrderId id;
-        OrderWord word;
-        uint256 due;
-        uint256 drawn;
-        bool isLast;
-    }
+    /// @dev Bit of `Claimed.credited`: nothing more will be due to this offer.
+    uint256 private constant _LAST = 1 << 232;
 
     /// @notice See {IOrderBook-claim}.
-    function _claim(
-        bytes calldata order,
-        uint256 k,
-        bytes calldata head,
-        bytes calldata payees,
-        bytes calldata lineage
-    ) internal {
-        // Check (1): these are the offer's receivers.
-        bytes calldata table = _checkPayees(uint64(order.uintAt(OrderCodec.offerAt(k), 8)), head, 0, payees, lineage);
+    function _claim(bytes calldata order, uint256 k, bytes calldata head, bytes calldata payees, bytes calldata lineage)
+        internal
+    {
+        // Check (1): these are the offer's receivers. From here on `lineage` is the table of royalties.
+        lineage = _checkPayees(uint64(order.uintAt(OrderCodec.offerAt(k), 8)), head.pointer(), payees, lineage);
         // Check (2): the order can pay this offer now, and has not paid it. Effect: so much was drawn, or all of it.
-        Claiming memory c;
-        _draw(c, order, k, head);
-        _pay(OrderCodec.token(order), c, payees, table);
-    }
-
-    function _draw(Claiming memory c, bytes calldata order, uint256 k, bytes calldata head) private {
-        uint256 count;
-        (c.id, count) = _idOf(order);
-        c.word = _words[c.id];
         head.check(1);
-        _checkTermsOf(c.id, order, count, k, head);
-        _findDue(c, order, k, head);
-        if (c.isLast) {
-            c.word = c.word.withMark(c.word.mark() | (1 << k));
-        } else {
-            _drawn[c.id][k] = c.due;
-            c.word = c.word.withDrawn();
-        }
-        _words[c.id] = c.word.counted();
-        emit IOrderBook.Claimed(c.id, k, c.word.events(), c.isLast, c.due);
+        (uint256 before, uint256 net, bool isLast) = _draw(order, k, head.pointer());
+        _creditAll(OrderCodec.token(order), before, net, isLast, lineage, payees);
     }
 
-    /// @return offer Number of offer `k`, after a check that `head` is its head.
-    function _checkTermsOf(OrderId id, bytes calldata order, uint256 count, uint256 k, bytes calldata head)
+    /// @return before What the offer was credited until now, fees taken off.
+    /// @return net    The same with this claim.
+    /// @return isLast Nothing follows.
+    function _draw(bytes calldata order, uint256 k, uint256 head)
+        private
+        returns (uint256 before, uint256 net, bool isLast)
+    {
+        (OrderId id,) = _idOf(order);
+        OrderWord word = _words[id];
+        (net, isLast) = _findDue(id, word, order, k, head);
+        if (word.hasDrawn()) before = _drawn[id][k];
+        if (net == before && (net == 0 || !isLast)) revert Errors.OrderBook_NothingDue(id, k);
+        if (isLast) {
+            _words[id] = word.claimed(1 << k).counted();
+            emit IOrderBook.Claimed(id, k, net | word.numbered() | _LAST);
+        } else {
+            _drawn[id][k] = net;
+            _words[id] = word.withDrawn().counted();
+            emit IOrderBook.Claimed(id, k, net | word.numbered());
+        }
+        unchecked {
+            // No fee exceeds what it is a share of.
+            net -= SettlementLib.shareDown(net, word.feeBps());
+            if (before != 0) before -= SettlementLib.shareDown(before, word.feeBps());
+        }
+    }
+
+    /// @param order Whose length was checked.
+    /// @return price Where the price of offer `k` stands in memory, after a check that the head at `head` in calldata is
+    /// the one that the order names.
+    function _priceOf(OrderId id, bytes calldata order, uint256 k, uint256 head) internal pure returns (uint256 price) {
+        unchecked {
+            uint256 count = (order.length - OrderCodec.INPUTS) / OrderCodec.INPUT;
+            if (k > count) revert Errors.OrderBook_NoSuchOffer(id, k, count);
+            price = OfferCodec.form(OrderCodec.load(order.pointer() + OrderCodec.TOKEN) >> 96);
+            uint256 at = order.pointer() + OrderCodec.offerAt(k);
+            bytes32 expected = bytes32(OrderCodec.load(at + OrderCodec.INPUT_TERMS));
+            bytes32 got = OfferCodec.fill(price, head);
+            if (got != expected) {
+                revert Errors.OrderBook_TermsHash(uint64(OrderCodec.load(at) >> 192), got, expected);
+            }
+        }
+    }
+
+    /// @notice Payees and royalties are those that the head at `head` in calldata names by hash.
+    function _checkPayees(uint64 offer, uint256 head, bytes calldata payees, bytes calldata lineage)
         internal
         pure
-        returns (uint64 offer)
+        returns (bytes calldata table)
     {
-        if (k > count) revert Errors.OrderBook_NoSuchOffer(id, k, count);
-        uint256 at = OrderCodec.offerAt(k);
-        offer = uint64(order.uintAt(at, 8));
-        bytes32 expected = order.wordAt(at + OrderCodec.INPUT_TERMS);
-        bytes32 got = head.termsHash(0, OrderCodec.token(order));
-        if (got != expected) revert Errors.OrderBook_TermsHash(offer, got, expected);
-    }
-
-    /// @notice Payees and royalties are those that the head at `at` names by hash.
-    function _checkPayees(
-        uint64 offer,
-        bytes calldata heads,
-        uint256 at,
-        bytes calldata payees,
-        bytes calldata lineage
-    ) internal pure returns (bytes calldata table) {
-        bytes32 expected = heads.payeesHash(at);
-        bytes32 got = OfferCodec.hashPayees(payees);
-        if (got != expected) revert Errors.OrderBook_PayeesHash(offer, got, expected);
-        expected = heads.lineage(at);
-        // Whoever has no parents owes none; whoever has names the order it came from and the table.
-        if (expected == 0) return lineage[:0];
-        if (lineage.length < 32) revert Errors.OrderBook_Lineage(offer, 0, expected);
-        table = lineage[32:];
-        got = keccak256(abi.encode(bytes32(lineage), keccak256(table)));
-        if (got != expected) revert Errors.OrderBook_Lineage(offer, got, expected);
-    }
-
-    function _findDue(Claiming memory c, bytes calldata order, uint256 k, bytes calldata head) private view {
-        OrderState state = c.word.state();
-        bool isLiving = _isLiving(state);
-        if (!isLiving) {
-            if (!OrderStateLib.isTerminal(state)) revert Errors.OrderBook_NotTerminal(c.id, state);
-            if (c.word.mark() & (1 << k) != 0) revert Errors.OrderBook_AlreadyClaimed(c.id, k);
-            // What the lock owes has to be here before anybody takes it out of what is everybody's.
-            if (state == OrderState.EXPIRED && c.word.mark() & REST == 0) revert Errors.OrderBook_SlashFirst(c.id);
+        unchecked {
+            bytes32 expected = bytes32(OrderCodec.load(head + OfferCodec.PAYEES_HASH));
+            bytes32 got = OfferCodec.hashPayees(payees);
+            if (got != expected) revert Errors.OrderBook_PayeesHash(offer, got, expected);
+            expected = bytes32(OrderCodec.load(head + OfferCodec.LINEAGE));
+            // Whoever has no parents owes none; whoever has names the order it came from and the table.
+            if (expected == 0) return lineage[:0];
+            if (lineage.length < 32) revert Errors.OrderBook_Lineage(offer, 0, expected);
+            table = lineage[32:];
+            got = keccak256(abi.encode(bytes32(lineage), keccak256(table)));
+            if (got != expected) revert Errors.OrderBook_Lineage(offer, got, expected);
         }
-        c.due = _dueOf(c.id, c.word, order, k, head, 0);
-        c.isLast = !isLiving && (k != 0 || _pendingUntil(c.word, order) == 0);
-        if (c.word.hasDrawn()) c.drawn = _drawn[c.id][k];
-        if (c.due == c.drawn && (c.due == 0 || !c.isLast)) revert Errors.OrderBook_NothingDue(c.id, k);
     }
 
-    /// @return Gross due of offer `k` whose head is at `at`, as far as it can be claimed now.
-    function _dueOf(
-        OrderId id,
-        OrderWord word,
-        bytes calldata order,
-        uint256 k,
-        bytes calldata heads,
-        uint256 at
-    ) internal view returns (uint256) {
+    /// @return due    Gross due of offer `k`, as far as it can be claimed now.
+    /// @return isLast No more will be due.
+    function _findDue(OrderId id, OrderWord word, bytes calldata order, uint256 k, uint256 head)
+        private
+        view
+        returns (uint256 due, bool isLast)
+    {
+        uint256 price = _priceOf(id, order, k, head);
+        OrderState state = word.state();
+        bool held = false;
+        isLast = !_isLiving(state);
+        if (isLast) {
+            if (!OrderStateLib.isTerminal(state)) revert Errors.OrderBook_NotTerminal(id, state);
+            uint256 mark = word.mark();
+            if (mark & (1 << k) != 0) revert Errors.OrderBook_AlreadyClaimed(id, k);
+            // What the lock owes has to be here before anybody takes it out of what is everybody's.
+            if (state == OrderState.EXPIRED && mark & REST == 0) revert Errors.OrderBook_SlashFirst(id);
+            // Nothing but compute of a COMPLETED order is ever held back.
+            held = k == 0 && order.holdbackBps() != 0;
+            if (held && _pendingUntil(word, order) != 0) isLast = false;
+        }
+        if (held || !(state == OrderState.COMPLETED || state == OrderState.FAILED)) {
+            return (_dueOf(id, word, order, k, price), isLast);
+        }
+        // The common claim: the whole price of what the end froze within every limit, as `_dueOf` finds it too.
+        if (k == 0 || order.inputLease(k - 1) == 0) due = SettlementLib.amountAt(price, word.secs(), word.units());
+    }
+
+    /// @param form With the offer's price, as `_priceOf` returned it.
+    /// @return Gross due of offer `k`, as far as it can be claimed now.
+    function _dueOf(OrderId id, OrderWord word, bytes calldata order, uint256 k, uint256 form)
+        internal
+        view
+        returns (uint256)
+    {
         if (word.phase() == Phase.NONE) return 0;
         SettlementLib.Frozen memory f = _frozen(id, word, order);
-        Price memory price = heads.price(at);
+        Price memory price = OfferCodec.priceOf(form);
         if (k != 0) return SettlementLib.inputDueDown(price, f, order.inputLease(k - 1) != 0);
         uint256 due = SettlementLib.computeDueDown(price, f);
         return SettlementLib.claimableDown(due, f.state, order.holdbackBps(), _isReleased(word, order));
@@ -128,13 +142,6 @@ abstract contract OrderClaiming is OrderBase {
     /// @notice Whether nothing of a completed order's compute price is held back, or contested, any more.
     function _isReleased(OrderWord word, bytes calldata order) internal view returns (bool) {
         return word.hold() == 1 || (word.hold() == 0 && _pendingUntil(word, order) == 0);
-    }
-
-    function _pay(address token, Claiming memory c, bytes calldata payees, bytes calldata table) private {
-        uint256 feeBps = _params[c.word.paramsVersion()].feeBps;
-        uint256 before = c.drawn - SettlementLib.shareDown(c.drawn, feeBps);
-        uint256 net = c.due - SettlementLib.shareDown(c.due, feeBps);
-        _creditAll(token, before, net, c.isLast, table, payees);
     }
 
     /// @notice Credits royalties and payees with what their shares of the net income rose by.
@@ -146,6 +153,10 @@ abstract contract OrderClaiming is OrderBase {
         bytes calldata table,
         bytes calldata payees
     ) internal {
+        if (table.length == 0) {
+            _creditPayees(token, before, net, isLast, payees);
+            return;
+        }
         uint256[] memory amounts = SettlementLib.splitDown(before, net, isLast, table, payees);
         uint256 royalties = table.length / SettlementLib.ROYALTY_BYTES;
         for (uint256 i = 0; i < amounts.length; ++i) {
@@ -153,6 +164,24 @@ abstract contract OrderClaiming is OrderBase {
                 ? SettlementLib.receiverAt(table, i, SettlementLib.ROYALTY_BYTES)
                 : SettlementLib.receiverAt(payees, i - royalties, SettlementLib.PAYEE_BYTES);
             _credit(token, account, amounts[i]);
+        }
+    }
+
+    /// @dev `SettlementLib.splitDown` where no royalties are owed, payee by payee: nothing is kept in memory.
+    function _creditPayees(address token, uint256 before, uint256 net, bool isLast, bytes calldata payees) private {
+        unchecked {
+            uint256 at = payees.pointer();
+            uint256 left = net;
+            for (uint256 end = at + payees.length; at < end; at += SettlementLib.PAYEE_BYTES) {
+                uint256 payee = OrderCodec.load(at);
+                uint256 bps = uint16(payee >> 80);
+                uint256 share = SettlementLib.shareDown(net, bps);
+                left -= share;
+                // The last payee takes what rounding left of the whole.
+                if (isLast && at + SettlementLib.PAYEE_BYTES == end) share += left;
+                if (before != 0) share -= SettlementLib.shareDown(before, bps);
+                _credit(token, address(uint160(payee >> 96)), share);
+            }
         }
     }
 }

@@ -87,13 +87,11 @@ abstract contract OrderFunding is OrderClaiming, OrderPricing {
         _pull(s.token, msg.sender, amount);
     }
 
-    function _service(
-        bytes calldata order,
-        bytes calldata heads,
-        uint256 amount,
-        uint256 payees,
-        uint256 lineages
-    ) private view returns (Service memory s) {
+    function _service(bytes calldata order, bytes calldata heads, uint256 amount, uint256 payees, uint256 lineages)
+        private
+        view
+        returns (Service memory s)
+    {
         (OrderId id, uint256 count) = _idOf(order);
         OrderWord word = _words[id];
         OrderState state = word.state();
@@ -120,7 +118,7 @@ abstract contract OrderFunding is OrderClaiming, OrderPricing {
         uint256 gross = SettlementLib.shareDown(s.amount, bps);
         uint256 fee = SettlementLib.shareDown(gross, s.feeBps);
         s.left -= gross;
-        bytes calldata table = _checkPayees(offer, heads, at, payees, lineage);
+        bytes calldata table = _checkPayees(offer, heads.pointer() + at, payees, lineage);
         _credit(s.token, s.treasury, fee);
         _creditAll(s.token, 0, gross - fee, true, table, payees);
     }

@@ -5,7 +5,7 @@ import {IOrderBook} from "../interfaces/IOrderBook.sol";
 import {Errors} from "../libraries/Errors.sol";
 import {OrderCodec} from "../libraries/OrderCodec.sol";
 import {OrderWord, OrderWordLib} from "../libraries/OrderWord.sol";
-import {Current, OrderId, OrderState} from "../types/Orders.sol";
+import {OrderId, OrderState} from "../types/Orders.sol";
 import {OrderBase} from "./OrderBase.sol";
 
 /// @title From terms to a placed order (docs/protocol.md sections 6.1 and 6.2).
@@ -16,6 +16,8 @@ abstract contract OrderPlacing is OrderBase {
     uint256 internal constant MAX_HOLDBACK_WINDOW = 90 days;
 
     /// @notice Everything of placing but who asked for it, and the money.
+    /// @dev What the market wants of an order beside its own limits, a least grace and not to be paused, is asked where a
+    /// provider takes it: an order that waits binds nobody, and its client can cancel it at any time.
     function _open(bytes calldata order, string calldata location) internal returns (OrderId id) {
         uint256 count;
         (id, count) = _idOf(order);
@@ -23,61 +25,78 @@ abstract contract OrderPlacing is OrderBase {
         OrderState actual = _words[id].state();
         if (actual != OrderState.NONE) revert Errors.OrderBook_WrongState(id, actual, OrderState.PLACED);
         // Check (2): the terms are ones that this contract keeps.
-        Current memory current = _current;
-        if (current.paused) revert Errors.OrderBook_Paused();
         _checkNotAfter(id, order.uintAt(OrderCodec.PLACE_BEFORE, 5));
-        _checkTerms(order, current.minGrace);
-        _checkInputs(order, count);
+        _checkTerms(order.pointer());
+        _checkInputs(order);
         _checkLocation(location);
         // Effect: PLACED now, with event 0 behind it.
         _words[id] = OrderWord.wrap(
             uint256(OrderState.PLACED) | (block.timestamp << OrderWordLib.SINCE) | (1 << OrderWordLib.EVENTS)
         );
-        emit IOrderBook.OrderPlaced(
-            id, order.client(), order.computeOffer(), uint8(count), bytes.concat(order, bytes(location))
-        );
+        _emitPlaced(id, order, count, location);
         // Interaction, with our own LeaseBook: each lease has a place for this order, and lasts as long as it can.
-        if (order.hasLease(count)) _takeLeases(order, count);
+        if (order.hasLease()) _takeLeases(order, count);
     }
 
-    function _checkTerms(bytes calldata order, uint256 minGrace) private pure {
-        // Other deliveries have no meaning yet, in any runtime.
-        if (order.uintAt(OrderCodec.DELIVERY, 1) != 0) revert Errors.OrderBook_Reserved("delivery");
-        if (order.wordAt(OrderCodec.DELIVERY_DIGEST) != 0) revert Errors.OrderBook_Reserved("deliveryDigest");
-        _checkWindows(order, minGrace);
-        // The members of OrderWord hold these.
-        uint256 longest = order.maxSeconds() + order.grace();
-        if (longest > OrderWordLib.MAX_SPAN) {
-            revert Errors.OrderBook_WindowTooLong("maxSeconds", longest, OrderWordLib.MAX_SPAN);
-        }
-        if (order.maxUnits() > OrderWordLib.MAX_UNITS) {
-            revert Errors.OrderBook_UnitsTooMany(order.maxUnits(), OrderWordLib.MAX_UNITS);
-        }
-        uint256 held = order.holdbackBps();
-        uint256 window = order.uintAt(OrderCodec.HOLDBACK_WINDOW, 4);
-        // A share without a window could never be contested, a window without a share means nothing.
-        if (held > MAX_HOLDBACK_BPS || window > MAX_HOLDBACK_WINDOW || (held == 0) != (window == 0)) {
-            revert Errors.OrderBook_Holdback(held, window);
+    /// @dev IOrderBook.OrderPlaced, from one buffer: the preimage is copied once, from calldata to where it is logged.
+    function _emitPlaced(OrderId id, bytes calldata order, uint256 count, string calldata location) private {
+        bytes32 topic = IOrderBook.OrderPlaced.selector;
+        // Memory-safe: all behind the free pointer, and nothing is kept.
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            let size := add(order.length, location.length)
+            mstore(data, count)
+            mstore(add(data, 0x20), 0x40)
+            mstore(add(data, 0x40), size)
+            let to := add(data, 0x60)
+            calldatacopy(to, order.offset, order.length)
+            calldatacopy(add(to, order.length), location.offset, location.length)
+            // What fills the last word is zero.
+            mstore(add(to, size), 0)
+            size := and(add(size, 0x7f), not(0x1f))
+            let client := shr(96, calldataload(order.offset))
+            let compute := shr(192, calldataload(add(order.offset, 60))) // OrderCodec.COMPUTE_OFFER
+            log4(data, size, topic, id, client, compute)
         }
     }
 
-    function _checkWindows(bytes calldata order, uint256 minGrace) internal pure {
-        _checkWindow("grace", order.grace(), minGrace);
-        _checkWindow("keysWithin", order.uintAt(OrderCodec.KEYS_WITHIN, 4), minGrace);
-    }
-
-    function _checkWindow(bytes32 field, uint256 got, uint256 least) private pure {
-        if (got < least) revert Errors.OrderBook_WindowTooShort(field, got, least);
+    /// @param at Where the order begins in calldata.
+    function _checkTerms(uint256 at) private pure {
+        unchecked {
+            // Other deliveries have no meaning yet, in any runtime.
+            if (OrderCodec.load(at + OrderCodec.DELIVERY) >> 248 != 0) revert Errors.OrderBook_Reserved("delivery");
+            if (OrderCodec.load(at + OrderCodec.DELIVERY_DIGEST) != 0) {
+                revert Errors.OrderBook_Reserved("deliveryDigest");
+            }
+            // The members of OrderWord hold these. maxSeconds, grace and maxUnits stand side by side.
+            uint256 word = OrderCodec.load(at + OrderCodec.MAX_SECONDS);
+            uint256 longest = (word >> 224) + uint32(word >> 192);
+            if (longest > OrderWordLib.MAX_SPAN) {
+                revert Errors.OrderBook_WindowTooLong("maxSeconds", longest, OrderWordLib.MAX_SPAN);
+            }
+            uint256 units = uint64(word >> 128);
+            if (units > OrderWordLib.MAX_UNITS) {
+                revert Errors.OrderBook_UnitsTooMany(units, OrderWordLib.MAX_UNITS);
+            }
+            word = OrderCodec.load(at + OrderCodec.HOLDBACK_BPS);
+            (uint256 held, uint256 window) = (word >> 240, uint32(word >> 208));
+            // A share without a window could never be contested, a window without a share means nothing.
+            if (held > MAX_HOLDBACK_BPS || window > MAX_HOLDBACK_WINDOW || (held == 0) != (window == 0)) {
+                revert Errors.OrderBook_Holdback(held, window);
+            }
+        }
     }
 
     /// @dev At most 16 inputs: 120 comparisons of calldata words.
-    function _checkInputs(bytes calldata order, uint256 count) private pure {
+    function _checkInputs(bytes calldata order) private pure {
         unchecked {
-            for (uint256 i = 1; i < count; ++i) {
-                uint256 at = OrderCodec.inputAt(i);
-                uint256 offer = order.uintAt(at, 8);
-                for (uint256 other = OrderCodec.INPUTS; other < at; other += OrderCodec.INPUT) {
-                    if (order.uintAt(other, 8) == offer) revert Errors.OrderBook_DuplicateInput(i, uint64(offer));
+            uint256 first = order.pointer() + OrderCodec.INPUTS;
+            uint256 end = order.pointer() + order.length;
+            for (uint256 at = first + OrderCodec.INPUT; at < end; at += OrderCodec.INPUT) {
+                uint256 offer = OrderCodec.load(at) >> 192;
+                for (uint256 other = first; other < at; other += OrderCodec.INPUT) {
+                    if (OrderCodec.load(other) >> 192 != offer) continue;
+                    revert Errors.OrderBook_DuplicateInput((at - first) / OrderCodec.INPUT, uint64(offer));
                 }
             }
         }

@@ -47,18 +47,15 @@ abstract contract OrderPricing is OrderPart {
     }
 
     /// @return limit Seconds that `balance` funds; reverts where these are fewer than `least`.
-    function _fundedLimit(
-        bytes calldata order,
-        bytes calldata heads,
-        uint256 count,
-        uint256 balance,
-        uint256 least
-    ) internal pure returns (uint256 limit) {
+    function _fundedLimit(bytes calldata order, bytes calldata heads, uint256 count, uint256 balance, uint256 least)
+        internal
+        pure
+        returns (uint256 limit)
+    {
         Price[] memory prices = _pricesOf(order, heads, count);
         limit = _longest(prices, order, balance, least);
         if (limit == type(uint256).max) {
-            uint256 needed =
-                SettlementLib.depositRequired(prices, least, order.maxUnits(), order.holdbackBps());
+            uint256 needed = SettlementLib.depositRequired(prices, least, order.maxUnits(), order.holdbackBps());
             revert Errors.OrderBook_DepositTooLow(balance, needed);
         }
     }

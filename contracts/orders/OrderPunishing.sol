@@ -23,12 +23,11 @@ abstract contract OrderPunishing is OrderRunning, OrderSettling {
     uint256 internal constant REPORTER_BPS = 1000;
 
     /// @notice See {IOrderBook-equivocate}.
-    function equivocate(
-        bytes calldata order,
-        bytes calldata heads,
-        Report calldata first,
-        Report calldata second
-    ) external inBook nonReentrant {
+    function equivocate(bytes calldata order, bytes calldata heads, Report calldata first, Report calldata second)
+        external
+        inBook
+        nonReentrant
+    {
         (OrderId id, uint256 count) = _idOf(order);
         OrderWord word = _words[id];
         // Check (1): the order has a CVM, and was not avenged.

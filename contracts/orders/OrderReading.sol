@@ -62,11 +62,11 @@ abstract contract OrderReading is OrderRunning, OrderClaiming {
         view
         returns (uint256 gross, uint256 claimed)
     {
-        (OrderId id, uint256 count) = _idOf(order);
+        (OrderId id,) = _idOf(order);
         head.check(1);
-        _checkTermsOf(id, order, count, k, head);
+        uint256 form = _priceOf(id, order, k, head.pointer());
         OrderWord word = _words[id];
-        gross = _dueOf(id, word, order, k, head, 0);
+        gross = _dueOf(id, word, order, k, form);
         bool paid = OrderStateLib.isTerminal(word.state()) && word.mark() & (1 << k) != 0;
         claimed = paid ? gross : _drawn[id][k];
     }

@@ -21,7 +21,7 @@ abstract contract OrderRunning is OrderBase {
     /// @dev Calls nothing but views of our own registry, so that no guard against reentrancy is paid for.
     function _start(OrderId id, bytes32 cvmId, bytes32 inputsRoot, bytes32 r, bytes32 vs) internal {
         OrderWord word = _words[id];
-        if (word.state() != OrderState.ACCEPTED) {
+        if (OrderWord.unwrap(word) & 0xf != uint256(OrderState.ACCEPTED)) {
             revert Errors.OrderBook_WrongState(id, word.state(), OrderState.RUNNING);
         }
         _checkNotAfter(id, word.since());
@@ -46,39 +46,41 @@ abstract contract OrderRunning is OrderBase {
         _checkProof(id, word, numbers, statementDigest);
         // Check (2): the order's own CVM signed it, and was not revoked.
         uint32 cvm = word.cvm();
-        bytes32 hash = OrderHashLib.hashSummary(OrderId.unwrap(id), 0, numbers, 0, 0, statementDigest);
+        bytes32 hash = OrderHashLib.hashCheckpoint(OrderId.unwrap(id), numbers, statementDigest);
         _checkSigned(id, _unrevoked(cvm), hash, r, vs);
         // Effect: proven, as far as clock and word go; maxSeconds, maxUnits and limit cut it where it is paid.
         uint256 elapsed = block.timestamp - word.since();
         _words[id] = word.proven(numbers, elapsed);
-        emit IOrderBook.OrderCheckpointed(id, cvm, numbers | (uint256(word.events()) << 240));
+        emit IOrderBook.OrderCheckpointed(id, cvm, numbers | word.numbered());
         if (statementDigest != 0) emit IOrderBook.OrderIntegrity(id, cvm, statementDigest);
         if (word.hasExtra()) _warn(id, elapsed);
     }
 
     function _checkProof(OrderId id, OrderWord word, uint256 numbers, bytes32 statementDigest) private pure {
         unchecked {
-            OrderState state = word.state();
-            if (!_isLiving(state)) revert Errors.OrderBook_WrongState(id, state, OrderState.RUNNING);
+            // RUNNING and STOPPING are neighbours.
+            if ((OrderWord.unwrap(word) & 0xf) - uint256(OrderState.RUNNING) > 1) {
+                revert Errors.OrderBook_WrongState(id, word.state(), OrderState.RUNNING);
+            }
             uint256 entered = numbers & 0xff;
             uint256 phase = (OrderWord.unwrap(word) >> OrderWordLib.PHASE) & 3;
             // From SETUP to ENGINE and never back; the proof of integrity comes with the step, and with it alone.
             if (entered != phase && (phase != uint256(Phase.SETUP) || entered != uint256(Phase.ENGINE))) {
-                revert Errors.OrderBook_SummaryMismatch(id, "phase");
+                _mismatch(id, "phase");
             }
             if ((entered == phase) != (statementDigest == 0)) {
-                revert Errors.OrderBook_SummaryMismatch(id, "statementDigest");
+                _mismatch(id, "statementDigest");
             }
             // Outcome NONE, nobody to blame, and nothing beyond the last member.
             if ((numbers >> 8) & 0xffff != NO_INPUT << 8 || numbers >> NUMBERS_BITS != 0) {
-                revert Errors.OrderBook_SummaryMismatch(id, "numbers");
+                _mismatch(id, "numbers");
             }
             uint256 sequence = _sequenceOf(numbers);
             if (sequence <= word.mark() || sequence >= OrderWordLib.MAX_MARK) {
-                revert Errors.OrderBook_SummaryMismatch(id, "sequence");
+                _mismatch(id, "sequence");
             }
-            if (_secsOf(numbers) < word.secs()) revert Errors.OrderBook_SummaryMismatch(id, "secondsUsed");
-            if (_unitsOf(numbers) < word.units()) revert Errors.OrderBook_SummaryMismatch(id, "unitsUsed");
+            if (_secsOf(numbers) < word.secs()) _mismatch(id, "secondsUsed");
+            if (_unitsOf(numbers) < word.units()) _mismatch(id, "unitsUsed");
         }
     }
 
@@ -107,9 +109,9 @@ abstract contract OrderRunning is OrderBase {
         // Check (1): what was not proven to be the ordered engine on the ordered inputs is not paid.
         if (to != OrderState.HOST) {
             if (word.phase() != Phase.ENGINE) revert Errors.OrderBook_WrongPhase(id, word.phase(), Phase.ENGINE);
-            _match(report.numbers & 0xff == uint256(Phase.ENGINE), id, "phase");
+            if (report.numbers & 0xff != uint256(Phase.ENGINE)) _mismatch(id, "phase");
         }
-        _match((report.numbers >> 16) & 0xff == NO_INPUT, id, "attributableInput");
+        if ((report.numbers >> 16) & 0xff != NO_INPUT) _mismatch(id, "attributableInput");
         _report(order, count, id, word, to, report, location);
     }
 
@@ -129,14 +131,7 @@ abstract contract OrderRunning is OrderBase {
         // Effect: what was proven is frozen.
         word = _billed(order, id, word, to, report.numbers);
         emit IOrderBook.OrderReported(
-            id,
-            word.cvm(),
-            to,
-            report.numbers,
-            word.billed(),
-            report.resultDigest,
-            report.statementDigest,
-            location
+            id, word.cvm(), to, report.numbers, word.billed(), report.resultDigest, report.statementDigest, location
         );
         _freeze(order, count, id, word, to);
     }
@@ -147,26 +142,23 @@ abstract contract OrderRunning is OrderBase {
         view
         returns (OrderWord)
     {
-        uint256 secs = to == OrderState.HOST ? word.secs() : _secsOf(numbers);
-        uint256 units = to == OrderState.HOST ? word.units() : _unitsOf(numbers);
+        (uint256 secs, uint256 units) = (_secsOf(numbers), _unitsOf(numbers));
+        if (to == OrderState.HOST) (secs, units) = (word.secs(), word.units());
         secs = SettlementLib.secondsDown(secs, block.timestamp - word.since(), _limitOf(id, word, order));
-        return word.withSecs(secs).withUnits(SettlementLib.min(units, order.maxUnits())).withSpan(0);
+        return word.reported(secs, SettlementLib.min(units, order.maxUnits()));
     }
 
     /// @notice The CVM's word about the end of `order` is complete, its own, and not behind its checkpoints.
-    function _checkTerminal(
-        bytes calldata order,
-        uint256 count,
-        OrderId id,
-        OrderWord word,
-        Report calldata report
-    ) internal view {
+    function _checkTerminal(bytes calldata order, uint256 count, OrderId id, OrderWord word, Report calldata report)
+        internal
+        view
+    {
         uint256 numbers = report.numbers;
-        _match(_sequenceOf(numbers) == TERMINAL_SEQUENCE, id, "sequence");
-        _match(_secsOf(numbers) >= word.secs(), id, "secondsUsed");
-        _match(_unitsOf(numbers) >= word.units(), id, "unitsUsed");
-        _match(numbers >> NUMBERS_BITS == 0, id, "numbers");
-        _match(report.statementDigest != 0, id, "statementDigest");
+        if (_sequenceOf(numbers) != TERMINAL_SEQUENCE) _mismatch(id, "sequence");
+        if (_secsOf(numbers) < word.secs()) _mismatch(id, "secondsUsed");
+        if (_unitsOf(numbers) < word.units()) _mismatch(id, "unitsUsed");
+        if (numbers >> NUMBERS_BITS != 0) _mismatch(id, "numbers");
+        if (report.statementDigest == 0) _mismatch(id, "statementDigest");
         _checkSigned(id, _unrevoked(word.cvm()), _hashOf(order, count, id, report), report.r, report.vs);
     }
 
@@ -176,14 +168,10 @@ abstract contract OrderRunning is OrderBase {
         pure
         returns (bytes32)
     {
-        bool last = _sequenceOf(report.numbers) == TERMINAL_SEQUENCE;
+        (bytes32 cvmId, bytes32 root) = (0, 0);
+        if (_sequenceOf(report.numbers) == TERMINAL_SEQUENCE) (cvmId, root) = (report.cvmId, order.inputsRoot(count));
         return OrderHashLib.hashSummary(
-            OrderId.unwrap(id),
-            last ? report.cvmId : bytes32(0),
-            report.numbers,
-            last ? order.inputsRoot(count) : bytes32(0),
-            report.resultDigest,
-            report.statementDigest
+            OrderId.unwrap(id), cvmId, report.numbers, root, report.resultDigest, report.statementDigest
         );
     }
 

@@ -66,9 +66,7 @@ abstract contract OrderSelling is OrderAccepting, OrderPricing {
         }
     }
 
-    function _fillOne(uint64 offer, uint32 version, address token, bytes calldata head, bytes calldata signed)
-        private
-    {
+    function _fillOne(uint64 offer, uint32 version, address token, bytes calldata head, bytes calldata signed) private {
         (bytes memory terms, bytes memory signature) = abi.decode(signed, (bytes, bytes));
         OFFERS.fillSigned(offer, version, token, head, terms, signature);
     }

@@ -51,10 +51,8 @@ abstract contract OrderSettling is OrderClaiming, OrderPricing {
         Params memory shares = _params[word.paramsVersion()];
         Rest memory rest = _restOf(id, word, order, heads, shares);
         // Effect: once.
-        _words[id] = word.withMark(word.mark() | REST).counted();
-        emit IOrderBook.Settled(
-            id, word.events(), rest.refund, rest.fees, rest.penalty, rest.burned, rest.slashed
-        );
+        _words[id] = word.claimed(REST).counted();
+        emit IOrderBook.Settled(id, word.events(), rest.refund, rest.fees, rest.penalty, rest.burned, rest.slashed);
         address token = OrderCodec.token(order);
         _credit(token, order.payer(), rest.refund);
         _credit(token, shares.treasury, rest.fees);
@@ -95,13 +93,11 @@ abstract contract OrderSettling is OrderClaiming, OrderPricing {
     }
 
     /// @notice The whole account of an ended order: refund + gross + burned = balance + slashed - penalty.
-    function _restOf(
-        OrderId id,
-        OrderWord word,
-        bytes calldata order,
-        bytes calldata heads,
-        Params memory shares
-    ) private view returns (Rest memory rest) {
+    function _restOf(OrderId id, OrderWord word, bytes calldata order, bytes calldata heads, Params memory shares)
+        private
+        view
+        returns (Rest memory rest)
+    {
         if (word.phase() == Phase.NONE) {
             // Never started: the lock pays the penalty, if the start was missed.
             if (word.state() == OrderState.EXPIRED) {

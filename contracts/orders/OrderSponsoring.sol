@@ -74,13 +74,9 @@ abstract contract OrderSponsoring is OrderPlacing, OrderPart {
     }
 
     /// @dev Check: Permit2 verifies that the payer signed this transfer for this very order.
-    function _pullByPermit2(
-        OrderId id,
-        bytes calldata order,
-        uint256 nonce,
-        uint256 deadline,
-        bytes calldata signature
-    ) private {
+    function _pullByPermit2(OrderId id, bytes calldata order, uint256 nonce, uint256 deadline, bytes calldata signature)
+        private
+    {
         IPermit2.TokenPermissions memory permitted = IPermit2.TokenPermissions(OrderCodec.token(order), order.deposit());
         if (permitted.amount == 0) return;
         uint256 known = IERC20(permitted.token).balanceOf(address(this));

@@ -27,6 +27,8 @@ from marketplace.domain.tight import encode_head, encode_heads, encode_order, en
 __all__ = ["Claim", "Claims", "Collected", "Failure", "Movement", "royalties_of"]
 
 _WITHDRAWAL: Final = -1
+_GROSS: Final = (1 << 232) - 1
+"""Of `Claimed.credited` (IOrderBook): the gross dues; whether they were the last, and the event's number, stand above."""
 _ITEMS_AT_ONCE: Final = 40
 """Calls in one batch: some three million gas, a fraction of any block."""
 
@@ -257,7 +259,7 @@ class Claims:
             if name == "Withdrawn":
                 paid.append(Movement(members["account"], "withdrawn", members["amount"]))
             elif name == "Claimed":
-                claimed.append(Movement(b"", bit_name(members["k"]), members["gross"]))
+                claimed.append(Movement(b"", bit_name(members["k"]), members["credited"] & _GROSS))
             elif name == "BatchItemFailed" and members["index"] < len(part):
                 refused, call = refusal_of(members["reason"]), part[members["index"]]
                 if call.offer == _WITHDRAWAL and refused.name == "Ledger_NothingCredited":

@@ -457,7 +457,7 @@ contract AcceptTest is Stage {
     function test_RevertGiven_APriceThatNoLockCanHold() external {
         Deal memory deal = _deal();
         deal.compute.price.perUnit = type(uint128).max;
-        deal.terms.maxUnits = (1 << 40) - 1;
+        deal.terms.maxUnits = (1 << 38) - 1;
         _reprice(deal);
         deal.terms.deposit = type(uint128).max;
         token.mint(client, type(uint128).max);
@@ -506,11 +506,11 @@ contract AcceptTest is Stage {
         assertState(deal, OrderState.RUNNING);
     }
 
-    /// @dev In the year 4147. The certificate has to be fetched anew.
-    function test_WhenTheLastSecondToStartNeedsAllOf36Bits() external {
+    /// @dev In the year 2242. The certificate has to be fetched anew.
+    function test_WhenTheLastSecondToStartNeedsAllOf33Bits() external {
         Deal memory deal = _deal();
         deal.terms.placeBefore = type(uint40).max;
-        uint256 last = (1 << 36) - 1;
+        uint256 last = (1 << 33) - 1;
         vm.warp(last - deal.terms.windows.startWithin);
         _renewWith(TcbStatus.UP_TO_DATE);
         _place(deal);

@@ -245,17 +245,17 @@ contract CheckpointTest is Stage {
         _checkpoint(deal, type(uint32).max, type(uint64).max);
         Order memory order = _order(deal);
         assertEq(order.secondsUsed, most);
-        assertEq(order.unitsUsed, (1 << 40) - 1);
+        assertEq(order.unitsUsed, (1 << 38) - 1);
         assertEq(order.lastProof, most);
         assertEq(order.since, T0);
         assertEq(order.sequence, 1);
         assertEq(order.paramsVersion, 1);
         assertEq(order.cvm, cvm);
         // One second and one unit fewer than were proven.
-        Said memory said = _integrity(uint32(most - 1), (1 << 40) - 1);
+        Said memory said = _integrity(uint32(most - 1), (1 << 38) - 1);
         (said.sequence, said.statement) = (2, 0);
         _bad(deal, said, "secondsUsed");
-        (said.secs, said.units) = (uint32(most), (1 << 40) - 2);
+        (said.secs, said.units) = (uint32(most), (1 << 38) - 2);
         _bad(deal, said, "unitsUsed");
     }
 

@@ -64,8 +64,8 @@ contract LocateTest is Stage {
         Deal memory deal = _engine();
         OrderId id = _id(deal);
         bytes32 slot = _slotOf(id);
-        uint256 counter = uint256(0xffff) << 237;
-        vm.store(address(book), slot, bytes32((uint256(vm.load(address(book), slot)) & ~counter) | (0xfffe << 237)));
+        uint256 counter = uint256(0xffff) << 240;
+        vm.store(address(book), slot, bytes32((uint256(vm.load(address(book), slot)) & ~counter) | (0xfffe << 240)));
         _locates(deal, 0xfffe);
         // The last number repeats, and touches nothing beside it.
         for (uint256 i = 0; i < 2; ++i) {

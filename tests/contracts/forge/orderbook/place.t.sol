@@ -28,14 +28,12 @@ contract PlaceTest is Stage {
         _taken(deal, OrderState.CANCELLED);
     }
 
-    function test_RevertGiven_TheBookIsPaused() external {
+    function test_GivenTheBookIsPaused() external {
         _pause(true);
-        Deal memory deal = _deal();
-        _willRevert(abi.encodeWithSelector(Errors.OrderBook_Paused.selector));
-        _place(deal);
-        _pause(false);
-        _place(deal);
+        Deal memory deal = _placed();
         assertState(deal, OrderState.PLACED);
+        _willRevert(abi.encodeWithSelector(Errors.OrderBook_Paused.selector));
+        _accept(deal);
     }
 
     function test_RevertWhen_TheCallerIsNotTheClient() external {
@@ -109,15 +107,17 @@ contract PlaceTest is Stage {
         _refused(deal, abi.encodeWithSelector(Errors.OrderBook_DuplicateInput.selector, 2, inputOffers[1]));
     }
 
-    function test_RevertWhen_AWindowIsBelowTheMinimum() external {
+    function test_WhenGraceOrKeysWithinIsBelowTheMinimum() external {
         Deal memory deal = _deal();
         deal.terms.windows.grace = MIN_GRACE - 1;
-        _refused(deal, _tooShort("grace"));
+        _place(deal);
+        _willRevert(_tooShort("grace"));
+        _accept(deal);
         deal.terms.windows.grace = MIN_GRACE;
         deal.terms.windows.keysWithin = MIN_GRACE - 1;
-        _refused(deal, _tooShort("keysWithin"));
-        deal.terms.windows.keysWithin = MIN_GRACE;
         _place(deal);
+        _willRevert(_tooShort("keysWithin"));
+        _accept(deal);
     }
 
     function test_RevertWhen_MaxSecondsAndGraceNeedMoreThan30Bits() external {
@@ -133,11 +133,11 @@ contract PlaceTest is Stage {
         _place(deal);
     }
 
-    function test_RevertWhen_MaxUnitsNeedMoreThan40Bits() external {
+    function test_RevertWhen_MaxUnitsNeedMoreThan38Bits() external {
         Deal memory deal = _deal();
-        deal.terms.maxUnits = 1 << 40;
-        _refused(deal, abi.encodeWithSelector(Errors.OrderBook_UnitsTooMany.selector, uint256(1) << 40, (1 << 40) - 1));
-        deal.terms.maxUnits = (1 << 40) - 1;
+        deal.terms.maxUnits = 1 << 38;
+        _refused(deal, abi.encodeWithSelector(Errors.OrderBook_UnitsTooMany.selector, uint256(1) << 38, (1 << 38) - 1));
+        deal.terms.maxUnits = (1 << 38) - 1;
         _place(deal);
     }
 
@@ -279,12 +279,12 @@ contract PlaceTest is Stage {
         assertEq(_credit(client), type(uint128).max);
     }
 
-    function test_WhenTheClockNeedsAllOf36Bits() external {
+    function test_WhenTheClockNeedsAllOf33Bits() external {
         Deal memory deal = _deal();
         deal.terms.placeBefore = type(uint40).max;
-        vm.warp((1 << 36) - 1);
+        vm.warp((1 << 33) - 1);
         _place(deal);
-        assertEq(_order(deal).since, (1 << 36) - 1);
+        assertEq(_order(deal).since, (1 << 33) - 1);
         assertState(deal, OrderState.PLACED);
         assertEq(_order(deal).lastProof, 0, "nothing ran over into the next member");
     }

@@ -47,8 +47,6 @@ contract PlaceBatchTest is Stage {
         Deal[] memory deals = _three();
         deals[1].terms.placeBefore = uint40(T0 - 1);
         _refused(deals, _tooLate(deals[1], T0 - 1));
-        _pause(true);
-        _refused(_three(), abi.encodeWithSelector(Errors.OrderBook_Paused.selector));
     }
 
     function test_RevertWhen_TheLocationIsTooLong() external {

@@ -159,9 +159,6 @@ contract PlaceForTest is Stage {
         vm.warp(deal.terms.placeBefore + 1);
         _placeFor(poker, deal, one, two, _tooLate(deal, deal.terms.placeBefore));
         vm.warp(T0);
-        _pause(true);
-        _placeFor(poker, deal, one, two, abi.encodeWithSelector(Errors.OrderBook_Paused.selector));
-        _pause(false);
         bytes memory order = Pack.order(deal.terms);
         vm.expectRevert(_locationTooLong());
         book.placeFor(order, string(new bytes(257)), one, two);

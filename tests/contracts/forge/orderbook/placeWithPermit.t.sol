@@ -118,9 +118,6 @@ contract PlaceWithPermitTest is Stage {
         deal.terms.delivery = 0;
         _placeIt(client, deal, _until, "");
         _placeIt(client, deal, _until, _wrongState(deal, OrderState.PLACED, OrderState.PLACED));
-        _pause(true);
-        deal.terms.salt = "other";
-        _placeIt(client, deal, _until, abi.encodeWithSelector(Errors.OrderBook_Paused.selector));
     }
 
     function _placeIt(address caller, Deal memory deal, uint256 until, bytes memory error_) private {

@@ -191,9 +191,9 @@ contract PlaceWithPermit2Test is Stage {
     function test_RevertWhen_TheTermsCannotBePlaced() external {
         Deal memory deal = _sponsoredDeal();
         bytes memory payers = _signTransfer(_transfer(deal), sponsorKey);
-        _pause(true);
-        _place2(client, deal, "", payers, abi.encodeWithSelector(Errors.OrderBook_Paused.selector));
-        _pause(false);
+        vm.warp(deal.terms.placeBefore + 1);
+        _place2(client, deal, "", payers, _tooLate(deal, deal.terms.placeBefore));
+        vm.warp(T0);
         _place2(client, deal, "", payers, "");
         _place2(client, deal, "", payers, _wrongState(deal, OrderState.PLACED, OrderState.PLACED));
     }

@@ -318,8 +318,8 @@ contract SelectorsTest is Stage {
             ++exponent;
         }
         words[0] = uint256(OrderState.COMPLETED) | (uint256(Phase.ENGINE) << 4) | ((T0 + 100) << 11)
-            | (uint256(2) << 77) | (uint256(100) << 101) | (uint256(1) << 171) | (uint256(cvm) << 181)
-            | ((exponent << 17 | lock) << 213) | (uint256(6) << 237);
+            | (uint256(2) << 74) | (uint256(100) << 98) | (uint256(1) << 166) | (uint256(cvm) << 174)
+            | ((exponent << 17 | lock) << 206) | (uint256(FEE_BPS) << 230) | (uint256(6) << 240);
     }
 
     function _none() private pure returns (Order memory order) {}
