@@ -139,7 +139,7 @@ abstract contract HandlerMoney is HandlerOrders {
             if (struck) wrong = "INV-12: punished twice for one order";
             if (!_isRevoked(_cvms[g.cvm])) wrong = "INV-12: a liar is still believed";
             _newCvm();
-            _addStake(g.desk, g.t, DESK_STAKE / 2);
+            if (g.t == 0) _addStake(g.desk, 0, DESK_STAKE / 2);
         }
         _note(i);
     }

@@ -98,10 +98,11 @@ abstract contract HandlerStage is Market {
 
     function _addStake(uint256 d, uint256 t, uint256 amount) internal {
         TestToken(_tokens[t]).mint(_owners[d], amount);
-        vm.startPrank(_owners[d]);
+        // Pranks for one call each: one that lasts would outlive a revert.
+        vm.prank(_owners[d]);
         TestToken(_tokens[t]).approve(address(providers), amount);
+        vm.prank(_owners[d]);
         providers.stake(_offers[d], _tokens[t], amount);
-        vm.stopPrank();
     }
 
     // ------------------------------------------------------------------------------------------- offers

@@ -9,6 +9,7 @@ import {OrderWord} from "../../../../contracts/libraries/OrderWord.sol";
 import {OrderState} from "../../../../contracts/types/Orders.sol";
 import {Handler} from "./Handler.sol";
 import {HandlerMoney} from "./HandlerMoney.sol";
+import {HandlerWorld} from "./HandlerWorld.sol";
 
 /// @notice The numbered invariants of docs/invariants.md, after every call of every random history.
 contract MarketInvariants is Test {
@@ -44,14 +45,14 @@ contract MarketInvariants is Test {
             HandlerMoney.reclaim.selector,
             HandlerMoney.payService.selector,
             HandlerMoney.equivocate.selector,
-            Handler.lease.selector,
-            Handler.revoke.selector,
-            Handler.policy.selector,
-            Handler.govern.selector,
-            Handler.hostileCertifier.selector,
-            Handler.stakes.selector,
-            Handler.shelve.selector,
-            Handler.mood.selector,
+            HandlerWorld.lease.selector,
+            HandlerWorld.revoke.selector,
+            HandlerWorld.policy.selector,
+            HandlerWorld.govern.selector,
+            HandlerWorld.hostileCertifier.selector,
+            HandlerWorld.stakes.selector,
+            HandlerWorld.shelve.selector,
+            HandlerWorld.mood.selector,
             Handler.donate.selector
         ];
         bytes4[] memory selectors = new bytes4[](35);
