@@ -5,6 +5,7 @@ import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.so
 
 import {IOrderBook} from "../../../../contracts/interfaces/IOrderBook.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
+import {Price} from "../../../../contracts/types/Offers.sol";
 import {OrderId, OrderState, Outcome} from "../../../../contracts/types/Orders.sol";
 import {Deal} from "../utils/Market.sol";
 import {Pack} from "../utils/Pack.sol";
@@ -160,6 +161,37 @@ contract TopUpTest is Money {
         _topUpAs(poker, deal, 1);
         _willRevert(_depositTooLow(type(uint128).max, uint256(type(uint128).max) + 1));
         _topUpAs(poker, deal, type(uint128).max);
+    }
+
+    /// @dev Not a second too many, and not one too few.
+    function testFuzz_TheLimitIsTheLongestThatIsPaid(uint128[4] memory perHour, uint32 minSeconds, uint256 deposit)
+        external
+    {
+        Deal memory deal = _heldDeal();
+        for (uint256 k = 0; k < 4; ++k) {
+            Price memory price = _termsOf(deal, k).price;
+            (price.perHour, price.minSeconds) = (uint128(perHour[k] % 10 ** (1 + k * 5)), minSeconds % 8000);
+        }
+        _relist(deal);
+        _stake(provider, 1e20);
+        (uint256 least, uint256 most) = (_deposit(deal, 1040), _deposit(deal, 5000));
+        deal.terms.deposit = uint128(bound(deposit, least, most));
+        _placeAny(deal);
+        _acceptAny(deal);
+        _isLongest(deal, deal.terms.deposit);
+        uint256 added = bound(deposit >> 128, 0, most - least);
+        if (deal.terms.deposit == most || _order(deal).extra.limit == 5000) return;
+        token.mint(poker, added);
+        _topUpAs(poker, deal, added);
+        _isLongest(deal, deal.terms.deposit + added);
+    }
+
+    function _isLongest(Deal memory deal, uint256 balance) private view {
+        uint256 limit = _order(deal).extra.limit;
+        if (limit == 0) limit = 5000; // paid in full: nothing else is stored
+        assertLe(_deposit(deal, limit), balance, "paid");
+        if (limit < 5000) assertGt(_deposit(deal, limit + 1), balance, "the longest");
+        else assertEq(limit, 5000);
     }
 
     function _wrong(Deal memory deal, OrderState actual) private {
