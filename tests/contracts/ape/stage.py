@@ -1,4 +1,4 @@
-"""A market on ape's own local chain: every contract, one provider with one certified CVM, four offers."""
+"""A market on ape's own local chain: every contract, a provider, its desk and certified CVM, three offers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import rlp  # type: ignore[import-untyped]
-from eth_abi import encode
+from eth_abi.packed import encode_packed
 from eth_account import Account
 from eth_utils import keccak, to_canonical_address, to_checksum_address
-from typed import TYPES, sign
+from tight import ZERO, Offer, Price
+from typed import compact, sign
 
-ZERO = b"\x00" * 32
-NOBODY = "0x" + "00" * 20
 MEASUREMENT = keccak(text="measurement")
 ROOT_SET = keccak(text="dev:test")
 FEE_BPS = 250
-CERTIFICATE = [part.split(" ")[0] for part in TYPES["CvmCertificate"].split(",")]
+PENALTY_BPS = 1000
+STAKE = 10**12
 
 
 @dataclass
@@ -25,20 +25,22 @@ class Market:
 
     chain_id: int
     book: Any
+    book_errors: Any
+    ledger: Any
     offers: Any
     providers: Any
     cvms: Any
     token: Any
-    client_key: str
     client: Any
     provider: Any
     operator: Any
     owner: Any
     treasury: Any
+    client_key: str
     cvm_key: str
     cvm_id: bytes = b""
-    compute: Any = None
-    inputs: list[Any] = field(default_factory=list)
+    cvm: int = 0
+    for_sale: list[Offer] = field(default_factory=list)
 
 
 def created(sender: Any, ahead: int) -> str:
@@ -48,66 +50,78 @@ def created(sender: Any, ahead: int) -> str:
     )
 
 
-def offer(kind: int, token: Any, payee: Any, price: tuple[int, int, int, int, int]) -> tuple[Any, ...]:
-    """Return OfferTerms of one payee; content digests for everything but compute (kind 4)."""
-    content = kind != 4
-    digest = keccak(text=f"digest {kind} {payee.address}") if content else ZERO
-    grant_key = payee.address if content else NOBODY
-    return (kind, token.address, price, [(payee.address, 10_000)], digest, digest, grant_key, 0, ZERO, ZERO)
+def deploy(project: Any, admin: Any, treasury: Any, certifier: str) -> dict[str, Any]:
+    """Deploy every contract in its order: several know another one before it stands."""
+    made: dict[str, Any] = {"token": admin.deploy(project.TestToken, "Test Dollar", "TUSD", 6)}
+    authority = admin.deploy(project.Authority, admin)
+    references = admin.deploy(project.ReferenceValues, authority, created(admin, 3))
+    quorum = admin.deploy(project.CertifierQuorum, authority, [certifier], 1)
+    book = created(admin, 7)
+    offers = admin.deploy(project.OfferRegistry, book)
+    cvms = admin.deploy(project.CvmRegistry, authority, book, references, [quorum])
+    providers = admin.deploy(project.ProviderRegistry, offers, book, 7 * 86_400)
+    leases = admin.deploy(project.LeaseBook, offers, book, authority, FEE_BPS, treasury)
+    market = (authority, offers, providers, cvms, references, leases)
+    parts = [
+        admin.deploy(part, book, market)
+        for part in (project.OrderBookEntries, project.OrderBookEndings, project.OrderBookAccounts)
+    ]
+    core = admin.deploy(project.OrderBook, parts, market, (FEE_BPS, PENALTY_BPS, 60, treasury))
+    assert core.address == book
+    references.acceptProfile(MEASUREMENT, ROOT_SET, 1, 2, keccak(text="release"), sender=admin)
+    # One address, three interfaces: the life of an order, the credits that come of it, and what is refused.
+    made |= {"book": project.IOrderBook.at(book), "ledger": project.ILedger.at(book)}
+    made["book_errors"] = project.OrderBookAccounts.at(book)
+    return made | {"offers": offers, "providers": providers, "cvms": cvms, "quorum": quorum}
 
 
 def build(project: Any, accounts: Any, chain: Any) -> Market:
-    """Deploy the contracts in their order and lead everybody to the point where a client may order."""
+    """Deploy the contracts and lead everybody to the point where a client may order."""
     admin, client, provider, operator, owner, treasury = (accounts[i] for i in range(6))
     cvm_key, certifier_key = "0x" + "11" * 32, "0x" + "22" * 32
-    token = admin.deploy(project.TestToken, "Test Dollar", "TUSD", 6)
-    authority = admin.deploy(project.Authority, admin)
-    offers = admin.deploy(project.OfferRegistry)
-    references = admin.deploy(project.ReferenceValues, authority)
-    certifier = Account.from_key(certifier_key).address
-    quorum = admin.deploy(project.CertifierQuorum, authority, [certifier], 1)
-    cvms = admin.deploy(project.CvmRegistry, authority, [quorum])
-    providers = admin.deploy(project.ProviderRegistry, created(admin, 1), 7 * 86_400)
-    book = admin.deploy(
-        project.OrderBook, authority, offers, providers, cvms, references, (FEE_BPS, 1000, 60, treasury)
-    )
-    references.acceptMeasurement(MEASUREMENT, 1, keccak(text="release"), sender=admin)
-    references.acceptTrustClass(ROOT_SET, 2, sender=admin)
-    providers.register(operator, sender=provider)
-    token.mint(provider, 10**12, sender=admin)
-    token.mint(client, 10**12, sender=admin)
-    token.approve(providers, 10**12, sender=provider)
-    providers.stake(token, 10**12, sender=provider)
+    made = deploy(project, admin, treasury, Account.from_key(certifier_key).address)
+    quorum = made.pop("quorum")
     it = Market(
-        chain.chain_id, book, offers, providers, cvms, token, client.private_key, client, provider, operator,
-        owner, treasury, cvm_key,
+        chain_id=chain.chain_id, client=client, provider=provider, operator=operator, owner=owner,
+        treasury=treasury, client_key=client.private_key, cvm_key=cvm_key, **made,
     )  # fmt: skip
-    it.cvm_id = certify(it, quorum, certifier_key, chain.blocks.head.timestamp)
-    it.compute = offer(4, token, provider, (11, 3_600_007, 60, 3, 0))
-    it.inputs = [
-        offer(1, token, owner, (1_000_003, 0, 0, 2, 0)),
-        offer(3, token, owner, (17, 777_777, 120, 0, 0)),
-    ]
-    offers.list(it.compute, "", sender=provider)
-    for terms in it.inputs:
-        offers.list(terms, "ipfs://manifest", sender=owner)
+    it.token.mint(client, 10**12, sender=admin)
+    certify(it, quorum, certifier_key, chain.blocks.head.timestamp)
+    sell(it, Offer(4, provider, Price(11, 3_600_007, 60, 3)), 1)
+    sell(it, Offer(1, owner, Price(1_000_003, 0, 0, 2)), 1)
+    sell(it, Offer(3, owner, Price(17, 777_777, 120, 0)), 1)
+    compute = it.for_sale[0].id
+    it.providers.openDesk(compute, it.token, operator, provider, 8, sender=provider)
+    it.token.mint(provider, STAKE, sender=admin)
+    it.token.approve(it.providers, STAKE, sender=provider)
+    it.providers.stake(compute, it.token, STAKE, sender=provider)
     return it
 
 
-def certify(it: Market, quorum: Any, certifier_key: str, now: int) -> bytes:
-    """Register the CVM of `it.cvm_key` by one certificate; return its id."""
+def sell(it: Market, offer: Offer, number: int) -> None:
+    """List an offer under the serial of its kind and `number`."""
+    serial = (offer.kind << 28) | number
+    it.offers.list(serial, offer.listing(it.token), sender=offer.payee)
+    offer.id = (it.offers.ownerIndexOf(offer.payee) << 32) | serial
+    offer.terms_hash = bytes(it.offers.termsHash(offer.id, 1))
+    it.for_sale.append(offer)
+
+
+def certify(it: Market, quorum: Any, certifier_key: str, now: int) -> None:
+    """Register the CVM of `it.cvm_key` by one certificate."""
     signer = Account.from_key(it.cvm_key).address
     keys = (signer, keccak(text="hpke"), keccak(text="statement"), keccak(text="tls"))
-    cvm_id = bytes(it.cvms.cvmIdOf(keys))
-    operator = it.operator.address
-    certificate = (
-        cvm_id, *keys, operator, MEASUREMENT, 1, ROOT_SET, 1, ZERO, ZERO, ZERO, ZERO, now, now + 86_400,
-    )  # fmt: skip
+    it.cvm_id = bytes(it.cvms.cvmIdOf(keys))
+    claim = (*keys, it.operator.address, MEASUREMENT, 1, ROOT_SET, 1, ZERO, ZERO)
+    own = (ZERO, ZERO, now, now + 86_400)
     voucher = sign(
-        certifier_key, "Cloister CertifierQuorum", it.chain_id, quorum.address, "CvmCertificate", certificate
-    )
-    evidence = encode([f"({','.join(CERTIFICATE)})[]", "bytes[]"], [[certificate], [voucher]])
-    possession = (cvm_id, operator, it.cvms.address, ZERO)
+        certifier_key, "Cloister CertifierQuorum", it.chain_id, quorum.address, "CvmCertificate",
+        (it.cvm_id, *claim, *own),
+    )  # fmt: skip
+    types = ["address", "bytes32", "bytes32", "bytes32", "address", "bytes32", "uint8", "bytes32", "uint8"]
+    evidence = encode_packed([*types, "bytes32", "bytes32"], claim)
+    evidence += encode_packed(["bytes32", "bytes32", "uint40", "uint40"], own) + b"".join(compact(voucher))
+    possession = (it.cvm_id, it.operator.address, it.cvms.address, ZERO)
     proof = sign(it.cvm_key, "Cloister CvmRegistry", it.chain_id, it.cvms.address, "Possession", possession)
     it.cvms.register(keys, possession, proof, quorum, evidence, sender=it.client)
-    return cvm_id
+    it.cvm = it.cvms.indexOf(it.cvm_id)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-__all__ = ["TYPES", "sign"]
+__all__ = ["TYPES", "compact", "sign"]
 
 TYPES: Final[dict[str, str]] = {
     "OrderStart": "bytes32 orderId,bytes32 cvmId,bytes32 inputsRoot",
@@ -31,3 +31,9 @@ def sign(key: str, name: str, chain_id: int, contract: str, kind: str, values: t
         message_data={member: value for (_, member), value in zip(members, values, strict=True)},
     )
     return bytes(Account.sign_message(message, key).signature)
+
+
+def compact(signature: bytes) -> tuple[bytes, bytes]:
+    """Return r and vs (EIP-2098): s with the parity in its highest bit."""
+    r, s, v = signature[:32], signature[32:64], signature[64]
+    return r, (int.from_bytes(s, "big") | (v - 27) << 255).to_bytes(32, "big")
