@@ -21,8 +21,10 @@ __all__ = ["Contract", "Entry", "EventEntry", "contract", "from_abi"]
 
 T = TypeVar("T")
 
-_PARTS: Final = {"OrderBook": ("OrderBookEntries", "OrderBookEndings", "OrderBookAccounts")}
-"""Contracts whose fallback hands the calls that they do not know to the code of others."""
+_PARTS: Final = {
+    "OrderBook": ("IOrderBook", "OrderBookEntries", "OrderBookEndings", "OrderBookAccounts"),
+}
+"""What a contract answers and emits beyond its own ABI: its fallback runs other contracts' code."""
 
 
 @dataclass(frozen=True, slots=True)

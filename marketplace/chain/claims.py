@@ -28,7 +28,7 @@ __all__ = ["Claim", "Claims", "Collected", "Failure", "Movement", "royalties_of"
 
 _WITHDRAWAL: Final = -1
 _GROSS: Final = (1 << 232) - 1
-"""Of `Claimed.credited` (IOrderBook): the gross dues; whether they were the last, and the event's number, stand above."""
+"""Of `Claimed.credited` (IOrderBook): the gross dues. Above them stand `last` and the event's number."""
 _ITEMS_AT_ONCE: Final = 40
 """Calls in one batch: some three million gas, a fraction of any block."""
 
