@@ -37,14 +37,16 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
         OrderBase(address(this), market)
     {
         (_ENTRIES, _ENDINGS, _ACCOUNTS) = (others[0], others[1], others[2]);
-        // Check: whoever was told our address before we existed was told the right one.
+        // Check: whoever was told our address before we existed was told the right one, and all know the same market.
         for (uint256 i = 0; i < 3; ++i) {
-            _checkWired(OrderBase(others[i]).BOOK());
+            _checkPart(OrderBase(others[i]), market);
         }
         _checkWired(market.providers.ORDER_BOOK());
         _checkWired(address(market.offers.ORDER_BOOK()));
         _checkWired(market.cvms.ORDER_BOOK());
         _checkWired(market.leases.ORDER_BOOK());
+        _checkSame(address(market.cvms.REFERENCES()), address(market.references));
+        _checkSame(address(market.references.STANDINGS()), address(market.cvms));
         _addParams(initial);
     }
 
@@ -165,7 +167,22 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
         return _ACCOUNTS;
     }
 
+    /// @dev A part runs with its own idea of the market: another one would move this book's money by strangers' words.
+    function _checkPart(OrderBase part, Market memory market) private view {
+        _checkWired(part.BOOK());
+        _checkSame(part.AUTHORITY(), market.authority);
+        _checkSame(address(part.OFFERS()), address(market.offers));
+        _checkSame(address(part.PROVIDERS()), address(market.providers));
+        _checkSame(address(part.CVMS()), address(market.cvms));
+        _checkSame(address(part.REFERENCES()), address(market.references));
+        _checkSame(address(part.LEASES()), address(market.leases));
+    }
+
     function _checkWired(address got) private view {
-        if (got != address(this)) revert Errors.OrderBook_Wiring(got, address(this));
+        _checkSame(got, address(this));
+    }
+
+    function _checkSame(address got, address expected) private pure {
+        if (got != expected) revert Errors.OrderBook_Wiring(got, expected);
     }
 }

@@ -43,7 +43,7 @@ contract ReferenceValues is IReferenceValues, AccessManaged {
     mapping(bytes32 content => uint32 profile) private _ids;
     mapping(bytes32 rootSet => uint32[]) private _accepted;
 
-    /// @notice Where every change of a standing is published at once.
+    /// @inheritdoc IReferenceValues
     IStandings public immutable STANDINGS;
 
     /// @param authority Access manager that holds the roles.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IStandings} from "./IStandings.sol";
+
 /// @title Policy: which runtimes, trust classes and TCB levels this market accepts (docs/protocol.md section 4.4).
 /// @notice Facts stand in CvmRegistry and do not change when a value here is removed. A removal counts at once: an
 /// order that is not yet running is voided; a running one goes on, since its CVM was not revoked.
@@ -81,4 +83,7 @@ interface IReferenceValues {
 
     /// @return How many numbers are taken; they are 1 to this.
     function profileCount() external view returns (uint32);
+
+    /// @return Where every change of a standing is published at once: CvmRegistry.
+    function STANDINGS() external view returns (IStandings);
 }

@@ -234,6 +234,6 @@ library Errors {
     error OrderBook_NoTreasury();
     error OrderBook_ParamsBound(bytes32 field, uint256 got, uint256 bound);
     error OrderBook_Wiring(address got, address expected);
-    /// @notice The extension was called by itself; it is half of the OrderBook and keeps nothing of its own.
+    /// @notice A part of the OrderBook was called by itself; it keeps nothing of its own.
     error OrderBook_NotTheBook(address got, address expected);
 }

@@ -75,12 +75,14 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
                 revert Errors.OrderBook_NotSignedBy(id, client);
             }
         }
-        // Effect: from now on the CVM has `grace` for its last word.
+        // Effect: from now on the CVM has `grace` for its last word, and no longer than it had before.
+        uint256 limit = _limitOf(id, word, order);
         Extra storage extra = _extras[id];
-        if (!word.hasExtra()) extra.limit = uint32(order.maxSeconds());
+        if (!word.hasExtra()) extra.limit = uint32(limit);
         extra.stoppedAt = uint40(block.timestamp);
         _words[id] = word.withState(OrderState.STOPPING).withExtra().counted();
-        emit IOrderBook.OrderStopping(id, client, word.events(), block.timestamp + order.grace());
+        uint256 until = SettlementLib.min(block.timestamp, word.since() + limit) + order.grace();
+        emit IOrderBook.OrderStopping(id, client, word.events(), until);
     }
 
     /// @notice See {IOrderBook-expire}.
