@@ -162,7 +162,8 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
             selector == IOrderBook.cancel.selector || selector == IOrderBook.voidOrder.selector
                 || selector == IOrderBook.refuse.selector || selector == IOrderBook.stop.selector
                 || selector == IOrderBook.expire.selector || selector == IOrderBook.settleRevoked.selector
-                || selector == IOrderBook.locate.selector
+                || selector == IOrderBook.locate.selector || selector == IOrderBook.topUp.selector
+                || selector == IOrderBook.reclaim.selector || selector == IOrderBook.payService.selector
         ) return _ENDINGS;
         return _ACCOUNTS;
     }
