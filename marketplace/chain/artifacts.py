@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from enclave_runtime.wire.eip712 import sol_fields
 from enclave_runtime.wire.errors import WireError
@@ -20,11 +20,6 @@ from marketplace.errors import NotFoundError
 __all__ = ["Contract", "Entry", "EventEntry", "contract", "from_abi"]
 
 T = TypeVar("T")
-
-_PARTS: Final = {
-    "OrderBook": ("IOrderBook", "OrderBookEntries", "OrderBookEndings", "OrderBookAccounts"),
-}
-"""What a contract answers and emits beyond its own ABI: its fallback runs other contracts' code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +113,6 @@ class Contract:
         """Return the code that deploys this contract with `arguments`."""
         return self.bytecode + encode(self.constructor, arguments)
 
-    def joined(self, other: Contract) -> Contract:
-        """Return this contract with what another one answers at its address."""
-        return replace(
-            self,
-            functions=other.functions | self.functions,
-            events=other.events | self.events,
-            errors=other.errors | self.errors,
-        )
-
     def event_of(self, topic: bytes) -> EventEntry | None:
         """Return the event whose first topic is `topic`, or None."""
         return next((event for event in self.events.values() if event.topic == topic), None)
@@ -139,13 +125,6 @@ def contract(name: str) -> Contract:
     Raises:
         NotFoundError: no such artefact is shipped.
     """
-    made = _shipped(name)
-    for part in _PARTS.get(name, ()):
-        made = made.joined(_shipped(part))
-    return made
-
-
-def _shipped(name: str) -> Contract:
     # Beside this file, not by importlib.resources: that import alone takes as long as all of ours.
     path = Path(__file__).with_name("abi") / f"{name}.json"
     try:

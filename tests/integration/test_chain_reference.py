@@ -22,7 +22,6 @@ from tests.integration.chain_world import PARAMS, SignedCvm, World
 
 pytestmark = [pytest.mark.contracts, pytest.mark.integration]
 CVM = SignedCvm.named("reference")
-PARTS = ("IOrderBook", "OrderBookEntries", "OrderBookEndings", "OrderBookAccounts")
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +39,7 @@ def world() -> Iterator[World]:
 
 def reference(world: World, name: str) -> Contract:
     """Return web3's own view of one of our contracts."""
-    names = [name, *PARTS] if name == "OrderBook" else [name]
-    entries = [
-        item
-        for one in names
-        for item in json.loads((files("marketplace.chain") / "abi" / f"{one}.json").read_text())["abi"]
-        if item["type"] != "error"
-    ]
-    # Each entry once: the parts repeat what they inherit.
-    abi = list({(item["type"], item.get("name")): item for item in entries}.values())
+    abi = json.loads((files("marketplace.chain") / "abi" / f"{name}.json").read_text())["abi"]
     address = Web3.to_checksum_address(world.reader.node.address(name))
     contract: Contract = Web3(Web3.HTTPProvider(world.chain.url)).eth.contract(address=address, abi=abi)
     return contract
