@@ -21,7 +21,7 @@ contract Handler is HandlerWorld {
     mapping(uint256 t => uint256) public donated;
 
     // ------------------------------------------------------------------------------------------- placing
-    /// @notice Places an order and leads it up to four steps on, so that every state is met often.
+    /// @notice Places an order and leads it up to four steps on, mostly into ENGINE, so that every state is met often.
     function place(uint256 seed) external {
         seed = _shake(seed);
         require(_ghosts.length < MAX_ORDERS, "enough");
@@ -32,14 +32,14 @@ contract Handler is HandlerWorld {
             _ghosts.pop();
             return;
         }
-        uint256 steps = (seed >> 96) % 5;
+        uint256 steps = (seed >> 96) % 7;
         if (steps > 0) _accept(i, seed);
         if (steps > 1) _start(i);
         if (steps > 2) {
             skip(seed % 200);
             _prove(i, uint32(seed % 200), uint64(seed % 7), true);
         }
-        if (steps > 3) _end(i, seed, 50, 5);
+        if (steps > 4) _end(i, seed, 50, 5);
         _note(i);
     }
 
@@ -219,7 +219,7 @@ contract Handler is HandlerWorld {
     /// @notice The token is honest again, every window is over.
     function calm() external {
         _moody.setMood(Mood.HONEST, address(0), address(0), "");
-        skip(500 + 1);
+        skip(WINDOW + 1);
     }
 
     /// @notice Claims all of order `i`, by its client alone.

@@ -67,6 +67,9 @@ abstract contract HandlerMoney is HandlerOrders {
     function resolve(uint256 seed) external {
         seed = _shake(seed);
         (uint256 i, Ghost storage g) = _find(seed, OrderState.COMPLETED);
+        for (uint256 n = 0; n < _ghosts.length && !_isPending(g, _wordOf(g)); ++n) {
+            (i, g) = (n, _ghosts[n]);
+        }
         bool pending = _isPending(g, _wordOf(g));
         address client_ = _clients[g.client];
         if (seed % 3 == 0) {

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {LockLib} from "../../../../contracts/libraries/LockLib.sol";
 import {OrderHashLib} from "../../../../contracts/libraries/OrderHashLib.sol";
-import {OrderWord} from "../../../../contracts/libraries/OrderWord.sol";
+import {OrderWord, OrderWordLib} from "../../../../contracts/libraries/OrderWord.sol";
 import {Price} from "../../../../contracts/types/Offers.sol";
 import {
     ComputeRef,
@@ -96,7 +96,7 @@ abstract contract HandlerOrders is HandlerStage {
             grace: uint32(60 * (1 + n % 7))
         });
         g.maxUnits = uint64(31 * n);
-        if ((seed >> 48) % 2 == 0) g.holdback = Holdback(uint16(1 + (seed >> 56) % 5000), 500);
+        if ((seed >> 48) % 2 == 0) g.holdback = Holdback(uint16(1 + (seed >> 56) % 5000), WINDOW);
         if (g.t == 0 && g.class == 0 && g.inputs >= 2 && _leaseOf[g.client].length != 0) {
             g.lease = leases.leaseIdOf(_leaseOf[g.client]);
         }
@@ -251,7 +251,8 @@ abstract contract HandlerOrders is HandlerStage {
     /// @dev Everything of a word that no call may change once the order ended: all but claimed bits, events, and the
     /// three that change once each (holdback, drawn, struck).
     function _frozenOf(Ghost storage g) internal view returns (bytes32) {
-        uint256 free = (uint256(3) << 6) | (1 << 9) | (1 << 10) | (uint256(0xffffff) << 77) | (uint256(0xffff) << 237);
+        uint256 free = (uint256(3) << OrderWordLib.HOLD) | (1 << OrderWordLib.DRAWN) | (1 << OrderWordLib.STRUCK)
+            | (OrderWordLib.MAX_MARK << OrderWordLib.MARK) | (OrderWordLib.MAX_EVENTS << OrderWordLib.EVENTS);
         return keccak256(abi.encode(OrderWord.unwrap(_wordOf(g)) & ~free, book.getOrder(g.id).extra));
     }
 

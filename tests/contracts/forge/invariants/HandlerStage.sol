@@ -21,6 +21,7 @@ abstract contract HandlerStage is Market {
     uint256 internal constant LEASED_SLOT = 3;
     uint8 internal constant LEASE_PLACES = 2;
     uint32 internal constant PERIOD = 20_000;
+    uint32 internal constant WINDOW = 2000;
     uint256 internal constant DESK_STAKE = 2e33;
 
     address internal _reporter = makeAddr("reporter");

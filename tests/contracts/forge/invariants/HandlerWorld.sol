@@ -52,7 +52,7 @@ abstract contract HandlerWorld is HandlerMoney {
         list[0] = profile;
         // A prank for one call: one that lasts would outlive a revert.
         vm.prank(admin);
-        if (seed % 4 == 0) {
+        if (seed % 8 == 0) {
             references.removeProfiles(list);
         } else {
             references.acceptProfile(
@@ -65,7 +65,7 @@ abstract contract HandlerWorld is HandlerMoney {
     function govern(uint256 seed, uint16 feeBps, uint16 penaltyBps) external {
         seed = _shake(seed);
         vm.prank(address(authority));
-        if (seed % 3 == 0) book.setPaused(seed % 12 == 0);
+        if (seed % 3 == 0) book.setPaused(seed % 24 == 0);
         else book.addParams(Params(feeBps % (FEE_BPS + 1), penaltyBps % 5001, MIN_GRACE, treasury));
         ++count["govern"];
     }
@@ -104,11 +104,11 @@ abstract contract HandlerWorld is HandlerMoney {
         (uint256 d, uint256 t) = ((seed >> 8) % 2, (seed >> 16) % TOKENS);
         if (seed % 2 == 0) {
             vm.prank(_owners[d]);
-            providers.setCapacity(_offers[d], _tokens[t], uint16(seed >> 24) % 9);
+            providers.setCapacity(_offers[d], _tokens[t], 3 + uint16(seed >> 24) % 9);
         } else {
             (uint256 slot, uint32 version) = ((seed >> 32) % OFFERS, _versionOf(t, (seed >> 40) % CLASSES));
             vm.prank(_owners[slot]);
-            if (seed % 4 == 1) offers.close(_offers[slot], version, _hashOf[slot][version]);
+            if (seed % 16 == 1) offers.close(_offers[slot], version, _hashOf[slot][version]);
             else offers.reopen(_offers[slot], version, _hashOf[slot][version]);
         }
         ++count["shelve"];
