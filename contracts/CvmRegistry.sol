@@ -52,6 +52,7 @@ contract CvmRegistry is ICvmRegistry, AccessManaged, EIP712 {
         AccessManaged(authority)
         EIP712("Cloister CvmRegistry", "1")
     {
+        // slither-disable-next-line missing-zero-check: the OrderBook's constructor compares it
         ORDER_BOOK = orderBook;
         REFERENCES = references;
         for (uint256 i = 0; i < verifiers.length; ++i) {
@@ -207,6 +208,7 @@ contract CvmRegistry is ICvmRegistry, AccessManaged, EIP712 {
     function factsOf(bytes32 cvmId) external view returns (CvmFacts memory facts) {
         Cvm storage known = _cvms[indexOf[cvmId]];
         uint256 word = known.word;
+        // slither-disable-next-line unused-return: the floor is no fact of a CVM
         (, facts.tee, facts.measurement, facts.rootSet) = REFERENCES.profileOf(word.profile());
         facts.signer = word.signer();
         facts.expiresAt = word.expiresAt();
@@ -246,6 +248,7 @@ contract CvmRegistry is ICvmRegistry, AccessManaged, EIP712 {
 
     function _enter(uint32 cvm, bytes32 cvmId, IEvidenceVerifier verifier, CvmFacts memory facts) private {
         Cvm storage fresh = _cvms[cvm];
+        // slither-disable-next-line reentrancy-no-eth,reentrancy-events: our own ReferenceValues, which calls nobody
         uint32 profile = REFERENCES.declare(facts.measurement, facts.rootSet, facts.tee);
         fresh.word = CvmWord.pack(facts.signer, facts.expiresAt, facts.tcbStatus, profile);
         fresh.operator = facts.operator;
@@ -314,6 +317,7 @@ contract CvmRegistry is ICvmRegistry, AccessManaged, EIP712 {
     {
         bytes32 digest = _hashTypedDataV4(OrderHashLib.hashPossession(possession));
         // ECDSA takes 65 bytes with a low s and nothing else; a bad signature recovers to zero.
+        // slither-disable-next-line unused-return: zero says all that the others say
         (address recovered,,) = ECDSA.tryRecoverCalldata(digest, signature);
         if (recovered == address(0) || recovered != signer) {
             revert Errors.CvmRegistry_NotPossessed(cvmId, recovered, signer);

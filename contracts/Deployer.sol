@@ -40,6 +40,7 @@ contract Deployer {
             }
         }
         if (created.code.length == 0) revert Errors.Deployer_NoCode(created);
+        // slither-disable-next-line reentrancy-events: the address depends on sender and salt alone
         emit Deployed(created, msg.sender, salt);
     }
 

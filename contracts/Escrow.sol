@@ -30,6 +30,7 @@ abstract contract Escrow is ReentrancyGuardTransient {
     function _pull(address token, address from, uint256 amount) internal {
         if (amount == 0) return;
         uint256 known = _holding(token);
+        // slither-disable-next-line arbitrary-send-erc20: `from` is the sender, or a payer whose signature was checked
         IERC20(token).safeTransferFrom(from, address(this), amount);
         _checkReceived(token, known, amount);
     }

@@ -48,6 +48,7 @@ contract LeaseBook is ILeaseBook, Ledger, EIP712, AccessManaged {
         AccessManaged(authority)
     {
         OFFERS = offers;
+        // slither-disable-next-line missing-zero-check: the OrderBook's constructor compares it
         ORDER_BOOK = orderBook;
         _setFee(feeBps_, treasury_);
     }
@@ -127,6 +128,7 @@ contract LeaseBook is ILeaseBook, Ledger, EIP712, AccessManaged {
         LeaseLib.checkLease(lease_);
         LeaseTerms memory terms = LeaseLib.decode(lease_);
         if (periods <= type(uint16).max) {
+            // slither-disable-next-line reentrancy-benign: guarded; only the token is called, whose lease it is
             _tryPermit(terms.token, msg.sender, periods * terms.pricePerPeriod, Permit(deadline, v, r, s));
         }
         return _lease(lease_, periods);

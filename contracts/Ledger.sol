@@ -40,6 +40,7 @@ abstract contract Ledger is ILedger, Escrow {
 
     /// @notice Adds to a credit. Calls nobody and cannot fail; a zero amount leaves no trace.
     function _credit(address token, address account, uint256 amount) internal {
+        // slither-disable-next-line incorrect-equality: zero is the only amount that changes nothing
         if (amount == 0) return;
         mapping(address => uint256) storage credits = _credits[account];
         unchecked {

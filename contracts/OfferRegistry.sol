@@ -46,6 +46,7 @@ contract OfferRegistry is SignedOffers {
         if (derivation.payees.length != count || derivation.tables.length != count) {
             revert Errors.OfferRegistry_InputCount(derivation.payees.length, derivation.tables.length, count);
         }
+        // slither-disable-next-line uninitialized-local: a draft begins empty
         RoyaltyLib.Draft memory draft;
         address token = OrderCodec.token(derivation.order);
         for (uint256 i = 0; i < count; ++i) {

@@ -120,7 +120,6 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     function batch(bytes[] calldata calls) external returns (uint256 succeeded) {
         if (calls.length > MAX_BATCH) revert Errors.OrderBook_BatchTooLong(calls.length, MAX_BATCH);
         for (uint256 i = 0; i < calls.length; ++i) {
-            // slither-disable-next-line delegatecall-loop: no function of any part is payable
             if (_callSelf(calls[i])) succeeded |= 1 << i;
             else emit IOrderBook.BatchItemFailed(i, _answer());
         }
@@ -170,6 +169,7 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
 
     /// @dev A part runs with its own idea of the market: another one would move this book's money by strangers' words.
     function _checkPart(OrderBase part, Market memory market) private view {
+        // slither-disable-start calls-loop: three parts, once and for all
         _checkWired(part.BOOK());
         _checkSame(part.AUTHORITY(), market.authority);
         _checkSame(address(part.OFFERS()), address(market.offers));
@@ -177,6 +177,7 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
         _checkSame(address(part.CVMS()), address(market.cvms));
         _checkSame(address(part.REFERENCES()), address(market.references));
         _checkSame(address(part.LEASES()), address(market.leases));
+        // slither-disable-end calls-loop: behind the last of them
     }
 
     function _checkWired(address got) private view {

@@ -32,6 +32,7 @@ contract ProviderRegistry is IProviderRegistry, Escrow {
     uint256 public immutable UNBONDING_SECONDS;
 
     /// @dev By offer << 160 | token: one hash to find a desk.
+    // slither-disable-next-line uninitialized-state: written through the pointers that `_at` returns
     mapping(uint256 key => Stored) private _desks;
 
     modifier onlyOrderBook() {
@@ -44,6 +45,7 @@ contract ProviderRegistry is IProviderRegistry, Escrow {
     /// @param unbondingSeconds Longer than the time in which a proof against an order may still come.
     constructor(IOfferOwners offers, address orderBook, uint40 unbondingSeconds) {
         OFFERS = offers;
+        // slither-disable-next-line missing-zero-check: the OrderBook's constructor compares it
         ORDER_BOOK = orderBook;
         UNBONDING_SECONDS = unbondingSeconds;
     }

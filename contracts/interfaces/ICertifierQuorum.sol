@@ -23,6 +23,7 @@ interface ICertifierQuorum is IEvidenceVerifier {
     function removeCertifier(address certifier) external;
 
     /// @notice Sets how many certificates prove a fact. Restricted; its role is meant to have a delay.
+    // slither-disable-next-line shadowing-local: there is no code here
     function setThreshold(uint256 threshold) external;
 
     function isCertifier(address account) external view returns (bool);

@@ -133,6 +133,7 @@ library OfferCodec {
     function hashPayees(bytes calldata payees) internal pure returns (bytes32 hash) {
         unchecked {
             uint256 size = payees.length;
+            // slither-disable-next-line divide-before-multiply: the product shows whether anything was left over
             uint256 count = size / PAYEE;
             // No payee wraps around.
             if (count - 1 >= MAX_PAYEES || count * PAYEE != size) {

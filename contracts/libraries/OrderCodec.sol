@@ -67,6 +67,7 @@ library OrderCodec {
         uint256 size = order.length;
         unchecked {
             // A shorter order wraps around, as no input does: both are far more than 16.
+            // slither-disable-next-line divide-before-multiply: the product shows whether anything was left over
             count = (size - INPUTS) / INPUT;
             if (count - 1 >= MAX_INPUTS || INPUTS + INPUT * count != size) revert Errors.OrderCodec_Length(size);
         }

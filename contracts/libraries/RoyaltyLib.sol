@@ -44,6 +44,7 @@ library RoyaltyLib {
             rest -= bps;
             _add(draft, account, bps, 1);
         }
+        // slither-disable-next-line unused-return: the last payee takes the rest, not its share
         (address remainderTo,) = OfferCodec.payee(payees, last);
         _add(draft, remainderTo, rest, 1);
     }
@@ -84,6 +85,7 @@ library RoyaltyLib {
     // ---------------------------------------------------------------------------------------------- reading
     /// @return count Entries of a table. Reverts where the length fits none.
     function size(bytes calldata table) internal pure returns (uint256 count) {
+        // slither-disable-next-line divide-before-multiply: the product shows whether anything was left over
         count = table.length / ENTRY;
         if (count * ENTRY != table.length || count > MAX_ENTRIES) {
             revert Errors.RoyaltyLib_Length(table.length, ENTRY, MAX_ENTRIES);

@@ -177,6 +177,7 @@ abstract contract OfferShelf is IOfferRegistry {
     }
 
     function _checkForSale(bytes calldata order, uint256 except) private view {
+        // slither-disable-next-line unused-return: asked for its revert; the loop ends by the length
         OrderCodec.check(order);
         unchecked {
             uint256 at = OrderCodec.pointer(order);

@@ -232,10 +232,12 @@ abstract contract OrderAccepting is OrderPlacing {
         (found, measurement) = _find(policy, classes, measurements, standing);
         if (!found) {
             bytes32 rootSet;
+            // slither-disable-next-line unused-return: `standing` has floor and TEE
             (,, measurement, rootSet) = REFERENCES.profileOf(uint32(facts >> 216));
             if (!_isAmong(policy, 0, classes, rootSet)) return ("trustClasses", measurement);
             if (!_isInFamily(policy, classes, measurements, measurement)) return ("measurements", measurement);
         }
+        // slither-disable-next-line incorrect-equality: one bit of what the client chose
         if ((policy.teeMask() >> tee) & 1 == 0) return ("teeMask", measurement);
         if (uint8(facts >> 200) > policy.worstTcb()) return ("worstTcb", measurement);
     }
@@ -250,6 +252,7 @@ abstract contract OrderAccepting is OrderPlacing {
                 bytes32 measurement = policy.entry(classes + i);
                 for (uint256 j = 0; j < classes; ++j) {
                     uint256 content = _contentOf(measurement, policy.entry(j), uint8(standing >> 8));
+                    // slither-disable-next-line incorrect-equality: two hashes, compared whole
                     if ((content ^ standing) >> 16 == 0) return (true, measurement);
                 }
             }
@@ -275,6 +278,7 @@ abstract contract OrderAccepting is OrderPlacing {
         returns (bool)
     {
         for (uint256 i = from; i < from + count; ++i) {
+            // slither-disable-next-line calls-loop: as long as the client's own policy, a view of ours
             if (REFERENCES.inFamily(policy.entry(i), measurement)) return true;
         }
         return false;
@@ -282,6 +286,7 @@ abstract contract OrderAccepting is OrderPlacing {
 
     function _isAmong(bytes calldata policy, uint256 from, uint256 count, bytes32 wanted) private pure returns (bool) {
         for (uint256 i = from; i < from + count; ++i) {
+            // slither-disable-next-line incorrect-equality: two hashes, compared whole
             if (policy.entry(i) == wanted) return true;
         }
         return false;

@@ -57,9 +57,12 @@ abstract contract OrderBase is Ledger {
     uint256 private immutable _CHAIN_ID;
 
     mapping(OrderId id => OrderWord) internal _words;
+    // slither-disable-next-line uninitialized-state: written by another part, by delegatecall
     mapping(OrderId id => Extra) internal _extras;
     mapping(OrderId id => mapping(uint256 k => uint256)) internal _drawn;
+    // slither-disable-next-line uninitialized-state: written by another part, by delegatecall
     mapping(uint256 version => Params) internal _params;
+    // slither-disable-next-line uninitialized-state: written by another part, by delegatecall
     Current internal _current;
 
     constructor(address book, Market memory market) {
@@ -151,6 +154,7 @@ abstract contract OrderBase is Ledger {
     }
 
     function _isLiving(OrderState state) internal pure returns (bool) {
+        // slither-disable-next-line incorrect-equality: members of an enum
         return state == OrderState.RUNNING || state == OrderState.STOPPING;
     }
 
@@ -196,6 +200,7 @@ abstract contract OrderBase is Ledger {
     /// @dev Looks at no price and moves no token. The caller has emitted the event that `word` still counts.
     /// @param word With the seconds, units and span that are billed.
     function _freeze(bytes calldata order, uint256 count, OrderId id, OrderWord word, OrderState to) internal {
+        // slither-disable-next-line incorrect-equality: members of an enum
         _words[id] = word.ended(to, block.timestamp, to == OrderState.CANCELLED ? REST : 0);
         if (order.hasLease()) _freeLeases(order, count);
         // Interaction, with our own registry: capacity and lock are free again. What EXPIRED owes is found by prices,
@@ -223,6 +228,7 @@ abstract contract OrderBase is Ledger {
     function _freeLeases(bytes calldata order, uint256 count) private {
         for (uint256 i = 0; i < count; ++i) {
             bytes32 lease = order.inputLease(i);
+            // slither-disable-next-line calls-loop: at most 16 inputs, and LeaseBook never refuses
             if (lease != 0) LEASES.free(lease);
         }
     }

@@ -43,6 +43,7 @@ abstract contract OrderClaiming is OrderBase {
         OrderWord word = _words[id];
         (net, isLast) = _findDue(id, word, order, k, head);
         if (word.hasDrawn()) before = _drawn[id][k];
+        // slither-disable-next-line incorrect-equality: sums of our own, and dues never fall
         if (net == before && (net == 0 || !isLast)) revert Errors.OrderBook_NothingDue(id, k);
         if (isLast) {
             _words[id] = word.claimed(1 << k).counted();
@@ -141,6 +142,7 @@ abstract contract OrderClaiming is OrderBase {
 
     /// @notice Whether nothing of a completed order's compute price is held back, or contested, any more.
     function _isReleased(OrderWord word, bytes calldata order) internal view returns (bool) {
+        // slither-disable-next-line incorrect-equality: states of the holdback; zero is the mark for none
         return word.hold() == 1 || (word.hold() == 0 && _pendingUntil(word, order) == 0);
     }
 
@@ -160,6 +162,7 @@ abstract contract OrderClaiming is OrderBase {
         uint256[] memory amounts = SettlementLib.splitDown(before, net, isLast, table, payees);
         uint256 royalties = table.length / SettlementLib.ROYALTY_BYTES;
         for (uint256 i = 0; i < amounts.length; ++i) {
+            // slither-disable-next-line unused-return: `splitDown` has read the share
             (address account,) = i < royalties
                 ? SettlementLib.receiverAt(table, i, SettlementLib.ROYALTY_BYTES)
                 : SettlementLib.receiverAt(payees, i - royalties, SettlementLib.PAYEE_BYTES);

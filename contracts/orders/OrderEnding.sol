@@ -34,9 +34,11 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
         OrderWord word = _movableFrom(id, OrderState.ACCEPTED, OrderState.CANCELLED);
         uint32 cvm = word.cvm();
         (uint256 facts, uint256 standing) = _factsOf(cvm);
+        // slither-disable-next-line incorrect-equality: one bit of the registry's word
         if (facts & CVM_REVOKED == 0) {
             if (_isReference(facts, standing)) {
                 (bytes32 refusal,) = _appraise(order, policy, facts, standing);
+                // slither-disable-next-line incorrect-equality: zero is the mark for none
                 if (refusal == 0) revert Errors.OrderBook_CvmStillGood(cvm);
                 // Such a CVM may start, so that after the deadline its start was missed: `expire` is the only way then.
                 _checkNotAfter(id, word.since());
@@ -104,6 +106,7 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
         _unrevoked(cvm);
         (OrderState to, uint256 deadline) = _silence(id, word, order);
         _checkAfter(id, deadline);
+        // slither-disable-next-line incorrect-equality: members of an enum
         if (to == OrderState.EXPIRED) word = word.withSpan(_spanOf(id, word, order));
         _end(order, count, id, word, to);
     }
@@ -112,6 +115,7 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
     function settleRevoked(bytes calldata order) external inBook nonReentrant {
         (OrderId id, uint256 count) = _idOf(order);
         OrderWord word = _movable(id, OrderState.REVOKED);
+        // slither-disable-next-line incorrect-equality: one bit of the registry's word
         if (CVMS.wordOf(word.cvm()) & CVM_REVOKED == 0) revert Errors.OrderBook_CvmNotRevoked(word.cvm());
         _end(order, count, id, word, OrderState.REVOKED);
     }
@@ -158,6 +162,7 @@ abstract contract OrderEnding is OrderAccepting, OrderRunning, OrderPart {
     /// @notice All back to the payer, at once: nothing of a cancelled order is due to anybody.
     function _cancel(bytes calldata order, uint256 count, OrderId id, OrderWord word) private {
         uint256 balance = _balanceOf(id, word, order);
+        // slither-disable-next-line reentrancy-benign: guarded, and both are contracts of the market
         _end(order, count, id, word, OrderState.CANCELLED);
         _credit(OrderCodec.token(order), order.payer(), balance);
     }

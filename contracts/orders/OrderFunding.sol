@@ -23,6 +23,7 @@ abstract contract OrderFunding is OrderClaiming, OrderPricing {
         OrderWord word = _fundable(id);
         uint256 longest = order.maxSeconds();
         uint256 known = _limitOf(id, word, order);
+        // slither-disable-next-line incorrect-equality: `known` never exceeds it
         if (known == longest) revert Errors.OrderBook_FullyFunded(id, known);
         // `known` is below maxSeconds, so that the slot is there.
         Extra storage extra = _extras[id];

@@ -107,6 +107,7 @@ abstract contract OrderPlacing is OrderBase {
             bytes32 lease = order.inputLease(i);
             if (lease == 0) continue;
             uint256 at = OrderCodec.inputAt(i);
+            // slither-disable-next-line calls-loop: at most 16 inputs, and the market's own LeaseBook
             LEASES.take(
                 lease,
                 order.client(),

@@ -54,6 +54,7 @@ abstract contract OrderPricing is OrderPart {
     {
         Price[] memory prices = _pricesOf(order, heads, count);
         limit = _longest(prices, order, balance, least);
+        // slither-disable-next-line incorrect-equality: the mark for none, which `_longest` sets
         if (limit == type(uint256).max) {
             uint256 needed = SettlementLib.depositRequired(prices, least, order.maxUnits(), order.holdbackBps());
             revert Errors.OrderBook_DepositTooLow(balance, needed);

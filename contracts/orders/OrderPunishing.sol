@@ -45,6 +45,7 @@ abstract contract OrderPunishing is OrderRunning, OrderSettling {
 
     /// @dev Interaction: stake comes here; from now on nothing of this CVM is believed.
     function _punish(OrderId id, OrderWord word, bytes calldata order, uint256 lock, uint256 loss) private {
+        // slither-disable-next-line reentrancy-benign: guarded; what is credited is what arrived
         uint256 taken = _strike(order, lock);
         CVMS.revokeByProof(word.cvm());
         uint256 toReporter = SettlementLib.shareDown(taken, REPORTER_BPS);

@@ -68,6 +68,7 @@ abstract contract OrderRunning is OrderBase {
             if (entered != phase && (phase != uint256(Phase.SETUP) || entered != uint256(Phase.ENGINE))) {
                 _mismatch(id, "phase");
             }
+            // slither-disable-next-line incorrect-equality: members of a signed word
             if ((entered == phase) != (statementDigest == 0)) {
                 _mismatch(id, "statementDigest");
             }

@@ -89,6 +89,7 @@ abstract contract OrderSettling is OrderClaiming, OrderPricing {
     /// @return word Of an order whose holdback still waits.
     function _held(OrderId id, bytes calldata order) private view returns (OrderWord word) {
         word = _words[id];
+        // slither-disable-next-line incorrect-equality: zero is the mark for none
         if (_pendingUntil(word, order) == 0) revert Errors.OrderBook_NoHoldback(id);
     }
 
@@ -129,6 +130,7 @@ abstract contract OrderSettling is OrderClaiming, OrderPricing {
     /// @dev The desk ends the lock and sends what was slashed; a token that gives less must not be made up for by others.
     function _slash(OrderWord word, bytes calldata order, uint256 slashed) private {
         address token = OrderCodec.token(order);
+        // slither-disable-next-line incorrect-equality: zero is the only amount that moves nothing
         uint256 known = slashed == 0 ? 0 : IERC20(token).balanceOf(address(this));
         PROVIDERS.release(order.computeOffer(), token, LockLib.decode(word.lock()), slashed);
         if (slashed != 0) _checkReceived(token, known, slashed);

@@ -117,6 +117,7 @@ contract CertifierQuorum is ICertifierQuorum, AccessManaged, EIP712 {
     ) private view returns (address signer) {
         bytes32 digest = MessageHashUtils.toTypedDataHash(domain, CertificateLib.hash(certificate));
         bytes32 r = CertificateLib.wordAt(evidence, at);
+        // slither-disable-next-line unused-return: zero says all that the others say
         (signer,,) = ECDSA.tryRecover(digest, r, CertificateLib.wordAt(evidence, at + 32));
         if (signer == address(0)) revert Errors.CertifierQuorum_NotSigned(i);
         if (!isCertifier[signer]) revert Errors.CertifierQuorum_NotCertifier(signer);
