@@ -192,12 +192,12 @@ contract FindingsTest is Market {
     }
 
     /// @dev INV-15. What a call costs is the same in a market of a few orders and in one with sixty more, with as many
-    /// offers, leases of nobody's concern, and CVMs.
+    /// offers, leases and CVMs.
     function test_CallsDoNotGrowDearerWithTheMarket() external {
         // One order stays, and everybody had a credit: what is first is dearer.
         _place(_salted("stays"));
         _measured("first");
-        uint256[10] memory few = _measured("few");
+        uint256[11] memory few = _measured("few");
         for (uint256 n = 0; n < 60; ++n) {
             Deal memory deal = _salted(bytes32(n));
             _place(deal);
@@ -207,18 +207,20 @@ contract FindingsTest is Market {
             _offer(owner, _datasetTerms(owner), "");
             CvmCertificate memory certificate = _certificateOf(vm.addr(0xC000 + n), operator);
             _certifyWith(0xC000 + n, certificate);
+            _rent(bytes32(n));
         }
-        uint256[10] memory many = _measured("many");
-        for (uint256 i = 0; i < 10; ++i) {
+        uint256[11] memory many = _measured("many");
+        for (uint256 i = 0; i < 11; ++i) {
             // Calldata alone differs, by how many bytes of a hash are zero; nothing here pays for calldata.
             assertApproxEqAbs(many[i], few[i], 300, vm.toString(i));
         }
     }
 
     // ------------------------------------------------------------------------------------------- orders
-    /// @dev Gas of placing, accepting, starting, proving, claiming, completing, claiming, settling, withdrawing, listing.
+    /// @dev Gas of placing, accepting, starting, proving, claiming, completing, claiming, settling, withdrawing, listing,
+    /// leasing.
     /// Each is a transaction of its own: what it touches is cold.
-    function _measured(bytes32 salt) private returns (uint256[10] memory gas) {
+    function _measured(bytes32 salt) private returns (uint256[11] memory gas) {
         Deal memory deal = _salted(salt);
         _last();
         _place(deal);
@@ -243,6 +245,8 @@ contract FindingsTest is Market {
         gas[8] = _last();
         _offer(address(uint160(uint256(salt) >> 96)), _datasetTerms(ownerA), "");
         gas[9] = _last();
+        _rent(salt);
+        gas[10] = _last();
         _withdraw(provider);
         _withdraw(engineOwner);
         _withdraw(treasury);
@@ -261,6 +265,20 @@ contract FindingsTest is Market {
 
     function _withdraw(address account) private {
         ILedger(address(book)).withdraw(address(token), account);
+    }
+
+    /// @dev One period of dataset A, by terms that are opened for it.
+    function _rent(bytes32 salt) private {
+        bytes memory terms = abi.encodePacked(inputOffers[1], uint32(1), offers.termsHash(inputOffers[1], 1), token);
+        terms = abi.encodePacked(terms, uint128(1000), uint32(10_000), uint16(3), uint8(1), uint32(300), uint32(0));
+        terms = abi.encodePacked(terms, uint16(1000), Pack.payeesHash(_solo(ownerA)), salt);
+        vm.prank(ownerA);
+        leases.openTerms(terms, Pack.payees(_solo(ownerA)));
+        token.mint(sponsor, 1000);
+        vm.prank(sponsor);
+        token.approve(address(leases), 1000);
+        vm.prank(sponsor);
+        leases.lease(abi.encodePacked(terms, client, sponsor, uint64(1)), 1);
     }
 
     function _run(Deal memory deal) private {

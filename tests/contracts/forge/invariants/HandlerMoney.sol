@@ -25,10 +25,11 @@ abstract contract HandlerMoney is HandlerOrders {
         OrderWord word = _wordOf(g);
         (uint256 due, uint256 claimed) = _dueAndClaimed(g, k);
         // What is due is credited whatever the token does: crediting moves nothing.
-        bool must = due > claimed && (word.state() != OrderState.EXPIRED || word.mark() & (1 << REST) != 0);
-        bytes memory data = _claimData(g, k);
-        if (_try("claim", must, poker, data) && _isEnded(word.state()) && word.mark() & (1 << k) != 0) {
-            wrong = "INV-5: one offer was claimed twice";
+        bool early = word.state() == OrderState.EXPIRED && word.mark() & (1 << REST) == 0;
+        bool twice = _isEnded(word.state()) && word.mark() & (1 << k) != 0;
+        if (_try("claim", due > claimed && !early, poker, _claimData(g, k))) {
+            if (early) wrong = "INV-4: paid before the lock had paid";
+            if (twice) wrong = "INV-5: one offer was claimed twice";
         }
         _note(i);
     }

@@ -13,9 +13,6 @@ import {
     OrderId,
     OrderState,
     OrderTerms,
-    Outcome,
-    Params,
-    Phase,
     Report,
     Windows
 } from "../../../../contracts/types/Orders.sol";

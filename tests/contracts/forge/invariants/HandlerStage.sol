@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {ILedger} from "../../../../contracts/interfaces/ILedger.sol";
 import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
 import {LeaseTerms} from "../../../../contracts/types/Leases.sol";
-import {OfferKind, OfferTerms, Payee, Price} from "../../../../contracts/types/Offers.sol";
+import {OfferTerms, Payee, Price} from "../../../../contracts/types/Offers.sol";
 import {Market} from "../utils/Market.sol";
 import {Pack} from "../utils/Pack.sol";
 import {MoodyToken} from "./HandlerToken.sol";

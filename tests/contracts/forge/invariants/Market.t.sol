@@ -5,7 +5,6 @@ import {Test} from "forge-std/Test.sol";
 
 import {Desk} from "../../../../contracts/interfaces/IProviderRegistry.sol";
 import {LockLib} from "../../../../contracts/libraries/LockLib.sol";
-import {OrderWord} from "../../../../contracts/libraries/OrderWord.sol";
 import {OrderState} from "../../../../contracts/types/Orders.sol";
 import {Handler} from "./Handler.sol";
 import {HandlerMoney} from "./HandlerMoney.sol";
@@ -24,6 +23,8 @@ contract MarketInvariants is Test {
     }
 
     /// @dev One campaign for all of them: a history is dear, looking at it is cheap.
+    /// forge-config: default.invariant.runs = 24
+    /// forge-config: heavy.invariant.runs = 400
     function invariant_Market() external view {
         assertEq(_handler.wrong(), "", "a promise was broken");
         Handler.Look[] memory all = new Handler.Look[](_handler.orders());
