@@ -19,7 +19,8 @@ library LockLib {
         if (amount <= MANTISSA_MASK) return amount;
         if (amount > MAX) revert Errors.LockLib_TooLarge(amount, MAX);
         unchecked {
-            uint256 exponent = _log2(amount) - (MANTISSA_BITS - 1);
+            // Where the highest bit stands above the mantissa's.
+            uint256 exponent = _log2(amount >> (MANTISSA_BITS - 1));
             // Rounding up can make 2^17 of a mantissa of all ones, which is even: one bit more in the exponent.
             uint256 mantissa = (amount + ((1 << exponent) - 1)) >> exponent;
             uint256 carry = mantissa >> MANTISSA_BITS;
@@ -33,11 +34,10 @@ library LockLib {
         return (code & MANTISSA_MASK) << ((code >> MANTISSA_BITS) & MAX_EXPONENT);
     }
 
-    /// @dev The position of the highest bit of `x` > 0, by halves and without a branch.
+    /// @dev The position of the highest bit of `x` > 0 with at most 128 bits, by halves and without a branch.
     function _log2(uint256 x) private pure returns (uint256 n) {
         assembly ("memory-safe") {
-            n := shl(7, lt(0xffffffffffffffffffffffffffffffff, x))
-            n := or(n, shl(6, lt(0xffffffffffffffff, shr(n, x))))
+            n := shl(6, lt(0xffffffffffffffff, x))
             n := or(n, shl(5, lt(0xffffffff, shr(n, x))))
             n := or(n, shl(4, lt(0xffff, shr(n, x))))
             n := or(n, shl(3, lt(0xff, shr(n, x))))

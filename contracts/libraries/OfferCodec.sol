@@ -148,12 +148,14 @@ library OfferCodec {
             let from := payees.offset
             let end := add(from, payees.length)
             mstore(buffer, payeeType)
-            for {} lt(from, end) { from := add(from, PAYEE) } {
+            for {} 1 {} {
                 let word := calldataload(from)
                 mstore(add(buffer, 0x20), shr(96, word))
                 mstore(add(buffer, 0x40), and(shr(80, word), 0xffff))
                 mstore(to, keccak256(buffer, 0x60))
                 to := add(to, 0x20)
+                from := add(from, PAYEE)
+                if iszero(lt(from, end)) { break }
             }
             let row := add(buffer, 0x60)
             hash := keccak256(row, sub(to, row))

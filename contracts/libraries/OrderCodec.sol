@@ -172,7 +172,12 @@ library OrderCodec {
         assembly ("memory-safe") {
             let from := add(order.offset, add(INPUTS, INPUT_LEASE))
             let end := add(order.offset, order.length)
-            for {} lt(from, end) { from := add(from, INPUT) } { leased := or(leased, calldataload(from)) }
+            // There is one input at least: the condition stands behind the body, which saves a jump each time.
+            for {} 1 {} {
+                leased := or(leased, calldataload(from))
+                from := add(from, INPUT)
+                if iszero(lt(from, end)) { break }
+            }
             leased := iszero(iszero(leased))
         }
     }
@@ -217,13 +222,16 @@ library OrderCodec {
             mstore(add(at, 0x20), count)
             let to := add(at, 0x40)
             let from := add(order.offset, INPUTS)
-            for { let end := add(to, shl(7, count)) } lt(to, end) { to := add(to, 0x80) } {
+            let end := add(to, shl(7, count))
+            for {} 1 {} {
                 // Offer and version in one word, terms hash and lease in one piece.
                 let word := calldataload(from)
                 mstore(to, shr(192, word))
                 mstore(add(to, 0x20), and(shr(160, word), 0xffffffff))
                 calldatacopy(add(to, 0x40), add(from, INPUT_TERMS), 0x40)
                 from := add(from, INPUT)
+                to := add(to, 0x80)
+                if iszero(lt(to, end)) { break }
             }
             root := keccak256(at, sub(to, at))
         }
@@ -237,13 +245,15 @@ library OrderCodec {
             let from := add(order.offset, INPUTS)
             let end := add(order.offset, order.length)
             mstore(at, typeHash)
-            for {} lt(from, end) { from := add(from, INPUT) } {
+            for {} 1 {} {
                 let word := calldataload(from)
                 mstore(add(at, 0x20), shr(192, word))
                 mstore(add(at, 0x40), and(shr(160, word), 0xffffffff))
                 calldatacopy(add(at, 0x60), add(from, INPUT_TERMS), 0x40)
                 mstore(to, keccak256(at, 0xa0))
                 to := add(to, 0x20)
+                from := add(from, INPUT)
+                if iszero(lt(from, end)) { break }
             }
             let list := add(at, 0xa0)
             hash := keccak256(list, sub(to, list))

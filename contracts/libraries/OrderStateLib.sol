@@ -38,6 +38,7 @@ library OrderStateLib {
     /// @dev `TABLE` and `TERMINAL` as the compiler would add them up at each use; OrderState.t.sol holds them equal.
     uint256 internal constant TABLE_LITERAL = 0x3fd01fd8006800240002;
     uint256 internal constant TERMINAL_LITERAL = 0x3fe0;
+    uint256 internal constant WHOLE_LITERAL = 0x300;
 
     /// @return allowed Whether the table allows `from` -> `to`.
     function isAllowed(OrderState from, OrderState to) internal pure returns (bool allowed) {
@@ -45,6 +46,14 @@ library OrderStateLib {
         // Both are values of the enum, which Solidity checks where they are made, not where they are used.
         assembly ("memory-safe") {
             allowed := and(shr(add(shl(4, from), to), table), 1)
+        }
+    }
+
+    /// @return whole Whether `state` owes whole prices of what the CVM reported: COMPLETED or FAILED.
+    function isWhole(OrderState state) internal pure returns (bool whole) {
+        uint256 states = WHOLE_LITERAL;
+        assembly ("memory-safe") {
+            whole := and(shr(state, states), 1)
         }
     }
 

@@ -56,6 +56,15 @@ library OrderWordLib {
     uint256 internal constant MAX_FEE = (1 << 10) - 1;
     uint256 internal constant MAX_EVENTS = (1 << 16) - 1;
 
+    /// @dev The members that a step replaces, as the compiler would shift them together at each use;
+    /// tests/contracts/forge/libraries/OrderWord.t.sol holds them equal.
+    uint256 internal constant STARTED_BITS = 0xffffffff83f;
+    uint256 internal constant PROVEN_BITS = 0x3ffffffffffffffffffffffffffffff00000000030;
+    uint256 internal constant REPORTED_BITS = 0x3ffffffffffffffffc000003fffffff00000000000;
+    uint256 internal constant ENDED_BITS = 0x3fffffc0000000ffffffff80f;
+    uint256 internal constant MARK_BITS = 0x3fffffc000000000000000000;
+    uint256 internal constant NUMBER_BITS = 0xffff000000000000000000000000000000000000000000000000000000000000;
+
     function state(OrderWord word) internal pure returns (OrderState) {
         return OrderState(OrderWord.unwrap(word) & 0xf);
     }
@@ -122,7 +131,7 @@ library OrderWordLib {
 
     /// @return The number of the next event from bit 240, as events of one word have it: the word has it there.
     function numbered(OrderWord word) internal pure returns (uint256) {
-        return OrderWord.unwrap(word) & (MAX_EVENTS << EVENTS);
+        return OrderWord.unwrap(word) & NUMBER_BITS;
     }
 
     /// @return As the events of an end have it: seconds, units from bit 64, number of the next event from bit 240.
@@ -195,7 +204,7 @@ library OrderWordLib {
     /// @return The word of an ACCEPTED order that starts at `time`; its span is zero, and one event is counted.
     function started(OrderWord word, uint256 time) internal pure returns (OrderWord) {
         unchecked {
-            uint256 value = OrderWord.unwrap(word) & ~(uint256(0x3f) | (MAX_SINCE << SINCE));
+            uint256 value = OrderWord.unwrap(word) & ~STARTED_BITS;
             value |= uint256(OrderState.RUNNING) | (uint256(Phase.SETUP) << PHASE) | (time << SINCE);
             return OrderWord.wrap(value).counted();
         }
@@ -204,17 +213,16 @@ library OrderWordLib {
     /// @param secs_  Billed, within the width of their members, as units are.
     /// @return The word before it ends with a report: these are its seconds and units, and no span is due.
     function reported(OrderWord word, uint256 secs_, uint256 units_) internal pure returns (OrderWord) {
-        uint256 others = ~((MAX_SPAN << SPAN) | (MAX_SPAN << SECS) | (MAX_UNITS << UNITS));
-        return OrderWord.wrap((OrderWord.unwrap(word) & others) | (secs_ << SECS) | (units_ << UNITS));
+        uint256 others = OrderWord.unwrap(word) & ~REPORTED_BITS;
+        return OrderWord.wrap(others | (secs_ << SECS) | (units_ << UNITS));
     }
 
     /// @param bits Of `mark`: what nobody can claim any more.
     /// @return The word of an order that ends in state `to` at `time`; one event is counted.
     function ended(OrderWord word, OrderState to, uint256 time, uint256 bits) internal pure returns (OrderWord) {
         unchecked {
-            uint256 others = ~(uint256(0xf) | (MAX_SINCE << SINCE) | (MAX_MARK << MARK));
-            uint256 value = (OrderWord.unwrap(word) & others) | uint256(to) | (time << SINCE) | (bits << MARK);
-            return OrderWord.wrap(value).counted();
+            uint256 others = OrderWord.unwrap(word) & ~ENDED_BITS;
+            return OrderWord.wrap(others | uint256(to) | (time << SINCE) | (bits << MARK)).counted();
         }
     }
 
@@ -225,20 +233,24 @@ library OrderWordLib {
 
     /// @param numbers As a CVM signed them (`Report.numbers`), already checked.
     /// @param elapsed Seconds since start.
-    /// @return The word after this proof: seconds and units go as far as the clock and the members' widths.
-    function proven(OrderWord word, uint256 numbers, uint256 elapsed) internal pure returns (OrderWord) {
-        unchecked {
-            uint256 time = elapsed < MAX_SPAN ? elapsed : MAX_SPAN;
-            uint256 used = uint32(numbers >> 56);
-            uint256 counted_ = uint64(numbers >> 88);
-            // Phase, span, mark, seconds and units: everything from bit 44 to 165, and two bits below.
-            uint256 value = OrderWord.unwrap(word) & ~((((1 << (PARAMS - SPAN)) - 1) << SPAN) | (3 << PHASE));
-            value |= (numbers & 3) << PHASE;
-            value |= time << SPAN;
-            value |= ((numbers >> 24) & MAX_MARK) << MARK;
-            value |= (used < time ? used : time) << SECS;
-            value |= (counted_ < MAX_UNITS ? counted_ : MAX_UNITS) << UNITS;
-            return OrderWord.wrap(value).counted();
+    /// @return next The word after this proof: seconds and units go as far as the clock and the members' widths. One
+    /// event is counted.
+    function proven(OrderWord word, uint256 numbers, uint256 elapsed) internal pure returns (OrderWord next) {
+        assembly ("memory-safe") {
+            next := or(and(word, not(PROVEN_BITS)), shl(PHASE, and(numbers, 3)))
+            // All of 30 bits here, of 38 below: MAX_SPAN and MAX_UNITS.
+            if gt(elapsed, 0x3fffffff) { elapsed := 0x3fffffff }
+            next := or(next, shl(SPAN, elapsed))
+            // The sequence stands at bit 24.
+            next := or(next, and(shl(50, numbers), MARK_BITS))
+            let used := and(shr(56, numbers), 0xffffffff)
+            if gt(used, elapsed) { used := elapsed }
+            next := or(next, shl(SECS, used))
+            used := and(shr(88, numbers), 0xffffffffffffffff)
+            if gt(used, 0x3fffffffff) { used := 0x3fffffffff }
+            next := or(next, shl(UNITS, used))
+            // As `counted`.
+            next := add(next, shl(EVENTS, lt(shr(EVENTS, next), 0xffff)))
         }
     }
 
@@ -247,7 +259,8 @@ library OrderWordLib {
     function counted(OrderWord word) internal pure returns (OrderWord) {
         unchecked {
             uint256 value = OrderWord.unwrap(word);
-            return value >> EVENTS == MAX_EVENTS ? word : OrderWord.wrap(value + (1 << EVENTS));
+            if (value >> EVENTS == MAX_EVENTS) return word;
+            return OrderWord.wrap(value + (1 << EVENTS));
         }
     }
 

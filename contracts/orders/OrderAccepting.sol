@@ -37,6 +37,10 @@ abstract contract OrderAccepting is OrderPlacing {
     uint256 private constant _VERSION = 224;
     uint256 private constant _PAUSED = 240;
 
+    // Kinds that an input may have, bit by bit.
+    uint256 private constant _ENGINE = 1 << uint256(OfferKind.ENGINE);
+    uint256 private constant _DATA = (1 << uint256(OfferKind.MODEL)) | (1 << uint256(OfferKind.DATASET));
+
     /// @notice PLACED -> ACCEPTED, but for the checks of sale and restrictions, which the caller adds.
     /// @return taking With the measurement of the CVM, which restrictions look at.
     function _accept(bytes calldata order, bytes calldata heads, bytes calldata policy, uint32 cvm)
@@ -123,7 +127,9 @@ abstract contract OrderAccepting is OrderPlacing {
     /// @param head Where the heads do.
     function _checkHeads(uint256 at, uint256 head, Taking memory taking, uint256 penaltyBps) private pure {
         unchecked {
-            _checkKind(OrderCodec.COMPUTE_OFFER, OrderCodec.load(head) >> 248);
+            if (OrderCodec.load(head) >> 248 != uint256(OfferKind.COMPUTE)) {
+                revert Errors.OrderBook_ComputeKind(OrderCodec.load(head) >> 248);
+            }
             uint256 price = OfferCodec.form(OrderCodec.load(at + OrderCodec.TOKEN) >> 96);
             uint256 cost = _checkHead(at, at + OrderCodec.COMPUTE_OFFER, head, price);
             uint256 lock = SettlementLib.shareDown(cost, penaltyBps);
@@ -133,8 +139,10 @@ abstract contract OrderAccepting is OrderPlacing {
             uint256 input = at + OrderCodec.INPUTS;
             for (uint256 end = input + taking.count * OrderCodec.INPUT; input < end; input += OrderCodec.INPUT) {
                 head += OfferCodec.HEAD;
-                _checkKind(input - at, OrderCodec.load(head) >> 248);
-                uint256 most = _checkHead(at, input, head, price);
+                // The engine is the first input and alone; all others are what it works on.
+                uint256 most = input - at == OrderCodec.INPUTS ? _ENGINE : _DATA;
+                if (most >> (OrderCodec.load(head) >> 248) & 1 == 0) _refuseKind(input - at, head);
+                most = _checkHead(at, input, head, price);
                 revenue += OrderCodec.load(head + OfferCodec.REVENUE_BPS) >> 240;
                 taking.restrictions |= OrderCodec.load(head + OfferCodec.RESTRICTIONS);
                 if (OrderCodec.load(input + OrderCodec.INPUT_LEASE) == 0) {
@@ -170,17 +178,10 @@ abstract contract OrderAccepting is OrderPlacing {
         }
     }
 
-    /// @dev The engine is the first input and alone; all others are what it works on.
-    /// @param at Where the offer is referred to in its order.
-    function _checkKind(uint256 at, uint256 kind) private pure {
-        if (at == OrderCodec.COMPUTE_OFFER) {
-            if (kind != uint256(OfferKind.COMPUTE)) revert Errors.OrderBook_ComputeKind(kind);
-            return;
-        }
-        bool fits = at == OrderCodec.INPUTS
-            ? kind == uint256(OfferKind.ENGINE)
-            : kind == uint256(OfferKind.MODEL) || kind == uint256(OfferKind.DATASET);
-        if (!fits) revert Errors.OrderBook_InputKind((at - OrderCodec.INPUTS) / OrderCodec.INPUT, kind);
+    /// @param at Where the input begins in its order.
+    function _refuseKind(uint256 at, uint256 head) private pure {
+        uint256 input = (at - OrderCodec.INPUTS) / OrderCodec.INPUT;
+        revert Errors.OrderBook_InputKind(input, OrderCodec.load(head) >> 248);
     }
 
     // ------------------------------------------------------------------------------------------ runtime

@@ -91,10 +91,14 @@ abstract contract OrderBase is Ledger {
     }
 
     // ------------------------------------------------------------------------------------------ identity
+    function _domain() private view returns (bytes32) {
+        if (block.chainid == _CHAIN_ID) return _DOMAIN_SEPARATOR;
+        return OrderHashLib.domainSeparator("Cloister OrderBook", "1", BOOK);
+    }
+
     /// @notice The EIP-712 digest under the book's domain, also after a fork changed the chain's id.
     function _digest(bytes32 structHash) internal view returns (bytes32 digest) {
-        bytes32 domain = _DOMAIN_SEPARATOR;
-        if (block.chainid != _CHAIN_ID) domain = OrderHashLib.domainSeparator("Cloister OrderBook", "1", BOOK);
+        bytes32 domain = _domain();
         // MessageHashUtils.toTypedDataHash, in place.
         assembly ("memory-safe") {
             let at := mload(0x40)
@@ -113,6 +117,21 @@ abstract contract OrderBase is Ledger {
     }
 
     // ------------------------------------------------------------------------------------------ state
+    /// @dev One entry of `_words`, so that a call that reads and writes it looks for it once.
+    struct Entry {
+        OrderWord word;
+    }
+
+    function _entryOf(OrderId id) internal view returns (Entry storage entry) {
+        mapping(OrderId => OrderWord) storage words = _words;
+        // A struct of one member stands where the value itself would.
+        assembly ("memory-safe") {
+            mstore(0, id)
+            mstore(0x20, words.slot)
+            entry.slot := keccak256(0, 0x40)
+        }
+    }
+
     /// @notice The order's word, if the table allows it to move on to `to`.
     function _movable(OrderId id, OrderState to) internal view returns (OrderWord word) {
         word = _words[id];
@@ -181,7 +200,9 @@ abstract contract OrderBase is Ledger {
     /// @notice Checks that the CVM with this registry word signed `structHash` in the book's domain.
     function _checkSigned(OrderId id, uint256 cvmWord, bytes32 structHash, bytes32 r, bytes32 vs) internal view {
         address signer = address(uint160(cvmWord));
-        address recovered = SignatureLib.recover(_digest(structHash), r, vs);
+        bytes32 domain = _DOMAIN_SEPARATOR;
+        if (block.chainid != _CHAIN_ID) domain = _domain();
+        address recovered = SignatureLib.recover(domain, structHash, r, vs);
         // A bad signature recovers to zero, which signs for nobody.
         if (recovered != signer || signer == address(0)) revert Errors.OrderBook_NotSigned(id, recovered, signer);
     }

@@ -25,11 +25,12 @@ abstract contract OrderClaiming is OrderBase {
         internal
     {
         // Check (1): these are the offer's receivers. From here on `lineage` is the table of royalties.
-        lineage = _checkPayees(uint64(order.uintAt(OrderCodec.offerAt(k), 8)), head.pointer(), payees, lineage);
+        lineage = _checkPayees(order.pointer() + OrderCodec.offerAt(k), head.pointer(), payees, lineage);
         // Check (2): the order can pay this offer now, and has not paid it. Effect: so much was drawn, or all of it.
         head.check(1);
         (uint256 before, uint256 net, bool isLast) = _draw(order, k, head.pointer());
-        _creditAll(OrderCodec.token(order), before, net, isLast, lineage, payees);
+        if (lineage.length == 0) _creditPayees(OrderCodec.token(order), before, net, isLast, payees);
+        else _creditAll(OrderCodec.token(order), before, net, isLast, lineage, payees);
     }
 
     /// @return before What the offer was credited until now, fees taken off.
@@ -40,17 +41,18 @@ abstract contract OrderClaiming is OrderBase {
         returns (uint256 before, uint256 net, bool isLast)
     {
         (OrderId id,) = _idOf(order);
-        OrderWord word = _words[id];
+        Entry storage entry = _entryOf(id);
+        OrderWord word = entry.word;
         (net, isLast) = _findDue(id, word, order, k, head);
         if (word.hasDrawn()) before = _drawn[id][k];
         // slither-disable-next-line incorrect-equality: sums of our own, and dues never fall
         if (net == before && (net == 0 || !isLast)) revert Errors.OrderBook_NothingDue(id, k);
         if (isLast) {
-            _words[id] = word.claimed(1 << k).counted();
+            entry.word = word.claimed(1 << k).counted();
             emit IOrderBook.Claimed(id, k, net | word.numbered() | _LAST);
         } else {
             _drawn[id][k] = net;
-            _words[id] = word.withDrawn().counted();
+            entry.word = word.withDrawn().counted();
             emit IOrderBook.Claimed(id, k, net | word.numbered());
         }
         unchecked {
@@ -71,14 +73,13 @@ abstract contract OrderClaiming is OrderBase {
             uint256 at = order.pointer() + OrderCodec.offerAt(k);
             bytes32 expected = bytes32(OrderCodec.load(at + OrderCodec.INPUT_TERMS));
             bytes32 got = OfferCodec.fill(price, head);
-            if (got != expected) {
-                revert Errors.OrderBook_TermsHash(uint64(OrderCodec.load(at) >> 192), got, expected);
-            }
+            if (got != expected) revert Errors.OrderBook_TermsHash(_offerAt(at), got, expected);
         }
     }
 
     /// @notice Payees and royalties are those that the head at `head` in calldata names by hash.
-    function _checkPayees(uint64 offer, uint256 head, bytes calldata payees, bytes calldata lineage)
+    /// @param at Where in calldata the order refers to the offer.
+    function _checkPayees(uint256 at, uint256 head, bytes calldata payees, bytes calldata lineage)
         internal
         pure
         returns (bytes calldata table)
@@ -86,15 +87,26 @@ abstract contract OrderClaiming is OrderBase {
         unchecked {
             bytes32 expected = bytes32(OrderCodec.load(head + OfferCodec.PAYEES_HASH));
             bytes32 got = OfferCodec.hashPayees(payees);
-            if (got != expected) revert Errors.OrderBook_PayeesHash(offer, got, expected);
+            if (got != expected) revert Errors.OrderBook_PayeesHash(_offerAt(at), got, expected);
             expected = bytes32(OrderCodec.load(head + OfferCodec.LINEAGE));
             // Whoever has no parents owes none; whoever has names the order it came from and the table.
-            if (expected == 0) return lineage[:0];
-            if (lineage.length < 32) revert Errors.OrderBook_Lineage(offer, 0, expected);
+            if (expected == 0) {
+                assembly ("memory-safe") {
+                    // slither-disable-next-line write-after-write: two members of one reference into calldata
+                    table.offset := lineage.offset
+                    table.length := 0
+                }
+                return table;
+            }
+            if (lineage.length < 32) revert Errors.OrderBook_Lineage(_offerAt(at), 0, expected);
             table = lineage[32:];
             got = keccak256(abi.encode(bytes32(lineage), keccak256(table)));
-            if (got != expected) revert Errors.OrderBook_Lineage(offer, got, expected);
+            if (got != expected) revert Errors.OrderBook_Lineage(_offerAt(at), got, expected);
         }
+    }
+
+    function _offerAt(uint256 at) private pure returns (uint64) {
+        return uint64(OrderCodec.load(at) >> 192);
     }
 
     /// @return due    Gross due of offer `k`, as far as it can be claimed now.
@@ -106,23 +118,31 @@ abstract contract OrderClaiming is OrderBase {
     {
         uint256 price = _priceOf(id, order, k, head);
         OrderState state = word.state();
-        bool held = false;
-        isLast = !_isLiving(state);
-        if (isLast) {
-            if (!OrderStateLib.isTerminal(state)) revert Errors.OrderBook_NotTerminal(id, state);
+        if (OrderStateLib.isTerminal(state)) {
             uint256 mark = word.mark();
             if (mark & (1 << k) != 0) revert Errors.OrderBook_AlreadyClaimed(id, k);
             // What the lock owes has to be here before anybody takes it out of what is everybody's.
             if (state == OrderState.EXPIRED && mark & REST == 0) revert Errors.OrderBook_SlashFirst(id);
-            // Nothing but compute of a COMPLETED order is ever held back.
-            held = k == 0 && order.holdbackBps() != 0;
-            if (held && _pendingUntil(word, order) != 0) isLast = false;
+            isLast = true;
+            if (k == 0) {
+                // Compute of a COMPLETED order is all that is ever held back.
+                if (order.holdbackBps() != 0) {
+                    // slither-disable-next-line incorrect-equality: zero is the mark for none
+                    isLast = _pendingUntil(word, order) == 0;
+                    return (_dueOf(id, word, order, k, price), isLast);
+                }
+            } else if (order.inputLease(k - 1) != 0) {
+                // Nothing, in any state.
+                return (0, true);
+            }
+            // The common claim: the whole price of what the end froze within every limit, as `_dueOf` finds it too.
+            if (OrderStateLib.isWhole(state)) {
+                return (SettlementLib.amountAt(price, word.secs(), word.units()), true);
+            }
+        } else if (!_isLiving(state)) {
+            revert Errors.OrderBook_NotTerminal(id, state);
         }
-        if (held || !(state == OrderState.COMPLETED || state == OrderState.FAILED)) {
-            return (_dueOf(id, word, order, k, price), isLast);
-        }
-        // The common claim: the whole price of what the end froze within every limit, as `_dueOf` finds it too.
-        if (k == 0 || order.inputLease(k - 1) == 0) due = SettlementLib.amountAt(price, word.secs(), word.units());
+        due = _dueOf(id, word, order, k, price);
     }
 
     /// @param form With the offer's price, as `_priceOf` returned it.

@@ -78,7 +78,7 @@ abstract contract OrderFunding is OrderClaiming, OrderPricing {
         for (uint256 k = 0; k < payees.length; ++k) {
             // A lease is paid for as it is: the order owes such an input nothing.
             if (k != 0 && order.inputLease(k - 1) != 0) continue;
-            uint64 offer = uint64(order.uintAt(OrderCodec.offerAt(k), 8));
+            uint256 offer = order.pointer() + OrderCodec.offerAt(k);
             _share(s, offer, heads, OfferCodec.HEAD * k, payees[k], lineages[k]);
         }
         // What no offer has a share in is the client's, whose service it is.
@@ -106,9 +106,10 @@ abstract contract OrderFunding is OrderClaiming, OrderPricing {
     }
 
     /// @notice Credits what the offer with the head at `at` gets of the payment, fee inside.
+    /// @param offer Where in calldata the order refers to it.
     function _share(
         Service memory s,
-        uint64 offer,
+        uint256 offer,
         bytes calldata heads,
         uint256 at,
         bytes calldata payees,

@@ -22,20 +22,21 @@ abstract contract OrderPlacing is OrderBase {
         uint256 count;
         (id, count) = _idOf(order);
         // Check (1): the id is new, for ever.
-        OrderState actual = _words[id].state();
+        Entry storage entry = _entryOf(id);
+        OrderState actual = entry.word.state();
         if (actual != OrderState.NONE) revert Errors.OrderBook_WrongState(id, actual, OrderState.PLACED);
         // Check (2): the terms are ones that this contract keeps.
         _checkNotAfter(id, order.uintAt(OrderCodec.PLACE_BEFORE, 5));
         _checkTerms(order.pointer());
-        _checkInputs(order);
+        bool leased = _checkInputs(order);
         _checkLocation(location);
         // Effect: PLACED now, with event 0 behind it.
-        _words[id] = OrderWord.wrap(
+        entry.word = OrderWord.wrap(
             uint256(OrderState.PLACED) | (block.timestamp << OrderWordLib.SINCE) | (1 << OrderWordLib.EVENTS)
         );
         _emitPlaced(id, order, count, location);
         // Interaction, with our own LeaseBook: each lease has a place for this order, and lasts as long as it can.
-        if (order.hasLease()) _takeLeases(order, count);
+        if (leased) _takeLeases(order, count);
     }
 
     /// @dev IOrderBook.OrderPlaced, from one buffer: the preimage is copied once, from calldata to where it is logged.
@@ -88,17 +89,21 @@ abstract contract OrderPlacing is OrderBase {
     }
 
     /// @dev At most 16 inputs: 120 comparisons of calldata words.
-    function _checkInputs(bytes calldata order) private pure {
+    /// @return Whether any input names a lease.
+    function _checkInputs(bytes calldata order) private pure returns (bool) {
         unchecked {
             uint256 first = order.pointer() + OrderCodec.INPUTS;
             uint256 end = order.pointer() + order.length;
+            uint256 leases = OrderCodec.load(first + OrderCodec.INPUT_LEASE);
             for (uint256 at = first + OrderCodec.INPUT; at < end; at += OrderCodec.INPUT) {
+                leases |= OrderCodec.load(at + OrderCodec.INPUT_LEASE);
                 uint256 offer = OrderCodec.load(at) >> 192;
                 for (uint256 other = first; other < at; other += OrderCodec.INPUT) {
                     if (OrderCodec.load(other) >> 192 != offer) continue;
                     revert Errors.OrderBook_DuplicateInput((at - first) / OrderCodec.INPUT, uint64(offer));
                 }
             }
+            return leases != 0;
         }
     }
 

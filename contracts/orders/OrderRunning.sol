@@ -16,11 +16,16 @@ abstract contract OrderRunning is OrderBase {
 
     /// @dev Bits that `Report.numbers` has.
     uint256 internal constant NUMBERS_BITS = 152;
+    /// @dev All but those that a checkpoint fills (phase, sequence, seconds and units), and what they have to be: outcome
+    /// NONE, and NO_INPUT to blame.
+    uint256 private constant _OTHER_BITS = 0xffffffffffffffffffffffffff00000000000000000000000000000000ffff00;
+    uint256 private constant _OTHERS = 0xff0000;
 
     /// @notice ACCEPTED -> RUNNING.
     /// @dev Calls nothing but views of our own registry, so that no guard against reentrancy is paid for.
     function _start(OrderId id, bytes32 cvmId, bytes32 inputsRoot, bytes32 r, bytes32 vs) internal {
-        OrderWord word = _words[id];
+        Entry storage entry = _entryOf(id);
+        OrderWord word = entry.word;
         if (OrderWord.unwrap(word) & 0xf != uint256(OrderState.ACCEPTED)) {
             revert Errors.OrderBook_WrongState(id, word.state(), OrderState.RUNNING);
         }
@@ -34,14 +39,15 @@ abstract contract OrderRunning is OrderBase {
         if (!_isReference(facts, standing)) revert Errors.OrderBook_NotReference(cvm, uint32(facts >> 216));
         _checkSigned(id, facts, OrderHashLib.hashStart(OrderId.unwrap(id), cvmId, inputsRoot), r, vs);
         // Effect: time runs from here.
-        _words[id] = word.started(block.timestamp);
+        entry.word = word.started(block.timestamp);
         emit IOrderBook.OrderStarted(id, cvm, cvmId, word.events(), inputsRoot);
     }
 
     /// @notice Takes a proof of what was used so far.
     /// @dev As `_start`, without a guard against reentrancy.
     function _checkpoint(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) internal {
-        OrderWord word = _words[id];
+        Entry storage entry = _entryOf(id);
+        OrderWord word = entry.word;
         // Check (1): a checkpoint of a living order, whose sequence rises and whose usage does not fall.
         _checkProof(id, word, numbers, statementDigest);
         // Check (2): the order's own CVM signed it, and was not revoked.
@@ -50,10 +56,20 @@ abstract contract OrderRunning is OrderBase {
         _checkSigned(id, _unrevoked(cvm), hash, r, vs);
         // Effect: proven, as far as clock and word go; maxSeconds, maxUnits and limit cut it where it is paid.
         uint256 elapsed = block.timestamp - word.since();
-        _words[id] = word.proven(numbers, elapsed);
-        emit IOrderBook.OrderCheckpointed(id, cvm, numbers | word.numbered());
+        entry.word = word.proven(numbers, elapsed);
+        _emitCheckpointed(id, cvm, numbers | word.numbered());
         if (statementDigest != 0) emit IOrderBook.OrderIntegrity(id, cvm, statementDigest);
         if (word.hasExtra()) _warn(id, elapsed);
+    }
+
+    /// @dev IOrderBook.OrderCheckpointed, whose one word needs no buffer.
+    function _emitCheckpointed(OrderId id, uint32 cvm, uint256 numbers) private {
+        bytes32 topic = IOrderBook.OrderCheckpointed.selector;
+        assembly ("memory-safe") {
+            mstore(0, numbers)
+            // The CVM comes out of a word by a shift: what stands above its 32 bits is other members.
+            log3(0, 0x20, topic, id, and(cvm, 0xffffffff))
+        }
     }
 
     function _checkProof(OrderId id, OrderWord word, uint256 numbers, bytes32 statementDigest) private pure {
@@ -63,23 +79,17 @@ abstract contract OrderRunning is OrderBase {
                 revert Errors.OrderBook_WrongState(id, word.state(), OrderState.RUNNING);
             }
             uint256 entered = numbers & 0xff;
-            uint256 phase = (OrderWord.unwrap(word) >> OrderWordLib.PHASE) & 3;
             // From SETUP to ENGINE and never back; the proof of integrity comes with the step, and with it alone.
-            if (entered != phase && (phase != uint256(Phase.SETUP) || entered != uint256(Phase.ENGINE))) {
-                _mismatch(id, "phase");
-            }
-            // slither-disable-next-line incorrect-equality: members of a signed word
-            if ((entered == phase) != (statementDigest == 0)) {
-                _mismatch(id, "statementDigest");
+            if (entered == (OrderWord.unwrap(word) >> OrderWordLib.PHASE) & 3) {
+                if (statementDigest != 0) _mismatch(id, "statementDigest");
+            } else {
+                if (entered != uint256(Phase.ENGINE)) _mismatch(id, "phase");
+                if (statementDigest == 0) _mismatch(id, "statementDigest");
             }
             // Outcome NONE, nobody to blame, and nothing beyond the last member.
-            if ((numbers >> 8) & 0xffff != NO_INPUT << 8 || numbers >> NUMBERS_BITS != 0) {
-                _mismatch(id, "numbers");
-            }
+            if (numbers & _OTHER_BITS != _OTHERS) _mismatch(id, "numbers");
             uint256 sequence = _sequenceOf(numbers);
-            if (sequence <= word.mark() || sequence >= OrderWordLib.MAX_MARK) {
-                _mismatch(id, "sequence");
-            }
+            if (sequence <= word.mark() || sequence >= OrderWordLib.MAX_MARK) _mismatch(id, "sequence");
             if (_secsOf(numbers) < word.secs()) _mismatch(id, "secondsUsed");
             if (_unitsOf(numbers) < word.units()) _mismatch(id, "unitsUsed");
         }
@@ -91,15 +101,15 @@ abstract contract OrderRunning is OrderBase {
     }
 
     function _sequenceOf(uint256 numbers) internal pure returns (uint256) {
-        return (numbers >> 24) & 0xffffffff;
+        return uint32(numbers >> 24);
     }
 
     function _secsOf(uint256 numbers) internal pure returns (uint256) {
-        return (numbers >> 56) & 0xffffffff;
+        return uint32(numbers >> 56);
     }
 
     function _unitsOf(uint256 numbers) internal pure returns (uint256) {
-        return (numbers >> 88) & 0xffffffffffffffff;
+        return uint64(numbers >> 88);
     }
 
     /// @notice RUNNING or STOPPING -> COMPLETED, FAILED, LAPSED or HOST.
