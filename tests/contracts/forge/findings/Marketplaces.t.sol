@@ -181,7 +181,7 @@ contract MarketplacesTest is Money {
             abi.encodeCall(IOrderBook.topUp, (order, heads, 1)),
             abi.encodeCall(IOrderBook.receipt, (order, ""))
         ];
-        address[5] memory parts = [entries, endings, accounts, accounts, accounts];
+        address[5] memory parts = [entries, endings, accounts, endings, accounts];
         for (uint256 i = 0; i < 5; ++i) {
             vm.prank(address(authority));
             (bool done, bytes memory why) = parts[i].call(calls[i]);

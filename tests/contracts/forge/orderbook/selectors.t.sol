@@ -240,9 +240,9 @@ contract SelectorsTest is Stage {
         _case(abi.encodeCall(IOrderBook.claimRest, ("", "")), 2, noOrder);
         _case(abi.encodeCall(IOrderBook.receipt, ("", "")), 2, noOrder);
         _case(abi.encodeCall(IOrderBook.contest, ("")), 2, noOrder);
-        _case(abi.encodeCall(IOrderBook.topUp, ("", "", 0)), 2, noOrder);
-        _case(abi.encodeCall(IOrderBook.reclaim, ("", "", 0)), 2, noOrder);
-        _case(abi.encodeCall(IOrderBook.payService, ("", "", none, none, 0)), 2, noOrder);
+        _case(abi.encodeCall(IOrderBook.topUp, ("", "", 0)), 1, noOrder);
+        _case(abi.encodeCall(IOrderBook.reclaim, ("", "", 0)), 1, noOrder);
+        _case(abi.encodeCall(IOrderBook.payService, ("", "", none, none, 0)), 1, noOrder);
         _case(
             abi.encodeCall(IOrderBook.batch, (new bytes[](257))),
             _CORE,
