@@ -32,7 +32,7 @@ NEW_ORDER = Slot("the order", SlotCost.NEW)
 ORDER = Slot("the order", SlotCost.UPDATE)
 MOVE = (Slot("payer's balance", SlotCost.UPDATE), Slot("the book's balance", SlotCost.UPDATE))
 ALLOWANCE = Slot("allowance", SlotCost.READ)
-PARAMS = Slot("parameters, and whether placing is paused", SlotCost.READ)
+PARAMS = Slot("parameters, and whether accepting is paused", SlotCost.READ)
 CVM = Slot("the CVM's key, expiry and revocation", SlotCost.READ)
 RUNTIME = Slot("whether its runtime is accepted", SlotCost.READ)
 STAKE = Slot("the desk's stake", SlotCost.UPDATE)
@@ -60,13 +60,13 @@ def _market(stage: Stage) -> Market:
 
 
 def _place(market: Market) -> Measured:
-    return Measured([market.place(market.order())], [NEW_ORDER, *MOVE, ALLOWANCE, PARAMS])
+    return Measured([market.place(market.order())], [NEW_ORDER, *MOVE, ALLOWANCE])
 
 
 def _place_bare(market: Market) -> Measured:
     data = market.stage.encode("OrderBook", "place", encode_order(market.order().terms), "")
     call = market.stage.send(market.who["client"], market.stage.at["OrderBook"], data)
-    return Measured([call], [NEW_ORDER, *MOVE, ALLOWANCE, PARAMS], note="place without a packet's location")
+    return Measured([call], [NEW_ORDER, *MOVE, ALLOWANCE], note="place without a packet's location")
 
 
 def _place_permit(market: Market) -> Measured:
@@ -81,13 +81,13 @@ def _place_permit(market: Market) -> Measured:
     arguments = (encode_order(order.terms), LOCATION, deadline, *signed)
     call = stage.call(signer.address, "OrderBook", "placeWithPermit", *arguments)
     permit = (Slot("permit's nonce", SlotCost.UPDATE), Slot("allowance, set and spent", SlotCost.READ))
-    return Measured([call], [NEW_ORDER, *MOVE, *permit, PARAMS])
+    return Measured([call], [NEW_ORDER, *MOVE, *permit])
 
 
 def _place_batch(market: Market) -> Measured:
     orders = [encode_order(market.order().terms) for _ in range(_BATCH)]
     call = market.stage.call(market.who["client"], "OrderBook", "placeBatch", orders, LOCATION)
-    slots = [Slot("the orders", SlotCost.NEW, _BATCH), *MOVE, ALLOWANCE, PARAMS]
+    slots = [Slot("the orders", SlotCost.NEW, _BATCH), *MOVE, ALLOWANCE]
     return Measured([call], slots, units=_BATCH)
 
 
@@ -162,7 +162,7 @@ def _complete_unsigned(market: Market, *, asks_cvm: bool) -> Measured:
 
 def _claim(market: Market, k: int, payees: int) -> Measured:
     call = market.claim(_ended(market), k)
-    slots = [ORDER, PARAMS, Slot("credits", SlotCost.UPDATE, payees)]
+    slots = [ORDER, Slot("credits", SlotCost.UPDATE, payees)]
     return Measured(
         [call], slots, note=f"an offer of {payees} payees" if payees > 1 else "an offer of one payee"
     )
@@ -209,7 +209,7 @@ def _life(market: Market) -> Measured:
     data = market.checkpoint(order, cvm, 60, 1)
     market.stage.send(market.who["operator"], market.stage.at["OrderBook"], data)
     calls.append(market.complete(order, cvm))
-    slots = [NEW_ORDER, *MOVE, ALLOWANCE, PARAMS, *ACCEPT, *START, *COMPLETE]
+    slots = [NEW_ORDER, *MOVE, ALLOWANCE, *ACCEPT, *START, *COMPLETE]
     return Measured(calls, slots, note="place, accept, start, complete")
 
 
@@ -226,7 +226,7 @@ def _life_paid(market: Market) -> Measured:
     receivers = ("client", "provider", "engine_owner", "owner_a", "owner_b", "co_a", "co_b", "treasury")
     pushes = [market.withdraw_data(name) for name in receivers]
     calls.append(stage.call(market.who["passer_by"], "OrderBook", "batch", pushes))
-    slots = [NEW_ORDER, *MOVE, ALLOWANCE, PARAMS, *ACCEPT, *START, ORDER, CVM, *COMPLETE]
+    slots = [NEW_ORDER, *MOVE, ALLOWANCE, *ACCEPT, *START, ORDER, CVM, *COMPLETE]
     slots += [
         ORDER,
         Slot("credits", SlotCost.UPDATE, 2 * len(receivers)),
