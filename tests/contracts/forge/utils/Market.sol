@@ -434,7 +434,7 @@ abstract contract Market is Test {
             if (deal.terms.inputs[i].lease != 0) continue;
             Price memory price = deal.inputs[i].price;
             sum += price.fixedPrice + _ceilHours(price.perHour, price.minSeconds)
-                + _ceilHours(price.perHour, deal.terms.windows.grace);
+            + _ceilHours(price.perHour, deal.terms.windows.grace);
         }
         return LockLib.decode(LockLib.encodeUp(sum));
     }

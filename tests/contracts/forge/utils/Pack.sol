@@ -36,9 +36,7 @@ library Pack {
         packed = abi.encodePacked(
             packed, t.price.minSeconds, t.price.maxSeconds, t.price.revenueBps, t.royaltyBps, payeesHash(t.payees)
         );
-        packed = abi.encodePacked(
-            packed, t.manifestDigest, t.contentDigest, t.grantKey, t.lineage, t.restrictions
-        );
+        packed = abi.encodePacked(packed, t.manifestDigest, t.contentDigest, t.grantKey, t.lineage, t.restrictions);
     }
 
     function heads(OfferTerms memory compute, OfferTerms[] memory inputs) internal pure returns (bytes memory packed) {
