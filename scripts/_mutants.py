@@ -72,6 +72,11 @@ _SWAPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("boolean", r"\bfalse\b", ("true",)),
     ("guard", r"(?<=\s)(?:nonReentrant|onlyOrderBook|inBook|restricted)\b(?=[^;{]*\{)", ("",)),
 )
+# The same, in words of the machine. Memory and storage of assembly are left alone: they mostly crash at once.
+_WORDS = {"add": "sub", "mul": "div", "lt": "gt", "and": "or", "shl": "shr"}
+_WORDS |= {there: here for here, there in _WORDS.items()}
+_WORD = re.compile(rf"\b({'|'.join(_WORDS)})(?=\()")
+_ASSEMBLY = re.compile(r"\bassembly\b[^{]*\{")
 _NUMBER = re.compile(r"(?<![\w.])(0x[0-9a-fA-F]+|\d[\d_]*)(?:e\d+)?(?![\w.])")
 _RETURN = re.compile(r"\breturn\s+([^;]+);")
 _CONDITION = re.compile(r"\bif\s*\(")
@@ -96,9 +101,9 @@ def blanked(source: str) -> str:
 
 def mutants_of(file: str, source: str) -> list[Mutant]:
     """Return every mutant of a file, in the order of the text."""
-    code = _without_headers(blanked(source))
+    plain = blanked(source)
     found: dict[tuple[int, int, str], Mutant] = {}
-    for operator, start, end, replacement in _changes(code):
+    for operator, start, end, replacement in (*_changes(_without_headers(plain)), *_in_assembly(plain)):
         if source[start:end] != replacement:
             mutant = _mutant(file, source, operator, start, end, replacement)
             found.setdefault((start, end, replacement), mutant)
@@ -125,6 +130,16 @@ def _changes(code: str) -> Iterator[tuple[str, int, int, str]]:
             yield "condition", match.end(), end, "true"
             yield "condition", match.end(), end, "false"
     yield from _deletions(code)
+
+
+def _in_assembly(code: str) -> Iterator[tuple[str, int, int, str]]:
+    """Yield other words and other numbers inside inline assembly."""
+    for block in _ASSEMBLY.finditer(code):
+        begin, end = block.end(), _block_end(code, block.end() - 1)
+        for match in _WORD.finditer(code, begin, end):
+            yield "assembly", match.start(1), match.end(1), _WORDS[match.group(1)]
+        for match in _NUMBER.finditer(code, begin, end):
+            yield "assembly", match.start(1), match.end(1), str(int(match.group(1).replace("_", ""), 0) + 1)
 
 
 def _returnable(above: str) -> tuple[str, ...]:
@@ -172,7 +187,7 @@ def _without_headers(code: str) -> str:
         spans.append(match.span())
     for match in re.finditer(r"\b(?:struct|enum)\s+\w+\s*\{[^}]*\}", code):
         spans.append(match.span())
-    for match in re.finditer(r"\bassembly\b[^{]*\{", code):
+    for match in _ASSEMBLY.finditer(code):
         spans.append((match.start(), _block_end(code, match.end() - 1)))
     signs = list(code)
     for begin, end in spans:
