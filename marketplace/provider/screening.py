@@ -18,6 +18,7 @@ from enclave_runtime.wire.eip712 import Domain
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.frames import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from enclave_runtime.wire.offers import OfferTerms
+from enclave_runtime.wire.scalars import ZERO32
 from marketplace.provider.job import Job
 
 __all__ = ["admit_members", "inadmissible", "plaintext_needed"]
@@ -52,6 +53,11 @@ def inadmissible(job: Job, members: dict[str, Any]) -> str:
     Args:
         members: of `admit`, as they would be sent.
     """
+    terms = job.preimage.terms
+    # The contracts take served orders; no loader serves yet, and a start that it refuses costs the penalty.
+    for what, digest in (("access key", terms.access_key_digest), ("delivery", terms.delivery_digest)):
+        if digest != ZERO32:
+            return f"got a digest of its {what}, expected none: no CVM of this release does that"
     for index, (held, offer) in enumerate(zip(job.inputs, job.preimage.inputs, strict=True)):
         found = _manifest(held.manifest, offer)
         if found:

@@ -47,6 +47,10 @@ def _result_key(public: bytes) -> SealedOrder:
     return replace(HONEST, changed={**HONEST.changed, "result_key_digest": sha256(public)})
 
 
+def _terms(**changes: object) -> SealedOrder:
+    return replace(HONEST, changed={**HONEST.changed, **changes})
+
+
 def _relisted() -> SealedOrder:
     data = HONEST.inputs[1]
     terms = replace(data.terms, kind=int(OfferKind.MODEL))
@@ -63,6 +67,8 @@ CASES: dict[str, tuple[SealedOrder, bytes]] = {
     "an index beyond a frame": (_sizes(1 << 10, 1 << 28), PUBLIC),
     "a short result key": (_result_key(b"\x05" * 32), b"\x05" * 32),
     "a result key of low order": (_result_key(PUBLIC[:1184] + bytes(32)), PUBLIC[:1184] + bytes(32)),
+    "a served order": (_terms(access_key_digest=b"\x06" * 32), PUBLIC),
+    "a delivery elsewhere": (_terms(delivery_digest=b"\x07" * 32, delivery=1), PUBLIC),
     "more plaintext than room": (_sizes(1 << 20, _ROOM), PUBLIC),
 }
 

@@ -67,7 +67,8 @@ def test_draft_has_safe_windows_and_the_exact_deposit() -> None:
 
 
 def test_quote_adds_up_and_says_who_gets_what() -> None:
-    told = quote(COMPUTE, (ENGINE, DATA), PARAMS, max_seconds=1800)
+    grace = ORDER.terms.windows.grace
+    told = quote(COMPUTE, (ENGINE, DATA), PARAMS, max_seconds=1800, grace=grace)
     assert told.deposit == ORDER.terms.deposit == sum(line.most for line in told.lines)
     assert told.least == (10 + 60) + 5 + 7
     assert told.provider_lock == lock_required(ORDER, PARAMS.start_penalty_bps)
@@ -104,10 +105,10 @@ def test_refuses_a_draft_that_nobody_could_accept(change: dict[str, Any], word: 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"payer": OWNER}, "payer"),
+        ({"payer": b"\0" * 20}, "payer"),
         ({"holdback": Holdback(1, 0)}, "holdback"),
         ({"delivery": 1}, "delivery"),
-        ({"access_key_digest": b"\x01" * 32}, "access key"),
+        ({"delivery_digest": b"\x01" * 32}, "delivery digest"),
         ({"runtime_policy_digest": b"\x01" * 32}, "runtime policy"),
     ],
 )
