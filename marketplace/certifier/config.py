@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CertifierConfig", "load_config"]
 
+MAX_VALIDITY_S = 31 * 86_400
+"""What CvmRegistry takes at most (its MAX_VALIDITY): a certificate beyond it would register nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class CertifierConfig:
@@ -83,7 +86,7 @@ def load_config(path: Path) -> CertifierConfig:
     config = CertifierConfig(
         name=table.text("name"),
         state_dir=table.path("state_dir"),
-        validity_s=table.integer("validity_s", 86_400, least=120, most=90 * 86_400),
+        validity_s=table.integer("validity_s", 86_400, least=120, most=MAX_VALIDITY_S),
         listen=Listen.take(table),
         limits=Limits.take(table),
         key=KeyFile.take(table, "key"),

@@ -64,6 +64,7 @@ def test_a_simulated_root_must_be_named_twice_and_loudly(tmp_path: Path) -> None
     [
         ('name = "first"', ""),
         ("validity_s = 3600", "validity_s = 1"),
+        ("validity_s = 3600", f"validity_s = {31 * 86_400 + 1}"),
         ("validity_s = 3600", "validity = 3600"),
         ('root_sets = ["intel"]', 'root_sets = ["amd"]'),
         ('root_sets = ["intel"]', 'root_sets = ["intel"]\nunsafe_accept_simulated = "intel"'),
