@@ -32,7 +32,8 @@ _NORMAL = (
     (re.compile(r"sha256/[0-9a-f]{64}"), "sha256/<32>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<32>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "<time> UTC"),
-    (re.compile(r"\b8\.9999\d+ TUSD fetched"), "8.9999<n> TUSD fetched"),  # a lease earns by the second
+    # A lease earns by the second, and may end within the one it began in.
+    (re.compile(r"\b(8\.9999\d+|9) TUSD fetched"), "8.9999<n> TUSD fetched"),
     (re.compile(r"\b\d+ gas"), "<n> gas"),
     (re.compile(r'"(gas|since|now|at|place_before|block)": "?\d+"?'), r'"\1": <n>'),
     (re.compile(r"\b1[5-9]\d{8}\b"), "<unix time>"),
