@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {OfferTerms} from "../types/Offers.sol";
-import {IOrderReports, Report} from "./IOrderReports.sol";
+import {Report} from "../types/Orders.sol";
+import {IOrderReports} from "./IOrderReports.sol";
 
 /// @dev What the registry holds of a version. CLOSED may open again, RETIRED never.
 enum VersionState {

@@ -208,20 +208,6 @@ library OfferCodec {
         }
     }
 
-    /// @notice As `price`, into a struct that is there already.
-    function priceInto(bytes calldata heads, uint256 at, Price memory value) internal pure {
-        assembly ("memory-safe") {
-            let head := add(heads.offset, at)
-            let word := calldataload(add(head, MIN_SECONDS))
-            mstore(value, shr(128, calldataload(add(head, FIXED_PRICE))))
-            mstore(add(value, 0x20), shr(128, calldataload(add(head, PER_HOUR))))
-            mstore(add(value, 0x40), shr(224, word))
-            mstore(add(value, 0x60), and(shr(192, word), 0xffffffff))
-            mstore(add(value, 0x80), shr(128, calldataload(add(head, PER_UNIT))))
-            mstore(add(value, 0xa0), and(shr(176, word), 0xffff))
-        }
-    }
-
     /// @return value Longest rent in seconds; zero is no bound.
     function maxSeconds(bytes calldata heads, uint256 at) internal pure returns (uint256 value) {
         assembly ("memory-safe") {

@@ -38,7 +38,7 @@ library OrderStateLib {
     /// @dev `TABLE` and `TERMINAL` as the compiler would add them up at each use; OrderState.t.sol holds them equal.
     uint256 internal constant TABLE_LITERAL = 0x3fd01fd8006800240002;
     uint256 internal constant TERMINAL_LITERAL = 0x3fe0;
-    uint256 internal constant WHOLE_LITERAL = 0x300;
+    uint256 internal constant ENGINE_REPORTED = 0x300;
 
     /// @return allowed Whether the table allows `from` -> `to`.
     function isAllowed(OrderState from, OrderState to) internal pure returns (bool allowed) {
@@ -49,11 +49,11 @@ library OrderStateLib {
         }
     }
 
-    /// @return whole Whether `state` owes whole prices of what the CVM reported: COMPLETED or FAILED.
-    function isWhole(OrderState state) internal pure returns (bool whole) {
-        uint256 states = WHOLE_LITERAL;
+    /// @return reported Whether `state` is an engine's own end, by its CVM's report: COMPLETED or FAILED.
+    function isEngineReported(OrderState state) internal pure returns (bool reported) {
+        uint256 states = ENGINE_REPORTED;
         assembly ("memory-safe") {
-            whole := and(shr(state, states), 1)
+            reported := and(shr(state, states), 1)
         }
     }
 

@@ -163,10 +163,6 @@ library OrderWordLib {
         return _with(word, SPAN, MAX_SPAN, value);
     }
 
-    function withMark(OrderWord word, uint256 value) internal pure returns (OrderWord) {
-        return _with(word, MARK, MAX_MARK, value);
-    }
-
     function withSecs(OrderWord word, uint256 value) internal pure returns (OrderWord) {
         return _with(word, SECS, MAX_SPAN, value);
     }

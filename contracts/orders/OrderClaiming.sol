@@ -136,7 +136,7 @@ abstract contract OrderClaiming is OrderBase {
                 return (0, true);
             }
             // The common claim: the whole price of what the end froze within every limit, as `_dueOf` finds it too.
-            if (OrderStateLib.isWhole(state)) {
+            if (OrderStateLib.isEngineReported(state)) {
                 return (SettlementLib.amountAt(price, word.secs(), word.units()), true);
             }
         } else if (!_isLiving(state)) {

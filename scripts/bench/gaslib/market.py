@@ -47,7 +47,14 @@ from marketplace.domain.leasing import Leasing
 from marketplace.domain.offer import ListedOffer, compute_terms, content_terms, sole_payee
 from marketplace.domain.order import runtime_policy
 from marketplace.domain.pricing import Params
-from marketplace.domain.tight import encode_head, encode_heads, encode_order, encode_payees, payees_hash
+from marketplace.domain.tight import (
+    encode_head,
+    encode_heads,
+    encode_order,
+    encode_payees,
+    encode_policy,
+    payees_hash,
+)
 from scripts.bench.gaslib.stage import Call, Stage
 
 __all__ = ["CVMS", "LOCATION", "UNIT", "USED_S", "Cvm", "Market", "build"]
@@ -245,7 +252,7 @@ class Market:
         """Let the operator accept."""
         heads = encode_heads(order)
         return self._book(
-            "operator", "accept", encode_order(order.terms), heads, policy_bytes(self.policy), cvm.number
+            "operator", "accept", encode_order(order.terms), heads, encode_policy(self.policy), cvm.number
         )
 
     def start(self, order: OrderPreimage, cvm: Cvm) -> Call:
@@ -358,12 +365,6 @@ class Market:
         """Let the client lease the engine for one period, from an allowance."""
         leasing = Leasing(self.lease_terms(), self.who["client"], self.who["client"], salt)
         return self.stage.call(self.who["client"], "LeaseBook", "lease", leasing.to_bytes(), 1)
-
-
-def policy_bytes(policy: RuntimePolicy) -> bytes:
-    """Return a runtime policy as calldata has it (PolicyCodec.sol)."""
-    head = policy.tee_mask.to_bytes(32, "big") + bytes([policy.worst_tcb, len(policy.trust_classes)])
-    return head + b"".join((*policy.trust_classes, *policy.measurements))
 
 
 def members(start: OrderStart) -> tuple[bytes, bytes, bytes]:

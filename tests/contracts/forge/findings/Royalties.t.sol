@@ -2,10 +2,9 @@
 pragma solidity 0.8.37;
 
 import {Derivation} from "../../../../contracts/interfaces/IOfferRegistry.sol";
-import {Report as SignedReport} from "../../../../contracts/interfaces/IOrderReports.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
 import {OfferKind, OfferTerms} from "../../../../contracts/types/Offers.sol";
-import {InputRef, Outcome, Phase, Report} from "../../../../contracts/types/Orders.sol";
+import {InputRef, Outcome, Phase} from "../../../../contracts/types/Orders.sol";
 import {Money} from "../money/Money.sol";
 import {Deal} from "../utils/Market.sol";
 import {Pack} from "../utils/Pack.sol";
@@ -264,9 +263,7 @@ contract RoyaltiesTest is Money {
             derivation.payees[i] = Pack.payees(deal.inputs[i].payees);
         }
         derivation.tables[count - 1] = lineage;
-        Report memory said = _report(deal, _final(Phase.ENGINE, Outcome.COMPLETED, 1000, 50), signerKey);
-        derivation.report =
-            SignedReport(said.cvmId, said.resultDigest, said.statementDigest, said.numbers, said.r, said.vs);
+        derivation.report = _report(deal, _final(Phase.ENGINE, Outcome.COMPLETED, 1000, 50), signerKey);
     }
 
     /// @dev Engine and one input more.

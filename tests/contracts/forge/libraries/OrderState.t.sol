@@ -41,6 +41,10 @@ contract OrderStateTest is Test {
     function test_TheLiteralsAreTheTable() external pure {
         assertEq(OrderStateLib.TABLE_LITERAL, OrderStateLib.TABLE);
         assertEq(OrderStateLib.TERMINAL_LITERAL, OrderStateLib.TERMINAL);
+        for (uint8 state = 0; state < _STATES; ++state) {
+            bool reported = state == uint8(OrderState.COMPLETED) || state == uint8(OrderState.FAILED);
+            assertEq(OrderStateLib.isEngineReported(OrderState(state)), reported);
+        }
     }
 
     function test_TheTableIsTheList() external {

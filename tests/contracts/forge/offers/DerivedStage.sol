@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Derivation} from "../../../../contracts/interfaces/IOfferRegistry.sol";
-import {Report} from "../../../../contracts/interfaces/IOrderReports.sol";
+import {Report} from "../../../../contracts/types/Orders.sol";
 import {OfferKind, OfferTerms, Payee} from "../../../../contracts/types/Offers.sol";
 import {OfferBytes} from "./OfferBytes.sol";
 import {In, Stage} from "./Stage.sol";

@@ -5,6 +5,7 @@ import {Test} from "forge-std/Test.sol";
 
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
 import {OfferCodec} from "../../../../contracts/libraries/OfferCodec.sol";
+import {OrderCodec} from "../../../../contracts/libraries/OrderCodec.sol";
 import {OfferTerms, Payee, Price} from "../../../../contracts/types/Offers.sol";
 import {OfferBytes} from "./OfferBytes.sol";
 
@@ -40,8 +41,11 @@ contract OfferCodecTest is Test {
         assertEq(OfferCodec.minSeconds(heads, at), terms.price.minSeconds);
         assertEq(OfferCodec.maxSeconds(heads, at), terms.price.maxSeconds);
         assertEq(OfferCodec.revenueBps(heads, at), terms.price.revenueBps);
-        Price memory again = Price(1, 1, 1, 1, 1, 1);
-        OfferCodec.priceInto(heads, at, again);
+        // The form of the hot paths reads the same price.
+        uint256 form = OfferCodec.form(0);
+        uint256 head = OrderCodec.pointer(heads) + at;
+        OfferCodec.fill(form, head);
+        Price memory again = OfferCodec.priceOf(form);
         assertEq(abi.encode(again), abi.encode(terms.price));
         assertEq(address(OfferCodec.tokenOf(heads[at:])), address(bytes20(heads[at:at + 20])));
     }

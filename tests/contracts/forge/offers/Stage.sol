@@ -4,8 +4,9 @@ pragma solidity 0.8.37;
 import {Test} from "forge-std/Test.sol";
 
 import {OfferRegistry} from "../../../../contracts/OfferRegistry.sol";
-import {IOrderReports, Report} from "../../../../contracts/interfaces/IOrderReports.sol";
+import {IOrderReports} from "../../../../contracts/interfaces/IOrderReports.sol";
 import {OfferKind, OfferTerms, Payee} from "../../../../contracts/types/Offers.sol";
+import {Report} from "../../../../contracts/types/Orders.sol";
 import {OfferBytes} from "./OfferBytes.sol";
 
 /// @notice Knows which orders were completed with which report, as the OrderBook does.
