@@ -35,8 +35,9 @@ MAIN, CONTRACTS, NODE = ROOT / ".venv", ROOT / ".venv-contracts", ROOT / "node_m
 ANALYSIS = ROOT / ".venv-analysis"
 NODE_MIN = 20
 NODE_TOOLS = ("anvil", "forge", "cast", "solhint")
-# Pure Python that ape needs and that was published as source only (scripts/lock has the same three).
-SDISTS = "lazyasd,python-baseconv,varint"
+# Pure Python that was published as source only (scripts/lock has the same): varint for the IPFS client and for ape,
+# the other two for ape.
+SDISTS = {MAIN: "varint", CONTRACTS: "lazyasd,python-baseconv,varint"}
 CLEAN_PIP = ("--no-deps", "--no-input", "--disable-pip-version-check", "--progress-bar=off")
 
 
@@ -233,11 +234,11 @@ def pip(venv: Path, *args: str | Path) -> None:
 def python_part(
     name: str, venv: Path, version: str, locks: Sequence[str], *, download_mb: int, disk_mb: int
 ) -> Part:
-    """Describe packages that come from lock files by hash; wheels only, but for the three of ape."""
+    """Describe packages that come from lock files by hash; wheels only, but for those of `SDISTS`."""
     paths = [LOCKS / f"{lock}.txt" for lock in locks]
     kinds = ["--only-binary=:all:"]
-    if venv is CONTRACTS:
-        kinds += [f"--no-binary={SDISTS}", "--no-build-isolation", "--use-pep517"]
+    if venv in SDISTS:
+        kinds += [f"--no-binary={SDISTS[venv]}", "--no-build-isolation", "--use-pep517"]
 
     def install() -> None:
         for path in paths:
