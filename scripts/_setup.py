@@ -35,8 +35,8 @@ MAIN, CONTRACTS, NODE = ROOT / ".venv", ROOT / ".venv-contracts", ROOT / "node_m
 ANALYSIS = ROOT / ".venv-analysis"
 NODE_MIN = 20
 NODE_TOOLS = ("anvil", "forge", "cast", "solhint")
-# Pure Python that was published as source only (scripts/lock has the same): varint for the IPFS client and for ape,
-# the other two for ape.
+# Pure Python that was published as source only (scripts/lock has the same): varint for the IPFS client and
+# for ape, the other two for ape.
 SDISTS = {MAIN: "varint", CONTRACTS: "lazyasd,python-baseconv,varint"}
 CLEAN_PIP = ("--no-deps", "--no-input", "--disable-pip-version-check", "--progress-bar=off")
 
