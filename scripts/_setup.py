@@ -3,7 +3,7 @@
 Standard library only: it runs before anything is installed, under the machine's own Python. It installs from
 PyPI and npm by hash, and from Debian by name, through their ordinary clients, and names no registry: the
 clients know theirs. Python packages go to `.venv` (ape to `.venv-contracts`, slither to `.venv-analysis`),
-the rest to `node_modules`; what was installed from which lock is written down inside each of them, so that a
+the rest to `node_modules` (the IPFS node to its own); what was installed from which lock is written down inside each of them, so that a
 folder removed or half made is seen and made again.
 """
 
@@ -33,6 +33,7 @@ RUN = ROOT / ".run"
 LOG = RUN / "setup.log"
 MAIN, CONTRACTS, NODE = ROOT / ".venv", ROOT / ".venv-contracts", ROOT / "node_modules"
 ANALYSIS = ROOT / ".venv-analysis"
+IPFS = ROOT / "scripts" / "ipfs-node" / "node_modules"
 NODE_MIN = 20
 NODE_TOOLS = ("anvil", "forge", "cast", "solhint")
 # Pure Python that was published as source only (scripts/lock has the same): varint for the IPFS client and
@@ -295,6 +296,18 @@ def node_part() -> Part:
     return Part("node", NODE, key, 136, 332, install, frozenset(NODE_TOOLS))
 
 
+def ipfs_part() -> Part:
+    """Describe the IPFS node of the tests: a package of its own, so that its lock holds nobody else back."""
+
+    def install() -> None:
+        # npm warns of packages that ask for Node 22; docs/adr says why the node runs on 20 all the same.
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        run(["npm", "ci", *quiet, "--prefix", IPFS.parent])
+
+    key = digest(IPFS.parent / "package-lock.json", IPFS.parent / ".npmrc")
+    return Part("ipfs-node", IPFS, key, 27, 82, install, frozenset())
+
+
 def parts_for(goal: str) -> list[Part]:
     """List every part of a goal, in the order in which they are installed."""
     if goal == "analysis":
@@ -309,6 +322,7 @@ def parts_for(goal: str) -> list[Part]:
         node_part(),
     ]
     if goal == "test":
+        parts.append(ipfs_part())
         parts.append(python_part("dev", MAIN, version, ["dev"], download_mb=35, disk_mb=120))
         version, locks = ensure_venv(CONTRACTS), ["build", "contracts"]
         parts.append(python_part("contracts", CONTRACTS, version, locks, download_mb=85, disk_mb=410))
@@ -375,7 +389,7 @@ def main(args: Sequence[str]) -> int:
     try:
         with alone():
             if "--again" in args:
-                for folder in (MAIN, CONTRACTS, ANALYSIS, NODE):
+                for folder in (MAIN, CONTRACTS, ANALYSIS, NODE, IPFS):
                     shutil.rmtree(folder, ignore_errors=True)
             set_up(goals[0])
     except SetupError as error:

@@ -1,0 +1,117 @@
+// Blocks in a folder, which of them stay (pins), and the removal of the rest.
+import { mkdir, readdir, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as dagPb from '@ipld/dag-pb'
+import { FsBlockstore } from 'blockstore-fs'
+import { CID } from 'multiformats/cid'
+
+export async function openRepo (folder) {
+  const repo = new Repo(new FsBlockstore(join(folder, 'blocks')), join(folder, 'pins'))
+  await repo.blocks.open()
+  await mkdir(repo.pinFolder, { recursive: true })
+  return repo
+}
+
+class Repo {
+  constructor (blocks, pinFolder) {
+    this.blocks = blocks
+    this.pinFolder = pinFolder
+    this.fetch = async cid => { throw new Error(`block ${cid} is not here`) }
+    // What the exporter reads: local blocks first, then peers'.
+    this.online = { get: (cid, options) => this.#stream(cid, options) }
+    this.writers = 0
+    this.collecting = null
+  }
+
+  fetchWith (fetch) {
+    this.fetch = fetch
+  }
+
+  async get (cid, online = true) {
+    if (await this.blocks.has(cid)) {
+      const parts = []
+      for await (const part of this.blocks.get(cid)) parts.push(part)
+      return parts.length === 1 ? parts[0] : Buffer.concat(parts)
+    }
+    if (!online) throw new Error(`block was not found locally (offline): ipld: could not find ${cid}`)
+    const data = await this.fetch(cid)
+    await this.blocks.put(cid, data)
+    return data
+  }
+
+  async * #stream (cid) {
+    yield await this.get(cid)
+  }
+
+  // Work that adds blocks waits while a collection runs; a collection waits for such work.
+  async writing (work) {
+    while (this.collecting) await this.collecting
+    this.writers++
+    try {
+      return await work()
+    } finally {
+      this.writers--
+    }
+  }
+
+  async pin (cid) {
+    for await (const _ of this.#below(cid)) { /* every block is here now */ }
+    await writeFile(join(this.pinFolder, String(cid)), '')
+  }
+
+  async unpin (cid) {
+    return unlink(join(this.pinFolder, String(cid))).then(() => true, () => false)
+  }
+
+  async pins () {
+    return readdir(this.pinFolder)
+  }
+
+  async collect () {
+    while (this.collecting || this.writers) await (this.collecting ?? new Promise(resolve => setTimeout(resolve, 5)))
+    let done
+    this.collecting = new Promise(resolve => { done = resolve })
+    try {
+      return await this.#sweep()
+    } finally {
+      this.collecting = null
+      done()
+    }
+  }
+
+  async #sweep () {
+    const kept = new Set()
+    for (const pin of await this.pins()) {
+      for await (const cid of this.#below(CID.parse(pin))) kept.add(digestOf(cid))
+    }
+    const removed = []
+    for await (const { cid } of this.blocks.getAll()) if (!kept.has(digestOf(cid))) removed.push(cid)
+    for (const cid of removed) await this.blocks.delete(cid)
+    return removed
+  }
+
+  // Every CID of a tree; blocks that are not here are fetched, some at a time.
+  async * #below (root) {
+    let level = [root]
+    while (level.length) {
+      const next = []
+      for (let at = 0; at < level.length; at += 8) {
+        const group = level.slice(at, at + 8)
+        const links = await Promise.all(group.map(cid => this.#links(cid)))
+        yield * group
+        next.push(...links.flat())
+      }
+      level = next
+    }
+  }
+
+  async #links (cid) {
+    if (cid.code !== dagPb.code) {
+      if (!await this.blocks.has(cid)) await this.get(cid)
+      return []
+    }
+    return dagPb.decode(await this.get(cid)).Links.map(link => link.Hash)
+  }
+}
+
+const digestOf = cid => Buffer.from(cid.multihash.bytes).toString('hex')
