@@ -1,73 +1,38 @@
 """The owner's keystore: content keys at rest, under a passphrase (docs/protocol.md section 5.3).
 
-One file, canonical JSON: how the key is derived (scrypt), and all secrets in one AES-256-GCM ciphertext that
-binds those parameters. Every write has a new nonce and replaces the file at once. It is read again for every
-answer, so a broker that runs sees what its owner sealed meanwhile.
+One file (`keyfile` has its form), replaced at once by every write. It is read again for every answer, so a
+broker that runs sees what its owner sealed meanwhile.
+
+    content/<manifest digest>    content key || salt of one content
+    sealed/<ciphertext digest>   the same, of what is sealed and has no manifest yet
+    replaced/<manifest digest>   manifest digest of the content that took this one's place
+    result/<order id>            private key of an order's result
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import stat
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 from enclave_runtime.sealed.buffers import Entropy
-from enclave_runtime.wire.canonical import Json, JsonObject, dump, parse_object
-from enclave_runtime.wire.codec import bytes_from_hex, hex_of
-from enclave_runtime.wire.errors import WireError
-from marketplace.errors import BadInputError, MarketError, NotFoundError
+from enclave_runtime.sealed.locked import wipe
+from marketplace.errors import BadInputError, NotFoundError
+from marketplace.sealing.keyfile import DEFAULT_COST, Entry, Head, Keys, KeystoreError, ScryptCost, load
+from marketplace.sealing.privatefile import hold_lock, replace_private
 
 __all__ = ["DEFAULT_COST", "ContentSecret", "KeyStore", "KeystoreError", "ScryptCost"]
 
-_VERSION: Final = 1
-_MAX_FILE_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"[a-z0-9./-]{1,128}")
 _CONTENT: Final = "content/"
+_REPLACED: Final = "replaced/"
+_SEALED: Final = "sealed/"
 _SECRET_BYTES: Final = 32
 _MAX_SECRET_BYTES: Final = 4096
-
-
-class KeystoreError(MarketError):
-    """The keystore cannot be used: wrong passphrase, altered, readable by others, or of another version."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScryptCost:
-    """How dear a guess of the passphrase is: memory is 128 x n x r bytes.
-
-    Attributes:
-        log2_n: 14 to 20.
-        r, p: block size and parallelism.
-    """
-
-    log2_n: int = 17
-    r: int = 8
-    p: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse what is too weak to protect or too dear to open.
-
-        Raises:
-            BadInputError: outside the limits.
-        """
-        if not (14 <= self.log2_n <= 20 and 8 <= self.r <= 16 and 1 <= self.p <= 4):
-            got = f"2^{self.log2_n}, r {self.r}, p {self.p}"
-            raise BadInputError("scrypt cost", got, "2^14 to 2^20, r 8 to 16, p 1 to 4")
-
-
-DEFAULT_COST: Final = ScryptCost()
-"""128 MiB and about a third of a second."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,11 +46,11 @@ class ContentSecret:
 class KeyStore:
     """An open keystore. Safe for several processes at once."""
 
-    def __init__(self, path: Path, head: JsonObject, key: bytes, entropy: Entropy) -> None:
+    def __init__(self, path: Path, keys: Keys, store_id: bytes, entropy: Entropy) -> None:
         """Use `KeyStore.open`."""
         self._path = path
-        self._head = head
-        self._cipher = AESGCM(key)
+        self._keys = keys
+        self._id = store_id
         self._entropy = entropy
 
     @classmethod
@@ -108,34 +73,25 @@ class KeyStore:
             NotFoundError: none there, and `create` is False.
             BadInputError: an empty passphrase.
         """
-        if not passphrase:
-            raise BadInputError("passphrase", "an empty one", "at least one character")
         place = Path(path)
-        with _locked(place):
-            if not place.exists():
+        with hold_lock(place):
+            if not os.path.lexists(place):
                 if not create:
-                    raise NotFoundError(f"keystore: got nothing at {place}, expected a keystore")
-                return cls._create(place, passphrase, entropy, cost)
-        head, _, _ = _load(place)
-        store = cls(place, head, _derive(passphrase, head), entropy)
-        store._read()
-        return store
+                    raise NotFoundError(
+                        f"keystore: got nothing at {place}, expected a keystore",
+                        hint="restore a backup with `cloister keys restore`, or name another in the profile",
+                    )
+                keys = Keys(passphrase, cost, entropy(_SECRET_BYTES))
+                made = cls(place, keys, entropy(16), entropy)
+                made._write(0, {})
+                return made
+        snapshot = load(place)
+        keys = Keys(passphrase, snapshot.head.cost, snapshot.head.salt)
+        snapshot.open(keys)
+        return cls(place, keys, snapshot.head.store_id, entropy)
 
-    @classmethod
-    def _create(cls, path: Path, passphrase: str, entropy: Entropy, cost: ScryptCost) -> KeyStore:
-        kdf: JsonObject = {
-            "name": "scrypt",
-            "log2_n": cost.log2_n,
-            "r": cost.r,
-            "p": cost.p,
-            "salt": hex_of(entropy(_SECRET_BYTES)),
-        }
-        head: JsonObject = {"version": _VERSION, "cipher": "aes-256-gcm", "kdf": kdf}
-        store = cls(path, head, _derive(passphrase, head), entropy)
-        store._write({})
-        return store
-
-    def put(self, manifest_digest: bytes, content_key: bytes, salt: bytes) -> None:
+    # ------------------------------------------------------------------------------------------- contents
+    def put(self, manifest_digest: bytes, content_key: bytes | bytearray, salt: bytes) -> None:
         """Keep the secrets of one content.
 
         Raises:
@@ -148,7 +104,7 @@ class KeyStore:
         ):
             if len(value) != _SECRET_BYTES:
                 raise BadInputError(name, f"{len(value)} bytes", "32 bytes")
-        self.put_secret(_CONTENT + manifest_digest.hex(), content_key + salt)
+        self.put_secret(_CONTENT + manifest_digest.hex(), bytes(content_key) + salt)
 
     def get(self, manifest_digest: bytes) -> ContentSecret:
         """Return the secrets of the content with this manifest.
@@ -161,13 +117,41 @@ class KeyStore:
 
     def content_key(self, manifest_digest: bytes) -> bytes | None:
         """Return content key || salt, 64 bytes, or None: what a key broker seals to a CVM."""
-        return self._read().get(_CONTENT + manifest_digest.hex())
+        return self._find(_CONTENT + manifest_digest.hex())
 
     def manifests(self) -> tuple[bytes, ...]:
         """Return the digests of all manifests whose secrets are here, sorted."""
-        names = (name for name in self._read() if name.startswith(_CONTENT))
+        names = (name for name in self._read()[1] if name.startswith(_CONTENT))
         return tuple(sorted(bytes.fromhex(name.removeprefix(_CONTENT)) for name in names))
 
+    def keep_sealed(self, ciphertext_digest: bytes, content_key: bytes | bytearray, salt: bytes) -> None:
+        """Keep the secrets of a sealed stream that has no manifest yet; raises as `put_secret`."""
+        self.put_secret(_SEALED + ciphertext_digest.hex(), bytes(content_key) + salt)
+
+    def sealed_secret(self, ciphertext_digest: bytes) -> ContentSecret:
+        """Return what `keep_sealed` kept.
+
+        Raises:
+            NotFoundError: it was sealed elsewhere.
+        """
+        secret = self.get_secret(_SEALED + ciphertext_digest.hex())
+        return ContentSecret(secret[:_SECRET_BYTES], secret[_SECRET_BYTES:])
+
+    def mark_replaced(self, manifest_digest: bytes, by: bytes) -> None:
+        """Note that the content `by` took the place of another, whose key stays for orders that run.
+
+        Raises:
+            NotFoundError: no such content here.
+            BadInputError: a third one took its place already.
+        """
+        self.get_secret(_CONTENT + manifest_digest.hex())
+        self.put_secret(_REPLACED + manifest_digest.hex(), by)
+
+    def replaced_by(self, manifest_digest: bytes) -> bytes | None:
+        """Return the manifest digest of what took this content's place, or None."""
+        return self._find(_REPLACED + manifest_digest.hex())
+
+    # ------------------------------------------------------------------------------------------- any secret
     def put_secret(self, name: str, secret: bytes) -> None:
         """Keep any other small secret, such as a client's result key under `result/<order id>`.
 
@@ -177,11 +161,13 @@ class KeyStore:
         """
         if not _NAME.fullmatch(name) or len(secret) > _MAX_SECRET_BYTES:
             raise BadInputError("secret", f"name {name[:128]!r}", "a plain name, and at most 4096 bytes")
-        with _locked(self._path):
-            secrets = dict(self._read())
-            if secrets.setdefault(name, secret) != secret:
-                raise BadInputError("secret", f"another one for {name!r}", "a name that is still free")
-            self._write(secrets)
+        with hold_lock(self._path):
+            head, entries = self._read()
+            if name in entries:
+                if not self._holds(name, entries[name], secret):
+                    raise BadInputError("secret", f"another one for {name!r}", "a name that is still free")
+                return
+            self._write(head.serial, {**entries, name: self._keys.wrap(name, 1, secret, self._entropy)})
 
     def get_secret(self, name: str) -> bytes:
         """Return the secret kept under `name`.
@@ -189,118 +175,98 @@ class KeyStore:
         Raises:
             NotFoundError: not here.
         """
-        secret = self._read().get(name)
+        secret = self._find(name)
         if secret is None:
             raise NotFoundError(f"keystore: got no secret named {name[:128]!r}, expected one")
         return secret
 
-    def _read(self) -> Mapping[str, bytes]:
-        head, nonce, sealed = _load(self._path)
+    @contextmanager
+    def lend(self, name: str) -> Iterator[bytearray]:
+        """Give the secret kept under `name` in memory that is zeroed at the end of the block.
+
+        Raises:
+            NotFoundError: not here.
+        """
+        entry = self._read()[1].get(name)
+        if entry is None:
+            raise NotFoundError(f"keystore: got no secret named {name[:128]!r}, expected one")
+        secret = self._keys.unwrap(name, entry)
         try:
-            if head != self._head:
-                raise InvalidTag
-            plain = self._cipher.decrypt(nonce, sealed, dump(head))
-        except InvalidTag:
+            yield secret
+        finally:
+            wipe(secret)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all secrets, sorted."""
+        return tuple(sorted(self._read()[1]))
+
+    # ------------------------------------------------------------------------------------------- the whole
+    @property
+    def serial(self) -> int:
+        """Number of the last write."""
+        return self._read()[0].serial
+
+    def check(self) -> int:
+        """Open every entry and return how many there are.
+
+        Raises:
+            KeystoreError: the file or one of them does not open.
+        """
+        entries = self._read()[1]
+        for name, entry in entries.items():
+            wipe(self._keys.unwrap(name, entry))
+        return len(entries)
+
+    def rotate(self, passphrase: str, *, cost: ScryptCost = DEFAULT_COST) -> int:
+        """Wrap every entry anew under another passphrase and salt, in one write; return how many.
+
+        No content is sealed again: what the entries hold stays as it is. Brokers that hold the keystore open
+        are to be started again with the new passphrase; backups open with the old one.
+
+        Raises:
+            KeystoreError: an entry does not open; nothing was changed.
+            BadInputError: an empty passphrase.
+        """
+        keys = Keys(passphrase, cost, self._entropy(_SECRET_BYTES))
+        with hold_lock(self._path):
+            head, old = self._read()
+            new = {name: self._rewrap(keys, name, entry) for name, entry in old.items()}
+            self._write(head.serial, new, keys)
+            self._keys = keys
+        return len(new)
+
+    def _rewrap(self, keys: Keys, name: str, entry: Entry) -> Entry:
+        secret = self._keys.unwrap(name, entry)
+        try:
+            return keys.wrap(name, entry.version + 1, secret, self._entropy)
+        finally:
+            wipe(secret)
+
+    def _find(self, name: str) -> bytes | None:
+        entry = self._read()[1].get(name)
+        if entry is None:
+            return None
+        secret = self._keys.unwrap(name, entry)
+        found = bytes(secret)
+        wipe(secret)
+        return found
+
+    def _holds(self, name: str, entry: Entry, secret: bytes) -> bool:
+        kept = self._keys.unwrap(name, entry)
+        same = kept == secret
+        wipe(kept)
+        return same
+
+    def _read(self) -> tuple[Head, dict[str, Entry]]:
+        snapshot = load(self._path)
+        if snapshot.head.store_id != self._id:
             raise KeystoreError(
-                f"keystore {self._path}: got one that does not open, expected the right passphrase and file",
-                hint="check the passphrase; if it is right, the file was altered: use a backup",
-            ) from None
-        value = parse_object(plain, limit=_MAX_FILE_BYTES)
-        return {name: bytes_from_hex(secret) for name, secret in value.items()}
-
-    def _write(self, secrets: Mapping[str, bytes]) -> None:
-        plain = dump({name: hex_of(secret) for name, secret in secrets.items()})
-        nonce = self._entropy(12)
-        sealed = self._cipher.encrypt(nonce, plain, dump(self._head))
-        data = dump({**self._head, "nonce": hex_of(nonce), "sealed": hex_of(sealed)})
-        if len(data) > _MAX_FILE_BYTES:
-            raise KeystoreError(f"keystore: got {len(data)} bytes, expected at most {_MAX_FILE_BYTES}")
-        _replace(self._path, data)
-
-
-def _derive(passphrase: str, head: JsonObject) -> bytes:
-    kdf = head["kdf"]
-    assert isinstance(kdf, dict)
-    cost = ScryptCost(_integer(kdf["log2_n"]), _integer(kdf["r"]), _integer(kdf["p"]))
-    scrypt = Scrypt(bytes_from_hex(kdf["salt"], 32), length=32, n=1 << cost.log2_n, r=cost.r, p=cost.p)
-    return scrypt.derive(unicodedata.normalize("NFC", passphrase).encode())
-
-
-def _load(path: Path) -> tuple[JsonObject, bytes, bytes]:
-    """Return head, nonce and ciphertext of the file, all within limits."""
-    data = _read_private(path)
-    try:
-        value = parse_object(data, limit=_MAX_FILE_BYTES)
-        nonce, sealed = (
-            bytes_from_hex(value.pop("nonce", None), 12),
-            bytes_from_hex(value.pop("sealed", None)),
-        )
-        kdf = value.get("kdf")
-        if (
-            not isinstance(kdf, dict)
-            or set(kdf) != {"name", "log2_n", "r", "p", "salt"}
-            or kdf["name"] != "scrypt"
-        ):
-            raise WireError("got other key derivation than scrypt")
-        if value != {"version": _VERSION, "cipher": "aes-256-gcm", "kdf": kdf}:
-            raise WireError(f"got another version or cipher, expected version {_VERSION}")
-        ScryptCost(_integer(kdf["log2_n"]), _integer(kdf["r"]), _integer(kdf["p"]))
-        bytes_from_hex(kdf["salt"], _SECRET_BYTES)
-    except (WireError, BadInputError) as error:
-        raise KeystoreError(f"keystore {path}: {error}") from error
-    return value, nonce, sealed
-
-
-def _integer(value: Json) -> int:
-    if type(value) is not int:
-        raise WireError("got something else than an integer")
-    return value
-
-
-def _read_private(path: Path) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise KeystoreError(f"keystore {path}: {error.strerror}") from error
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise KeystoreError(
-                f"keystore {path}: got mode {stat.filemode(found.st_mode)} of user {found.st_uid}, "
-                f"expected a file of user {os.geteuid()} that nobody else may read",
-                hint=f"chmod 600 {path}",
+                f"keystore {self._path}: got another keystore in its place, expected the one that was opened",
+                hint="start again",
             )
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(_MAX_FILE_BYTES + 1)
-    finally:
-        os.close(descriptor)
+        return snapshot.head, snapshot.open(self._keys)
 
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write the file aside, sync it, and let it take the old one's place at once."""
-    aside = path.with_name(path.name + ".new")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(aside, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the keystore's lock, a file beside it: the keystore itself is replaced by every write."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = path.with_name(path.name + ".lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    def _write(self, serial: int, entries: dict[str, Entry], keys: Keys | None = None) -> None:
+        keys = self._keys if keys is None else keys
+        head = Head(self._id, serial + 1, keys.cost, keys.salt, keys.check)
+        replace_private(self._path, keys.close(head, entries, self._entropy))

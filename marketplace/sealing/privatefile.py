@@ -1,0 +1,102 @@
+"""Files for their owner's eyes, replaced whole or not at all (docs/protocol.md section 5.3)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from marketplace.errors import MarketError
+
+__all__ = ["PrivateFileError", "create_private", "hold_lock", "read_private", "replace_private"]
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class PrivateFileError(MarketError):
+    """A file that cannot be read, is no file, or that others may read or write."""
+
+
+def read_private(path: Path, limit: int) -> bytes:
+    """Return at most `limit` + 1 bytes of a file that nobody but this user can read or write.
+
+    Raises:
+        PrivateFileError: a link, no file, of another user, or open to group or world; names the chmod.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise PrivateFileError(
+            f"{path}: {error.strerror}", hint="check the path, and whose file it is"
+        ) from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise PrivateFileError(
+                f"{path}: got mode {stat.filemode(found.st_mode)} of user {found.st_uid}, "
+                f"expected a file of user {os.geteuid()} that nobody else may read",
+                hint=f"chmod 600 {path}",
+            )
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a file aside, sync it, and let it take the old one's place at once: after a crash, old or new."""
+    aside = path.with_name(path.name + ".new")
+    aside.unlink(missing_ok=True)
+    _write(aside, data)
+    os.rename(aside, path)
+    _sync_folder(path.parent)
+
+
+def create_private(path: Path, data: bytes) -> None:
+    """Write a new file, whole or not at all.
+
+    Raises:
+        PrivateFileError: there is one already.
+    """
+    aside = path.with_name(path.name + ".new")
+    aside.unlink(missing_ok=True)
+    _write(aside, data)
+    try:
+        os.link(aside, path)  # unlike a rename, it replaces nothing
+    except FileExistsError:
+        raise PrivateFileError(f"{path}: got a file, expected none", hint="name a new file") from None
+    finally:
+        aside.unlink()
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file that every write replaces: a file of its own, beside it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = path.with_name(path.name + ".lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, _NEW, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
