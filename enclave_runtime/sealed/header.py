@@ -12,18 +12,21 @@ The index lets anybody without a key, given the manifest's *ciphertext digest*, 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.buffers import Octets
+from enclave_runtime.sealed.ranges import Source
 from enclave_runtime.sealed.tree import (
     HASH_BYTES,
+    PAGE_LEAVES,
     Algorithm,
     LeafList,
     check_geometry,
     leaf,
     segment_count,
+    top_of,
 )
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from enclave_runtime.wire.hashes import tagged
@@ -41,6 +44,9 @@ __all__ = [
 ]
 
 TAG_BYTES: Final = 16
+_HEAD: Final = "header and index"
+_PAGE_BYTES: Final = HASH_BYTES * PAGE_LEAVES
+_KEPT_PAGES: Final = 64
 _MAGIC: Final = b"CLOISTER"
 _VERSION: Final = 1
 _CIPHER_AES_256_GCM: Final = 1
@@ -79,14 +85,12 @@ class Layout:
 
     segment_bytes: int
     plaintext_bytes: int
+    segments: int = field(init=False, compare=False)
+    """Number of segments, at least one."""
 
     def __post_init__(self) -> None:
         check_geometry(self.segment_bytes, self.plaintext_bytes)
-
-    @property
-    def segments(self) -> int:
-        """Number of segments, at least one."""
-        return segment_count(self.segment_bytes, self.plaintext_bytes)
+        object.__setattr__(self, "segments", segment_count(self.segment_bytes, self.plaintext_bytes))
 
     @property
     def index_offset(self) -> int:
@@ -196,7 +200,9 @@ class SealedInfo:
 class CiphertextIndex:
     """The header and index of one stream, proven to be those that a ciphertext digest names. Needs no key.
 
-    An agent checks with it that it holds every ciphertext; the loader finds with it who is at fault.
+    An agent checks with it that it holds every ciphertext; the loader finds with it who is at fault. Made of
+    bytes it keeps the index, 32 bytes for each segment. Made by `read` it keeps 32 bytes for each 1024
+    segments, reads the page of the index that a check needs once more, and proves that page.
     """
 
     def __init__(self, header: Octets, index: Octets, info: SealedInfo) -> None:
@@ -207,23 +213,40 @@ class CiphertextIndex:
         """
         self._algorithm = info.algorithm
         self._layout = info.layout
-        self._leaves = LeafList(info.algorithm, info.segment_bytes, info.plaintext_bytes)
         if len(header) != HEADER_BYTES or len(index) != self._layout.index_bytes:
             got = f"{len(header)} and {len(index)} bytes"
-            raise CiphertextMismatchError(
-                "header and index", got, f"{HEADER_BYTES} and {self._layout.index_bytes}"
-            )
-        self._leaves.load(index)
+            expected = f"{HEADER_BYTES} and {self._layout.index_bytes}"
+            raise CiphertextMismatchError(_HEAD, got, expected)
+        self._pages: _Pages = _HeldPages(bytes(index))
+        self._prove(header, top_of(index), info)
+
+    @classmethod
+    def read(cls, source: Source, info: SealedInfo) -> CiphertextIndex:
+        """Read header and index from `source`, a page at a time, and check them as the constructor does."""
+        made = cls.__new__(cls)
+        made._algorithm = info.algorithm
+        made._layout = info.layout
+        header = bytearray(HEADER_BYTES)
+        got = source.read_at(0, memoryview(header))
+        if got != HEADER_BYTES:
+            raise CiphertextMismatchError(_HEAD, f"{got} bytes of header", str(HEADER_BYTES))
+        pages = _SourcePages(source, made._layout)
+        made._pages = pages
+        made._prove(header, top_of(pages.tops), info)
+        return made
+
+    def _prove(self, header: Octets, top: bytes, info: SealedInfo) -> None:
         self.header = bytes(header)
-        got_digest = ciphertext_digest(self.header, self._leaves)
-        if got_digest != info.ciphertext_digest:
-            raise CiphertextMismatchError("header and index", got_digest.hex(), info.ciphertext_digest.hex())
+        got = tagged(labels.CIPHERTEXT, self.header, top)
+        if got != info.ciphertext_digest:
+            raise CiphertextMismatchError(_HEAD, got.hex(), info.ciphertext_digest.hex())
 
     def check(self, segment: int, ciphertext: Octets) -> None:
         """Check one segment, tag included.
 
         Raises:
-            CiphertextMismatchError: it differs from what the owner sealed, or there is no such segment.
+            CiphertextMismatchError: it differs from what the owner sealed, or there is no such segment; or
+                the index does not read as it did.
         """
         if not 0 <= segment < self._layout.segments:
             expected = f"at most {self._layout.segments} segments"
@@ -233,11 +256,69 @@ class CiphertextIndex:
             raise CiphertextMismatchError(
                 "segment", f"{len(ciphertext)} bytes", f"{length} bytes", segment=segment
             )
-        got = leaf(self._algorithm, ciphertext)
-        if got != self._leaves[segment]:
+        got, expected_leaf = leaf(self._algorithm, ciphertext), self._leaf(segment)
+        if got != expected_leaf:
             raise CiphertextMismatchError(
-                "segment", f"leaf {got.hex()}", f"leaf {self._leaves[segment].hex()}", segment=segment
+                "segment", f"leaf {got.hex()}", f"leaf {expected_leaf.hex()}", segment=segment
             )
+
+    def _leaf(self, segment: int) -> bytes:
+        page, place = divmod(segment, PAGE_LEAVES)
+        return self._pages.page(page)[HASH_BYTES * place : HASH_BYTES * (place + 1)]
+
+
+class _Pages(Protocol):
+    """The proven leaves of an index, by pages."""
+
+    def page(self, number: int) -> bytes: ...
+
+
+class _HeldPages:
+    def __init__(self, index: bytes) -> None:
+        self._index = index
+
+    def page(self, number: int) -> bytes:
+        return self._index[number * _PAGE_BYTES : (number + 1) * _PAGE_BYTES]
+
+
+class _SourcePages:
+    """Pages that are read when they are needed and compared with what was proven; the last few are kept."""
+
+    def __init__(self, source: Source, layout: Layout) -> None:
+        self._source = source
+        self._layout = layout
+        self._kept: dict[int, bytes] = {}
+        tops = []
+        for number in range(-(-layout.segments // PAGE_LEAVES)):
+            page = self._read(number)
+            tops.append(top_of(page))
+            self._keep(number, page)
+        self.tops = b"".join(tops)
+
+    def page(self, number: int) -> bytes:
+        page = self._kept.get(number)
+        if page is None:
+            page = self._read(number)
+            proven = self.tops[HASH_BYTES * number : HASH_BYTES * (number + 1)]
+            if top_of(page) != proven:
+                raise CiphertextMismatchError(_HEAD, "another index than before", "the same")
+            self._keep(number, page)
+        return page
+
+    def _keep(self, number: int, page: bytes) -> None:
+        if len(self._kept) >= _KEPT_PAGES:
+            self._kept.clear()
+        self._kept[number] = page
+
+    def _read(self, number: int) -> bytes:
+        start = number * _PAGE_BYTES
+        page = bytearray(min(_PAGE_BYTES, self._layout.index_bytes - start))
+        got = self._source.read_at(self._layout.index_offset + start, memoryview(page))
+        if got != len(page):
+            raise CiphertextMismatchError(
+                _HEAD, f"{start + got} bytes of index", str(self._layout.index_bytes)
+            )
+        return bytes(page)
 
 
 def ciphertext_digest(header: bytes, leaves: LeafList) -> bytes:

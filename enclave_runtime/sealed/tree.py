@@ -12,6 +12,7 @@ order by whoever holds them (`leaf`, `LeafList`), or one after the other (`TreeH
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
@@ -27,8 +28,10 @@ __all__ = [
     "HASH_BYTES",
     "MAX_CONTENT_BYTES",
     "NO_SALT",
+    "PAGE_LEAVES",
     "SEGMENT_BYTES",
     "Algorithm",
+    "LeafFold",
     "LeafList",
     "TreeDigest",
     "TreeHasher",
@@ -36,6 +39,7 @@ __all__ = [
     "content_digest",
     "leaf",
     "segment_count",
+    "top_of",
 ]
 
 HASH_BYTES: Final = 32
@@ -45,6 +49,10 @@ MAX_CONTENT_BYTES: Final = 1 << 44
 NO_SALT: Final = bytes(32)
 """The salt of bare digests: engines, which anybody may compare with their source."""
 
+PAGE_LEAVES: Final = 1 << 10
+"""Leaves folded into one node as soon as all are in; a power of two, so that the node is one of the tree."""
+
+_PAIR: Final = 2 * HASH_BYTES
 _MIN_SEGMENT: Final = 1 << 10
 _MAX_SEGMENT: Final = 1 << 22
 
@@ -156,10 +164,7 @@ class LeafList:
 
     def top(self) -> bytes:
         """Return the top node: the tree alone, nothing bound to it yet."""
-        stack = _Stack()
-        for index in range(self._count):
-            stack.push(self[index])
-        return stack.top()
+        return top_of(self._leaves)
 
     def digest(self) -> TreeDigest:
         """Return the digest of the content whose leaves these are."""
@@ -169,6 +174,57 @@ class LeafList:
         if not 0 <= index < self._count:
             raise IndexError(f"got leaf {index}, expected 0 to {self._count - 1}")
         return slice(HASH_BYTES * index, HASH_BYTES * (index + 1))
+
+
+class LeafFold:
+    """Leaves that arrive in any order and are forgotten page by page; for content of any length.
+
+    A page of 1024 leaves takes 32 bytes once it is full, so leaves that come about in order take 32 bytes for
+    each GiB. Each leaf is set once. May be used from several threads.
+    """
+
+    def __init__(self, algorithm: Algorithm, segment_bytes: int, length: int) -> None:
+        check_geometry(segment_bytes, length)
+        self._algorithm = algorithm
+        self._segment_bytes = segment_bytes
+        self._length = length
+        self._count = segment_count(segment_bytes, length)
+        self._open: dict[int, tuple[bytearray, list[int]]] = {}
+        self._tops = bytearray(HASH_BYTES * -(-self._count // PAGE_LEAVES))
+        self._left = self._count
+        self._lock = threading.Lock()
+
+    def __setitem__(self, index: int, value: bytes) -> None:
+        if not 0 <= index < self._count:
+            raise IndexError(f"got leaf {index}, expected 0 to {self._count - 1}")
+        page, place = divmod(index, PAGE_LEAVES)
+        with self._lock:
+            opened = self._open.get(page)
+            if opened is None:
+                size = min(PAGE_LEAVES, self._count - page * PAGE_LEAVES)
+                opened = self._open[page] = (bytearray(HASH_BYTES * size), [size])
+            leaves, left = opened
+            leaves[HASH_BYTES * place : HASH_BYTES * (place + 1)] = value
+            left[0] -= 1
+            self._left -= 1
+            if left[0]:
+                return
+            del self._open[page]
+        self._tops[HASH_BYTES * page : HASH_BYTES * (page + 1)] = top_of(leaves)
+
+    def top(self) -> bytes:
+        """Return the top node; for use when every leaf is in.
+
+        Raises:
+            RuntimeError: leaves are missing.
+        """
+        if self._left:
+            raise RuntimeError(f"leaf fold: {self._left} of {self._count} leaves are missing")
+        return top_of(self._tops)
+
+    def digest(self) -> TreeDigest:
+        """Return the digest of the content whose leaves these are; errors as `top`."""
+        return _bind(self._algorithm, self._segment_bytes, self._length, self.top())
 
 
 class TreeHasher:
@@ -232,6 +288,20 @@ class _Stack:
         for left in reversed(self._nodes[:-1]):
             node = _node(left, node)
         return node
+
+
+def top_of(nodes: Octets) -> bytes:
+    """Return the node above `nodes`, 32 bytes each, at least one.
+
+    Pairs are joined level by level and a last one without a partner moves up: the shape of RFC 6962.
+    """
+    level = bytes(nodes)
+    sha256 = hashlib.sha256
+    while len(level) > HASH_BYTES:
+        pairs = len(level) - len(level) % _PAIR
+        joined = [sha256(b"\x01" + level[at : at + _PAIR]).digest() for at in range(0, pairs, _PAIR)]
+        level = b"".join(joined) + level[pairs:]
+    return level
 
 
 def _bind(algorithm: Algorithm, segment_bytes: int, length: int, top: bytes) -> TreeDigest:

@@ -13,27 +13,27 @@ The ciphertext is hashed only when something failed: an honest stream costs one 
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 
 from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.header import (
-    HEADER_BYTES,
     TAG_BYTES,
     CiphertextIndex,
     CiphertextMismatchError,
     Header,
     SealedInfo,
 )
+from enclave_runtime.sealed.ranges import FileSource, RangeSource, Source, as_source
 from enclave_runtime.sealed.sink import Sink
 from enclave_runtime.sealed.stream import Opener
-from enclave_runtime.sealed.tree import LeafList
+from enclave_runtime.sealed.tree import LeafFold, leaf
+from enclave_runtime.sealed.workers import in_threads, private_buffer
 from enclave_runtime.wire.errors import RefusedError, WireError
 
 __all__ = ["FileSource", "Source", "Unsealer", "VerifiedContent", "unseal"]
@@ -76,8 +76,9 @@ class Unsealer:
         self._content_key: Octets | None = content_key
         self._digest_salt = digest_salt
         self._sink = sink
-        self._leaves = LeafList(info.algorithm, info.segment_bytes, info.plaintext_bytes)
+        self._leaves = LeafFold(info.algorithm, info.segment_bytes, info.plaintext_bytes)
         self._state = bytearray(self._layout.segments)
+        self._next = 0
         self._opened_segments = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -97,7 +98,19 @@ class Unsealer:
         content_key = self._content_key
         if content_key is None:
             raise RuntimeError("the unsealer was aborted")
-        checked = CiphertextIndex(header, index, self._info)
+        self._take(CiphertextIndex(header, index, self._info), content_key)
+
+    def begin_from(self, source: Source) -> None:
+        """As `begin`, with header and index read from `source`, a page at a time; memory stays bounded."""
+        self._raise_refusal()
+        if self._opened is not None:
+            return
+        content_key = self._content_key
+        if content_key is None:
+            raise RuntimeError("the unsealer was aborted")
+        self._take(CiphertextIndex.read(source, self._info), content_key)
+
+    def _take(self, checked: CiphertextIndex, content_key: Octets) -> None:
         try:
             parsed = Header.from_bytes(checked.header)
             opener = Opener(self._same(parsed), content_key, self._info.key_commitment)
@@ -128,6 +141,47 @@ class Unsealer:
             opened = True
         finally:
             self._release(segment, opened=opened)
+        self._raise_refusal()
+
+    def claim(self, count: int) -> range:
+        """Take up to `count` neighbouring missing segments for the calling thread; empty when none is left.
+
+        Whoever claims them hands them to `open_claimed`.
+        """
+        with self._lock:
+            first = -1 if self._closed else self._state.find(_MISSING, self._next)
+            if first < 0 and self._next and not self._closed:
+                first = self._state.find(_MISSING)
+            if first < 0:
+                return range(0)
+            end = first + 1
+            while end - first < count and end < len(self._state) and self._state[end] == _MISSING:
+                end += 1
+            self._state[first:end] = bytes([_CLAIMED]) * (end - first)
+            self._next = end
+            return range(first, end)
+
+    def open_claimed(self, claimed: range, source: Source, buffer: memoryview) -> None:
+        """Read what `claim` gave out of `source` into `buffer`, private memory, and open it. Check (3).
+
+        Raises:
+            CiphertextMismatchError, RefusedError: as `feed`; what was not opened is missing again.
+        """
+        first, _ = self._layout.segment_range(claimed[0])
+        position = 0
+        opened = 0
+        try:
+            index, opener = self._begun()
+            start, length = self._layout.segment_range(claimed[-1])
+            got = source.read_at(first, buffer[: start + length - first])
+            for segment in claimed:
+                _, length = self._layout.segment_range(segment)
+                self._open(segment, buffer[position : min(position + length, got)], index, opener)
+                position += length
+                opened += 1
+        finally:
+            for segment in claimed:
+                self._release(segment, opened=segment - claimed[0] < opened)
         self._raise_refusal()
 
     def _open(self, segment: int, ciphertext: Octets, index: CiphertextIndex, opener: Opener) -> None:
@@ -218,6 +272,7 @@ class Unsealer:
     def _find_substitutes(self) -> None:
         """Repeat every ciphertext and raise for the segments that are not the owner's."""
         index, opener = self._begun()
+        leaves = LeafFold(self._info.algorithm, self._info.segment_bytes, self._info.plaintext_bytes)
         plain_buffer = memoryview(bytearray(self._layout.segment_bytes))
         cipher_buffer = memoryview(bytearray(self._layout.segment_bytes + TAG_BYTES))
         first: CiphertextMismatchError | None = None
@@ -232,8 +287,11 @@ class Unsealer:
                 self._state[segment] = _MISSING
                 self._opened_segments -= 1
                 first = first or mismatch
+            else:
+                leaves[segment] = leaf(self._info.algorithm, plain)
         plain_buffer[:] = bytes(len(plain_buffer))
         if first is not None:
+            self._leaves = leaves
             raise first
 
     def _begun(self) -> tuple[CiphertextIndex, Opener]:
@@ -252,86 +310,36 @@ class Unsealer:
             raise self._refusal
 
 
-class Source(Protocol):
-    """A sealed stream that can be read at any place, from several threads."""
-
-    def read_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` from `offset` on and return how much; less only where the stream ends."""
-
-
-class FileSource:
-    """A stream in an open file, read with `pread`: never mapped, so the bytes checked are the bytes used."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def read_at(self, offset: int, buffer: memoryview) -> int:
-        """Copy bytes of the file into private memory."""
-        filled = 0
-        while filled < len(buffer):
-            got = os.preadv(self._fd, [buffer[filled:]], offset + filled)
-            if not got:
-                break
-            filled += got
-        return filled
-
-
 def unseal(
-    source: Source, unsealer: Unsealer, *, workers: int = 2, progress: Progress | None = None
+    source: Source | RangeSource,
+    unsealer: Unsealer,
+    *,
+    workers: int = 2,
+    batch: int = 1,
+    progress: Progress | None = None,
 ) -> VerifiedContent:
-    """Feed all that is missing from `source` and finish; each worker reads, decrypts and hashes its segment.
+    """Feed all that is missing from `source` and finish; each worker reads, decrypts and hashes its segments.
 
     Args:
-        workers: threads; each holds one segment.
+        workers: threads; as many as cores, more where the source is far away.
+        batch: segments that one worker reads at once, for sources where each request costs; memory is
+            `workers` times `batch` segments.
         progress: called after each segment with plaintext bytes done and in all.
     Raises:
-        CiphertextMismatchError, RefusedError: as `Unsealer`; after the former call again, it resumes.
+        CiphertextMismatchError, RefusedError: as `Unsealer`; after the former call again, it resumes, with
+            another source too.
     """
     layout = unsealer.info.layout
-    head = _read(source, 0, HEADER_BYTES)
-    unsealer.begin(head, _read(source, layout.index_offset, layout.index_bytes))
-    todo = unsealer.missing()
-    lock = threading.Lock()
+    stream = as_source(source)
+    unsealer.begin_from(stream)
+    segment_bytes = min(layout.segment_bytes, layout.plaintext_bytes) + TAG_BYTES
 
     def work(stopped: threading.Event) -> None:
-        buffer = memoryview(bytearray(min(layout.segment_bytes, layout.plaintext_bytes) + TAG_BYTES))
-        while not stopped.is_set():
-            with lock:
-                segment = next(todo, None)
-            if segment is None:
-                return
-            offset, length = layout.segment_range(segment)
-            got = source.read_at(offset, buffer[:length])
-            unsealer.feed(segment, buffer[:got])
+        buffer = private_buffer(segment_bytes * min(batch, layout.segments))
+        while not stopped.is_set() and (claimed := unsealer.claim(batch)):
+            unsealer.open_claimed(claimed, stream, buffer)
             if progress is not None:
                 progress(unsealer.opened_bytes, layout.plaintext_bytes)
 
-    _in_threads(work, max(1, min(workers, layout.segments)))
+    in_threads(work, max(1, min(workers, layout.segments)))
     return unsealer.finish()
-
-
-def _in_threads(work: Callable[[threading.Event], None], count: int) -> None:
-    """Run `work` in `count` threads, this one included; raise the first error once all have ended."""
-    stopped = threading.Event()
-    errors: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work(stopped)
-        except BaseException as error:
-            errors.append(error)
-            stopped.set()
-
-    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(count - 1)]
-    for thread in threads:
-        thread.start()
-    guarded()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-def _read(source: Source, offset: int, length: int) -> memoryview:
-    buffer = memoryview(bytearray(length))
-    return buffer[: source.read_at(offset, buffer)]
