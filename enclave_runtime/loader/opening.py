@@ -42,14 +42,19 @@ def key_request(core: Core, message: KeyRequestMessage, body: memoryview, now_ns
 
 
 def grant(core: Core, message: GrantMessage, body: memoryview, now_ns: int) -> Answer:
-    """Open a grant whose every condition holds; the last opens the order. A second one renews the first."""
+    """Open a grant whose every condition holds; the last opens the order. A second one renews the first.
+
+    Of a key in shares, each grant brings one; the key is there with the last that is needed.
+    """
     index = message.input_index
     core.check_input(index)
     run = core.order()
     if index in run.keys:
         run.keys[index] = run.desk.renew(index, run.keys[index], bytes(body), now_ns)
         return succeeded({"missing": list(run.missing_keys)})
-    run.keys[index] = run.desk.open(index, bytes(body), now_ns)
+    key = run.desk.open(index, bytes(body), now_ns)
+    if key is not None:
+        run.keys[index] = key
     if not run.missing_keys:
         run.opened_ns = now_ns
         core.keyring.erase_hpke()

@@ -93,6 +93,10 @@ class OrderRun:
         keys = sorted(dict(self.keys).items())
         return {str(index): max(0, key.expires_ns - now_ns) // NANOSECONDS for index, key in keys}
 
+    def shares(self, now_ns: int) -> dict[str, Json]:
+        """Return the shares in force of each input whose key is in shares, by its index."""
+        return {str(index): [*numbers] for index, numbers in self.desk.shares(now_ns).items()}
+
     def have(self) -> dict[str, Json]:
         """Return [segments received, segments in all] of each input, by its index."""
         totals = {item.index: item.manifest.sealed.layout.segments for item in self.order.inputs}
@@ -105,6 +109,7 @@ class OrderRun:
     def erase(self) -> list[str]:
         """Overwrite and forget every secret of the order; return the kinds that there were."""
         erased = []
+        self.desk.erase()
         for intake in self.intakes.values():
             intake.close()
         if self.keys:

@@ -165,6 +165,7 @@ def _status(core: Core, message: messages.Status, body: memoryview, now_ns: int)
             "sequence": 0 if run is None else run.notary.sequence,
             "stop_reason": None if run is None else run.stop_reason,
             "grants_last": {} if run is None else run.grants_last(now_ns),
+            "shares": {} if run is None else run.shares(now_ns),
             "have": {} if run is None else run.have(),
             "missing_keys": [] if run is None else list(run.missing_keys),
             "open_inputs": [] if run is None else list(run.open_inputs),

@@ -12,6 +12,7 @@ __all__ = [
     "ALL_TAGS",
     "CIPHERTEXT",
     "CONTENT",
+    "KEY_SHARE",
     "MANIFEST",
     "STEP_CONTENT",
     "STEP_HEADER",
@@ -23,6 +24,8 @@ __all__ = [
     "STREAM_COMMITMENT",
     "STREAM_KEY",
     "STREAM_PREFIX",
+    "THRESHOLD",
+    "THRESHOLD_ADDRESS",
     "TREE",
 ]
 
@@ -31,6 +34,9 @@ TREE: Final = "sealed-tree/v1"
 CONTENT: Final = "content/v1"
 CIPHERTEXT: Final = "sealed-ciphertext/v1"
 MANIFEST: Final = "manifest/v1"
+KEY_SHARE: Final = "key-share/v1"
+THRESHOLD: Final = "key-threshold/v1"
+THRESHOLD_ADDRESS: Final = "key-threshold-address/v1"
 
 # HKDF `info` prefixes; the header follows after one zero byte.
 STREAM_KEY: Final = b"cloister:stream-key/v1"
@@ -38,7 +44,7 @@ STREAM_PREFIX: Final = b"cloister:stream-nonce-prefix/v1"
 STREAM_COMMITMENT: Final = b"cloister:stream-key-commitment/v1"
 
 ALL_TAGS: Final = (
-    *(TREE, CONTENT, CIPHERTEXT, MANIFEST),
+    *(TREE, CONTENT, CIPHERTEXT, MANIFEST, KEY_SHARE, THRESHOLD, THRESHOLD_ADDRESS),
     *(label.decode() for label in (STREAM_KEY, STREAM_PREFIX, STREAM_COMMITMENT)),
 )
 

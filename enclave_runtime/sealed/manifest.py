@@ -13,6 +13,7 @@ from typing import Annotated, Final, TypeAlias
 from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.tarformat import name_fault
+from enclave_runtime.sealed.threshold import Threshold, check_broker_url
 from enclave_runtime.wire.canonical import dump, parse_object
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import tagged
@@ -29,6 +30,8 @@ PYTHON: Final = "python"
 """As program of an entry point: the interpreter of the measured image."""
 
 _SIZE: Final = "ciphertext_bytes"
+_RELEASE: Final = "release"
+_THRESHOLD: Final = "threshold"
 _CONTENT: Final = (OfferKind.ENGINE, OfferKind.MODEL, OfferKind.DATASET)
 _Words: TypeAlias = Annotated[tuple[Annotated[str, Text(4096)], ...], Items(64)]
 _Uris: TypeAlias = Annotated[tuple[Annotated[str, Text(2048)], ...], Items(16)]
@@ -40,24 +43,28 @@ class Release:
 
     Attributes:
         url: http or https address of the owner's key broker, or None where the owner grants by hand.
-        grant_key: address whose signature a grant must carry; a delegate, never the payout key.
+        grant_key: address whose signature a grant must carry; a delegate, never the payout key. With a
+            threshold, the group's address, which nobody signs with.
+        threshold: the brokers that hold shares of the key (section 5.4), or None where one holds it all; then
+            the member is not written.
     """
 
     url: Annotated[str, Text(2048)] | None
     grant_key: Hex20
+    threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
-        """Refuse another scheme, signs that a URL has not, and what would swallow a path that is added.
+        """Refuse an address that nobody can ask, and a threshold beside another word on who grants.
 
         Raises:
             WireError: as said.
         """
-        if self.url is None:
+        if self.url is not None:
+            check_broker_url(self.url)
+        if self.threshold is None:
             return
-        if not self.url.startswith(("https://", "http://")) or not _is_plain(self.url):
-            raise WireError("release url: got something else than a plain http or https address")
-        if "?" in self.url or "#" in self.url:
-            raise WireError("release url: got a query or fragment, expected an address to add paths to")
+        if self.url is not None or self.grant_key != self.threshold.address():
+            raise WireError("release: got a threshold with an address or grant key that is not the group's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,9 @@ class Manifest:
         """
         value = dump_record(self)
         value[_SIZE] = self.sealed.ciphertext_bytes
+        release = value[_RELEASE]
+        if isinstance(release, dict) and release[_THRESHOLD] is None:
+            del release[_THRESHOLD]
         data = dump(value)
         if len(data) > MAX_MANIFEST_BYTES:
             raise WireError(f"manifest: got {len(data)} bytes, expected at most {MAX_MANIFEST_BYTES}")
@@ -124,6 +134,11 @@ class Manifest:
         """
         value = parse_object(data, limit=MAX_MANIFEST_BYTES)
         size = value.pop(_SIZE, None)
+        release = value.get(_RELEASE)
+        if isinstance(release, dict):
+            if release.get(_THRESHOLD, ()) is None:  # no threshold has one spelling: no member
+                raise WireError("release: got a threshold of null, expected none or a threshold")
+            release.setdefault(_THRESHOLD, None)
         manifest = load_record(cls, value)
         if size != manifest.sealed.ciphertext_bytes or isinstance(size, bool):
             raise WireError(f"manifest: got {size!r:.40} ciphertext bytes, expected those of its plaintext")
