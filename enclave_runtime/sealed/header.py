@@ -22,6 +22,7 @@ from enclave_runtime.sealed.tree import (
     HASH_BYTES,
     PAGE_LEAVES,
     Algorithm,
+    LeafFold,
     LeafList,
     check_geometry,
     leaf,
@@ -321,6 +322,6 @@ class _SourcePages:
         return bytes(page)
 
 
-def ciphertext_digest(header: bytes, leaves: LeafList) -> bytes:
+def ciphertext_digest(header: bytes, leaves: LeafFold | LeafList) -> bytes:
     """Return the ciphertext digest, 32 bytes, of a stream with this header and these leaves."""
     return tagged(labels.CIPHERTEXT, header, leaves.top())

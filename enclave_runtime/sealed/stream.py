@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -35,7 +36,9 @@ from enclave_runtime.sealed.buffers import (
     write_full,
 )
 from enclave_runtime.sealed.header import TAG_BYTES, Header, SealedInfo, ciphertext_digest
-from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafList, TreeDigest, leaf
+from enclave_runtime.sealed.locked import LockedBuffer, wipe
+from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf
+from enclave_runtime.sealed.workers import Conveyor, private_buffer
 from enclave_runtime.wire.errors import RefusedError, WireError
 
 __all__ = ["KEY_BYTES", "Opener", "Sealer", "seal"]
@@ -43,6 +46,7 @@ __all__ = ["KEY_BYTES", "Opener", "Sealer", "seal"]
 KEY_BYTES: Final = 32
 _PREFIX_BYTES: Final = 7
 _INDEX_PIECE: Final = 1 << 20
+_INDEX_IN_MEMORY: Final = 4 << 20
 _REORDER_SEARCH: Final = 1024
 """Other places tried, at most, to tell a moved segment from an altered one; bounds the work on bad input."""
 
@@ -53,10 +57,9 @@ class _Keys:
     def __init__(self, content_key: Octets, header: Header) -> None:
         if len(content_key) != KEY_BYTES:
             raise WireError(f"content key: got {len(content_key)} bytes, expected {KEY_BYTES}")
-        key = bytearray(KEY_BYTES)
-        _expand(content_key, header, labels.STREAM_KEY, key)
-        self.cipher = AESGCM(key)
-        key[:] = bytes(KEY_BYTES)
+        with LockedBuffer(KEY_BYTES) as key:
+            _expand(content_key, header, labels.STREAM_KEY, key.view())
+            self.cipher = AESGCM(key.view())
         self._prefix = bytearray(_PREFIX_BYTES)
         _expand(content_key, header, labels.STREAM_PREFIX, self._prefix)
         self.commitment = bytearray(KEY_BYTES)
@@ -70,7 +73,7 @@ class _Keys:
         return bytes(self._prefix) + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
 
-def _expand(content_key: Octets, header: Header, label: bytes, out: bytearray) -> None:
+def _expand(content_key: Octets, header: Header, label: bytes, out: bytearray | memoryview) -> None:
     info = label + b"\x00" + header.to_bytes()
     HKDF(algorithm=SHA256(), length=len(out), salt=header.salt, info=info).derive_into(content_key, out)
 
@@ -78,8 +81,9 @@ def _expand(content_key: Octets, header: Header, label: bytes, out: bytearray) -
 class Sealer:
     """Seals one source as it is iterated: header, segments, index, as pieces to write in that order.
 
-    A piece is a view of a reused buffer: write it before taking the next. Memory is two segments and 64
-    bytes for each segment, whatever the size.
+    A piece is a view of a reused buffer: write it before taking the next. The thread that iterates reads the
+    source; `workers` others hash and encrypt. Memory is two segments for each worker and two more pairs,
+    whatever the size: of the index, which is public, what exceeds 4 MiB waits in a temporary file.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Sealer:
         algorithm: Algorithm = Algorithm.BLAKE3,
         segment_bytes: int = SEGMENT_BYTES,
         progress: Progress | None = None,
+        workers: int = 2,
     ) -> None:
         """Derive the keys; nothing is read yet.
 
@@ -102,6 +107,7 @@ class Sealer:
             digest_salt: 32 bytes that hide the content digest; `tree.NO_SALT` for engines.
             entropy: gives the 32 random bytes of the header.
             progress: called after each segment with plaintext bytes done and in all.
+            workers: threads that hash and encrypt, beside the one that reads and writes.
         Raises:
             WireError: key, salt or sizes outside the format.
         """
@@ -113,6 +119,7 @@ class Sealer:
         self._keys = _Keys(content_key, self._header)
         self._digest_salt = digest_salt
         self._progress = progress
+        self._workers = max(1, min(workers, self._layout.segments))
         self._started = False
         self._result: tuple[SealedInfo, TreeDigest] | None = None
 
@@ -144,11 +151,17 @@ class Sealer:
         header = self._header.to_bytes()
         yield memoryview(header)
         sizes = (self._header.algorithm, self._layout.segment_bytes, self._layout.plaintext_bytes)
-        plain_leaves, cipher_leaves = LeafList(*sizes), LeafList(*sizes)
-        yield from self._segments(plain_leaves, cipher_leaves)
-        index = memoryview(cipher_leaves.to_bytes())
-        for start in range(0, len(index), _INDEX_PIECE):
-            yield index[start : start + _INDEX_PIECE]
+        plain_leaves, cipher_leaves = LeafFold(*sizes), LeafFold(*sizes)
+        with SpooledTemporaryFile(_INDEX_IN_MEMORY) as index:
+            for segment, (cipher, plain_leaf, cipher_leaf) in enumerate(self._segments()):
+                plain_leaves[segment], cipher_leaves[segment] = plain_leaf, cipher_leaf
+                index.write(cipher_leaf)
+                yield cipher
+                if self._progress is not None:
+                    self._progress(sum(self._layout.plaintext_range(segment)), self._layout.plaintext_bytes)
+            index.seek(0)
+            while piece := index.read(_INDEX_PIECE):
+                yield memoryview(piece)
         tree = plain_leaves.digest()
         info = SealedInfo(
             *sizes,
@@ -158,22 +171,32 @@ class Sealer:
         )
         self._result = (info, tree)
 
-    def _segments(self, plain_leaves: LeafList, cipher_leaves: LeafList) -> Iterator[memoryview]:
+    def _segments(self) -> Iterator[tuple[memoryview, bytes, bytes]]:
+        """Give each segment's ciphertext, plaintext leaf and ciphertext leaf, in order."""
         algorithm, total = self._header.algorithm, self._layout.plaintext_bytes
-        plain_buffer = memoryview(bytearray(min(self._layout.segment_bytes, total)))
-        cipher_buffer = memoryview(bytearray(len(plain_buffer) + TAG_BYTES))
-        for segment in range(self._layout.segments):
+        segment_bytes = min(self._layout.segment_bytes, total)
+        slots = self._workers + 2
+        plains = [private_buffer(segment_bytes) for _ in range(slots)]
+        ciphers = [private_buffer(segment_bytes + TAG_BYTES) for _ in range(slots)]
+
+        def read(segment: int, slot: int) -> None:
             offset, length = self._layout.plaintext_range(segment)
-            plain, cipher = plain_buffer[:length], cipher_buffer[: length + TAG_BYTES]
-            got = read_full(self._source, plain)
+            got = read_full(self._source, plains[slot][:length])
             if got != length:
                 raise ShortReadError(f"source: got {offset + got} bytes, expected {total}")
-            plain_leaves[segment] = leaf(algorithm, plain)
+
+        def encrypt(segment: int, slot: int) -> tuple[memoryview, bytes, bytes]:
+            _, length = self._layout.plaintext_range(segment)
+            plain, cipher = plains[slot][:length], ciphers[slot][: length + TAG_BYTES]
+            plain_leaf = leaf(algorithm, plain)
             self._keys.cipher.encrypt_into(self._keys.nonce(segment), plain, None, cipher)
-            cipher_leaves[segment] = leaf(algorithm, cipher)
-            yield cipher
-            if self._progress is not None:
-                self._progress(offset + length, total)
+            return cipher, plain_leaf, leaf(algorithm, cipher)
+
+        try:
+            yield from Conveyor(self._workers, slots).run(self._layout.segments, read, encrypt)
+        finally:
+            for plain in plains:
+                wipe(plain)
         if read_full(self._source, memoryview(bytearray(1))):
             raise ShortReadError(f"source: got more than {total} bytes, expected exactly that many")
 
@@ -194,6 +217,7 @@ def seal(
     algorithm: Algorithm = Algorithm.BLAKE3,
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
+    workers: int = 2,
 ) -> SealedInfo:
     """Seal `source` into `destination` in one pass; arguments and errors as `Sealer`."""
     sealer = Sealer(
@@ -205,6 +229,7 @@ def seal(
         algorithm=algorithm,
         segment_bytes=segment_bytes,
         progress=progress,
+        workers=workers,
     )
     for piece in sealer:
         write_full(destination, piece)

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import mmap
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-__all__ = ["in_threads", "private_buffer"]
+__all__ = ["Conveyor", "in_threads", "private_buffer"]
+
+_Made = TypeVar("_Made")
 
 
 def private_buffer(size: int) -> memoryview:
@@ -45,3 +50,42 @@ def in_threads(work: Callable[[threading.Event], None], count: int) -> None:
         thread.join()
     if errors:
         raise errors[0]
+
+
+class Conveyor:
+    """Jobs done by threads, results taken in order; never more at once than there are slots.
+
+    A slot is memory for one job. It belongs to the job until its result was taken, and to the result until
+    the next one is asked for.
+    """
+
+    def __init__(self, workers: int, slots: int) -> None:
+        """Start nothing yet; threads come with the first job."""
+        if not 0 < workers < slots:
+            raise ValueError(f"conveyor: got {workers} workers and {slots} slots, expected more slots")
+        self._slots = slots
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="sealed")
+
+    def run(
+        self, count: int, prepare: Callable[[int, int], None], work: Callable[[int, int], _Made]
+    ) -> Iterator[_Made]:
+        """Give the results of jobs 0 to `count` - 1, in order. Runs once.
+
+        Args:
+            prepare: gets job and slot; called in order, by the thread that iterates.
+            work: gets job and slot; called by any thread, beside others.
+        Raises:
+            Whatever `prepare` and `work` raise, once no job is under way.
+        """
+        pending: deque[Future[_Made]] = deque()
+        try:
+            for job in range(count):
+                if len(pending) == self._slots - 1:
+                    yield pending.popleft().result()
+                slot = job % self._slots
+                prepare(job, slot)
+                pending.append(self._pool.submit(work, job, slot))
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
