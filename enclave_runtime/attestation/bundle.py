@@ -14,7 +14,7 @@ from enclave_runtime.wire.report_data import Purpose
 __all__ = ["BUNDLE_TYPE", "MAX_BUNDLE_BYTES", "EvidenceBundle"]
 
 BUNDLE_TYPE = "cloister/evidence/v1"
-MAX_BUNDLE_BYTES = 1 << 20
+MAX_BUNDLE_BYTES = 1 << 21
 
 _FIELDS = frozenset({"type", "tee", "quote", "event_log", "gpu", "keys", "operator", "purpose", "challenge"})
 

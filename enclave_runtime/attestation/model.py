@@ -6,12 +6,16 @@ An attester makes evidence inside the TEE; a verifier outside turns evidence and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from enclave_runtime.attestation.roots import DEV_PREFIX
 from enclave_runtime.wire import cvm
 from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.scalars import ZERO32
 
 if TYPE_CHECKING:
     from enclave_runtime.attestation.collateral import Collateral
@@ -23,8 +27,10 @@ __all__ = [
     "MAX_GPU_BYTES",
     "MAX_QUOTE_BYTES",
     "Attester",
+    "DeviceAttester",
     "Evidence",
     "TeeKind",
+    "VerifiedDevice",
     "VerifiedEvidence",
     "Verifier",
 ]
@@ -32,7 +38,8 @@ __all__ = [
 MAX_QUOTE_BYTES = 1 << 14
 """A DCAP quote with its certificate chain is about 5 kB; an SEV-SNP report 1184 bytes."""
 MAX_EVENT_LOG_BYTES = 1 << 17
-MAX_GPU_BYTES = 1 << 17
+MAX_GPU_BYTES = 1 << 19
+"""Eight GPUs and four switches with their chains, in hex within JSON, are about 250 kB."""
 
 
 class TeeKind(StrEnum):
@@ -58,7 +65,7 @@ class Evidence:
         tee: which rules apply; it chooses the verifier, never the trust anchor.
         quote: raw quote, exact length.
         event_log: bytes of the log that replays to the run-time registers, where there is one.
-        gpu: GPU evidence, where there is a GPU.
+        gpu: bytes of `nvidia.evidence.GpuEvidence`, where there is a GPU.
     Raises:
         WireError: empty or oversize parts.
     """
@@ -80,8 +87,39 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifiedDevice:
+    """One GPU or switch whose evidence was verified.
+
+    Attributes:
+        kind: "gpu" or "nvswitch".
+        device_id: tagged digest of the identity that the vendor certified (the leaf's serial), 32 bytes.
+        architecture: the vendor's word, such as "HOPPER".
+        driver: version of the driver, empty where the device has none.
+        firmware: version of its firmware (VBIOS).
+        facts: more that the device states, in words for people.
+        collateral_expires_at: Unix time, in seconds, when the first part of its collateral expires, where one
+            has such a time.
+    """
+
+    kind: str
+    device_id: bytes
+    architecture: str
+    driver: str
+    firmware: str
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    collateral_expires_at: int | None = None
+
+    def words(self) -> str:
+        """Return one line for people."""
+        driver = f", driver {self.driver}" if self.driver else ""
+        return (
+            f"{self.kind} {self.architecture} {self.device_id.hex()[:12]}{driver}, firmware {self.firmware}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class VerifiedEvidence:
-    """The verdict. Only `Verifier.verify` makes one; holding one is the proof that it ran.
+    """The verdict. Only `Verifier.verify` and `appraise` make one; holding one is the proof that they ran.
 
     Attributes:
         tee: kind of TEE.
@@ -92,9 +130,13 @@ class VerifiedEvidence:
         tcb_status: the vendor's word, such as "UpToDate".
         advisory_ids: the vendor's advisories that apply to this platform.
         tcb_eval_number: the lower evaluation data number of the collateral used.
-        platform_id_hash: tagged digest of the platform's hardware id (Intel: PPID), 32 bytes.
+        platform_id_hash: tagged digest of the platform's hardware id (Intel: PPID, AMD: CHIP_ID), 32 bytes.
         canonical_id: tagged digest of the signed region: the identity of this evidence, 32 bytes.
         collateral_expires_at: Unix time, in seconds, when the first part of the collateral expires.
+        facts: more that the evidence states, in words for people: product, versions, policy bits.
+        devices: GPUs and switches, verified and bound to this CVM.
+        gpu_digest: digest of their evidence as `report_data` binds it, or 32 zero bytes where there are none.
+        gpu_root_set: id of the trust anchor that their chains ended in, or None.
     """
 
     tee: TeeKind
@@ -108,11 +150,25 @@ class VerifiedEvidence:
     platform_id_hash: bytes
     canonical_id: bytes
     collateral_expires_at: int
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    devices: tuple[VerifiedDevice, ...] = ()
+    gpu_digest: bytes = ZERO32
+    gpu_root_set: str | None = None
 
     @property
     def trust_class(self) -> str:
         """Return the root set id, marked SIMULATED where it is: the words to show to people."""
         return f"SIMULATED ({self.root_set})" if self.simulated else self.root_set
+
+    @property
+    def device_words(self) -> str:
+        """Return how many GPUs and switches were verified, and under which root, or "no GPU"."""
+        if not self.devices:
+            return "no GPU"
+        count = Counter(device.kind for device in self.devices)
+        parts = [f"{count[kind]} x {kind}" for kind in sorted(count)]
+        root = str(self.gpu_root_set)
+        return f"{', '.join(parts)} under {f'SIMULATED ({root})' if root.startswith(DEV_PREFIX) else root}"
 
 
 class Attester(Protocol):
@@ -125,8 +181,23 @@ class Attester(Protocol):
         ...
 
 
+class DeviceAttester(Protocol):
+    """Inside the TEE: makes evidence of every GPU and switch that the CVM has."""
+
+    def evidence(self, nonce: bytes) -> bytes:
+        """Return bytes of `nvidia.evidence.GpuEvidence`, every device asked with `nonce` (32 bytes).
+
+        The nonce comes from `wire.report_data.gpu_nonce` only, and the digest of the answer goes into the
+        `report_data` of the quote that is asked for next.
+        """
+        ...
+
+
 class Verifier(Protocol):
-    """One TEE vendor's rules, numbered as in section 4.3. Pure: no clock, network, file or environment."""
+    """One TEE vendor's rules, steps (0) to (8) of section 4.3. Pure: no clock, network, file or environment.
+
+    Step (9), devices, is `appraise`'s: a verifier leaves `Evidence.gpu` alone.
+    """
 
     tee: TeeKind
 

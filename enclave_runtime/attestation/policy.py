@@ -10,28 +10,11 @@ from dataclasses import dataclass, field
 
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.roots import RootSet
-from enclave_runtime.wire.errors import WireError
+from enclave_runtime.attestation.rules import GpuRules, SnpRules, UnsafeAcceptSimulated
 
 __all__ = ["UP_TO_DATE", "AppraisalPolicy", "UnsafeAcceptSimulated"]
 
 UP_TO_DATE = "UpToDate"
-
-
-@dataclass(frozen=True, slots=True)
-class UnsafeAcceptSimulated:
-    """Accept quotes of one SIMULATED platform: software whose operator can read all that it protects.
-
-    Without this value no `dev:` root is ever accepted, whatever else the policy says.
-
-    Attributes:
-        root_set: id of the one development root that is meant, "dev:<hex>".
-    """
-
-    root_set: str
-
-    def __post_init__(self) -> None:
-        if not RootSet.parse(self.root_set).simulated:
-            raise WireError(f"UnsafeAcceptSimulated: got {self.root_set!r}, expected a 'dev:' root set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +33,9 @@ class AppraisalPolicy:
         accept_mixed_eval_numbers: TCB info and QE identity may differ in their evaluation number, as
             Intel's do for some weeks of a TCB recovery; the floor then holds for the lower one.
         simulated: the loud acknowledgement without which `dev:` roots are refused.
+        snp: what is accepted of SEV-SNP platforms.
+        gpu: the GPUs that a CVM must have, or None for none: GPU evidence is then refused, since nobody
+            would judge it.
     """
 
     root_sets: frozenset[str]
@@ -61,6 +47,8 @@ class AppraisalPolicy:
     extra_td_attributes: int = 0
     accept_mixed_eval_numbers: bool = False
     simulated: UnsafeAcceptSimulated | None = field(default=None)
+    snp: SnpRules = field(default_factory=SnpRules)
+    gpu: GpuRules | None = None
 
     def __and__(self, other: AppraisalPolicy) -> AppraisalPolicy:
         """Return the policy that accepts what both accept; composing never widens."""
@@ -74,6 +62,8 @@ class AppraisalPolicy:
             extra_td_attributes=self.extra_td_attributes & other.extra_td_attributes,
             accept_mixed_eval_numbers=self.accept_mixed_eval_numbers and other.accept_mixed_eval_numbers,
             simulated=self.simulated if self.simulated == other.simulated else None,
+            snp=self.snp & other.snp,
+            gpu=_both_gpu(self.gpu, other.gpu),
         )
 
     def check_roots(self, roots: RootSet) -> None:
@@ -86,6 +76,8 @@ class AppraisalPolicy:
             allowed = getattr(self, name)
             if allowed is not None and not allowed:
                 raise AttestationError(Step.POLICY, f"an empty list of {name}", "at least one accepted value")
+        if self.gpu is not None and not self.gpu.root_sets:
+            raise AttestationError(Step.POLICY, "GPU rules that accept no GPU", "an accepted GPU root set")
         if roots.id not in self.root_sets:
             raise AttestationError(Step.CHAIN, f"root set {roots.id}", f"one of {sorted(self.root_sets)}")
         acknowledged = self.simulated is not None and self.simulated.root_set == roots.id
@@ -153,3 +145,10 @@ def _both(first: frozenset[bytes] | None, second: frozenset[bytes] | None) -> fr
     if first is None or second is None:
         return second if first is None else first
     return first & second
+
+
+def _both_gpu(first: GpuRules | None, second: GpuRules | None) -> GpuRules | None:
+    if first is not None and second is not None:
+        return first & second
+    one = first or second
+    return None if one is None else one.refusing()

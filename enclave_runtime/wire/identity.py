@@ -60,13 +60,21 @@ class CvmPublic:
         """Return the CVM id, 32 bytes."""
         return cvm_id(self.digests)
 
-    def report_data(self, purpose: Purpose, *, operator: bytes, challenge: bytes) -> bytes:
+    def report_data(
+        self, purpose: Purpose, *, operator: bytes, challenge: bytes, gpu: bytes | None = None
+    ) -> bytes:
         """Return the 64 bytes that a quote for these keys, this operator, purpose and challenge carries.
 
-        A verifier passes its own operator, purpose and challenge, never the bundle's word for them.
+        A verifier passes its own operator, purpose and challenge, never the bundle's word for them; `gpu` is
+        the GPU evidence that came with the quote, whole, or None.
         """
         return report_data.bind(
-            purpose, signer=self.signer, cvm_id=self.cvm_id, operator=operator, challenge=challenge
+            purpose,
+            signer=self.signer,
+            cvm_id=self.cvm_id,
+            operator=operator,
+            challenge=challenge,
+            gpu_digest=report_data.gpu_digest(gpu),
         )
 
     def to_json(self) -> JsonObject:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from enum import StrEnum
 
 from enclave_runtime.wire.errors import WireError
-from enclave_runtime.wire.hashes import keccak256
+from enclave_runtime.wire.hashes import keccak256, tagged
 from enclave_runtime.wire.scalars import ZERO32
 
-__all__ = ["TAG", "Purpose", "bind"]
+__all__ = ["TAG", "Purpose", "bind", "gpu_digest", "gpu_nonce"]
 
 TAG = b"CLOISTER:v01"
 """Twelve ASCII bytes: the layout's name and version."""
@@ -27,6 +27,29 @@ class Purpose(StrEnum):
     def word(self) -> bytes:
         """Return keccak256 of the purpose's name, the 32 bytes that enter the hash."""
         return keccak256(self.value.encode("ascii"))
+
+
+def gpu_nonce(cvm_id: bytes, challenge: bytes) -> bytes:
+    """Return the 32 bytes with which every GPU and switch of a CVM is asked for evidence.
+
+    The CVM's keys and the verifier's challenge are in it: evidence of another CVM's devices, or of another
+    time, answers another nonce.
+
+    Args:
+        cvm_id: 32 bytes.
+        challenge: the verifier's fresh value, 32 bytes.
+    Raises:
+        WireError: an argument of the wrong length.
+    """
+    for name, value in (("cvm_id", cvm_id), ("challenge", challenge)):
+        if len(value) != 32:
+            raise WireError(f"gpu nonce: got {len(value)} bytes of {name}, expected 32")
+    return tagged("gpu-nonce/v1", cvm_id, challenge)
+
+
+def gpu_digest(evidence: bytes | None) -> bytes:
+    """Return the digest by which `report_data` binds GPU evidence: 32 zero bytes where there is none."""
+    return ZERO32 if evidence is None else tagged("gpu-evidence/v1", evidence)
 
 
 def bind(

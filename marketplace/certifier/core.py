@@ -17,7 +17,6 @@ from enclave_runtime.wire.cvm import CvmCertificate, root_set_hash
 from enclave_runtime.wire.eip712 import Domain, typed_digest
 from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.report_data import Purpose
-from enclave_runtime.wire.scalars import ZERO32
 from enclave_runtime.wire.signatures import address_of, secp256k1_sign
 from marketplace.domain.tcb import tcb_level
 from marketplace.service.appraisal import Appraiser
@@ -164,7 +163,7 @@ def certificate_of(bundle: EvidenceBundle, verified: VerifiedEvidence, operator:
         root_set=root_set_hash(verified.root_set),
         tcb_status=int(tcb_level(verified.tcb_status)),
         platform_id=verified.platform_id_hash,
-        gpu_digest=ZERO32,  # GPU evidence is refused until a verifier for it is in the registry
+        gpu_digest=verified.gpu_digest,
         evidence_id=verified.canonical_id,
         challenge=bundle.challenge,
         issued_at=0,

@@ -22,7 +22,6 @@ from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.offers import OfferTerms
 from enclave_runtime.wire.orders import OrderPreimage, OrderStart, inputs_root
 from enclave_runtime.wire.report_data import Purpose, bind
-from enclave_runtime.wire.scalars import ZERO32
 from enclave_runtime.wire.signatures import recover_signer
 from marketplace.domain.order import OrderView, check_preimage
 from marketplace.domain.order_state import OrderState
@@ -63,7 +62,7 @@ class ReleaseStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attested:
-    """A verdict on evidence, and the keys, operator and GPU evidence that its quote must bind.
+    """A verdict on evidence, and the keys and operator that its quote must bind.
 
     `keys` are digests of the bundle's public keys; `operator` is the broker's own view of who runs the CVM.
     """
@@ -71,7 +70,6 @@ class Attested:
     verified: VerifiedEvidence
     keys: CvmKeys
     operator: bytes
-    gpu_digest: bytes = ZERO32
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +229,7 @@ def _evidence(case: _Case) -> Difference:
         cvm_id=cvm_id(keys),
         operator=case.attested.operator,
         challenge=case.request.challenge,
-        gpu_digest=case.attested.gpu_digest,
+        gpu_digest=case.attested.verified.gpu_digest,
     )
     return _unless_equal(case.attested.verified.report_data, expected)
 

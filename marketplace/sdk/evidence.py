@@ -64,7 +64,10 @@ def check_measurements(
 def _appraise(one: Certified, chain: ChainFacts, anchor: TrustAnchor) -> VerifiedEvidence:
     certificate = one.certificate
     expected = one.bundle.keys.report_data(
-        Purpose.CERTIFY, operator=chain.cvm.operator, challenge=certificate.challenge
+        Purpose.CERTIFY,
+        operator=chain.cvm.operator,
+        challenge=certificate.challenge,
+        gpu=one.bundle.evidence.gpu,
     )
     verified = appraise(
         one.bundle,

@@ -58,7 +58,9 @@ class PolicyAppraiser:
         """Return the verdict; see `Appraiser`."""
         from enclave_runtime.attestation.appraise import appraise  # loads the vendor's library
 
-        expected = bundle.keys.report_data(purpose, operator=operator, challenge=challenge)
+        expected = bundle.keys.report_data(
+            purpose, operator=operator, challenge=challenge, gpu=bundle.evidence.gpu
+        )
         refusal = AttestationError(Step.POLICY, "no trust anchor in the settings", "at least one")
         for root_set, source in self.sources.items():
             roots, policy = RootSet.parse(root_set), self.policy(root_set)

@@ -25,6 +25,7 @@ from enclave_runtime.attestation.simulated.issuer import SimulatedVendor
 from enclave_runtime.attestation.tdx.verify import TdxVerifier, platform_id_hash
 from tests.evidence import vectors
 from tests.evidence.vectors import Check
+from tests.fakes.collateral import intel_with
 
 pytestmark = vectors.REQUIRED
 
@@ -246,7 +247,7 @@ def test_collateral_whose_root_only_bears_intels_name_is_refused():
     with pytest.raises(AttestationError) as caught:
         verify(
             quote,
-            replace(good, tcb_info_issuer_chain=chain),
+            intel_with(good, tcb_info_issuer_chain=chain),
             item.check["now"],
             policy_for(quote),
             report_data=item.row["fields"]["report_data"],

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.collateral import Collateral, IntelCollateral
 from enclave_runtime.attestation.dcap import layout, pck
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.simulated import certs, statements
@@ -129,7 +129,7 @@ class SimulatedVendor:
             _pem(self._of["pck_ca"].cert, self._of["root"].cert),
         )
         revoked = [self._of["pck"].cert.serial_number] if world.pck_revoked else []
-        return Collateral(
+        intel = IntelCollateral(
             pck_crl_issuer_chain=issuers,
             root_ca_crl=self._crl("root", dates, []),
             pck_crl=self._crl("pck_ca", dates, revoked),
@@ -140,6 +140,7 @@ class SimulatedVendor:
             qe_identity=identity,
             qe_identity_signature=certs.raw_signature(signer.key, identity.encode()),
         )
+        return Collateral(intel=intel)
 
     def quote(self, body: layout.TdBody) -> bytes:
         """Return a TDX quote, version 4, over `body`."""

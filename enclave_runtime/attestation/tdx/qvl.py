@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.collateral import IntelCollateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 
 __all__ = ["STEPS", "VendorClaims", "refusal_of", "run"]
@@ -104,7 +104,7 @@ class VendorClaims:
     report: dict[str, str]
 
 
-def run(quote: bytes, collateral: Collateral, root_der: bytes, now: int) -> VendorClaims:
+def run(quote: bytes, collateral: IntelCollateral, root_der: bytes, now: int) -> VendorClaims:
     """Verify `quote` at Unix time `now` against the one root `root_der`; judge nothing yet.
 
     Raises:
@@ -138,7 +138,7 @@ def refusal_of(message: str) -> AttestationError:
     return AttestationError(Step.CHAIN, got, "evidence that the vendor's library accepts")
 
 
-def _claims(claims: dict[str, Any], collateral: Collateral) -> VendorClaims:
+def _claims(claims: dict[str, Any], collateral: IntelCollateral) -> VendorClaims:
     identity = json.loads(collateral.qe_identity)
     info = json.loads(collateral.tcb_info)
     pck = claims["platform"]["pck"]

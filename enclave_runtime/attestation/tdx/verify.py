@@ -13,7 +13,7 @@ from dataclasses import fields
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.collateral import Collateral, IntelCollateral
 from enclave_runtime.attestation.dcap import layout, pck
 from enclave_runtime.attestation.dcap.registers import TdxRegisters
 from enclave_runtime.attestation.dcap.rtmr import parse_log, replay
@@ -67,14 +67,15 @@ class TdxVerifier:
         """
         # A policy that allows nothing, or does not name this trust anchor, ends it here.
         policy.check_roots(roots)
+        intel = collateral.need("intel")
         # (0) The bytes are one quote, exactly, of a kind that these rules cover.
         quote, body, chain = _parse(evidence)
         # (1) Collateral and quote lead to the pinned root. (2) No revocation list is of the future.
-        root_der = _pinned_root(collateral, roots, chain[-1])
-        _check_crl_dates(collateral, now)
+        root_der = _pinned_root(intel, roots, chain[-1])
+        _check_crl_dates(intel, now)
         # (1) chains and their dates, (2) revocation, (3) signatures; and dcap-qvl's own part of (4) and (5).
-        claims = qvl.run(evidence.quote, collateral, root_der, now)
-        _check_agreement(body, claims, chain[0], collateral)
+        claims = qvl.run(evidence.quote, intel, root_der, now)
+        _check_agreement(body, claims, chain[0], intel)
         # (4) TCB level, evaluation numbers, advisories and platform against policy.
         policy.check_tcb(claims.status, claims.advisory_ids, claims.eval_numbers)
         policy.check_platform(platform_id_hash(claims.ppid))
@@ -86,11 +87,6 @@ class TdxVerifier:
         policy.check_measurement(TdxRegisters.of(body).measurement())
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
         _check_report_data(body.report_data, expected_report_data)
-        # (9) GPU evidence binds the same: there is none yet, and what cannot be judged is refused.
-        if evidence.gpu is not None:
-            raise AttestationError(
-                Step.GPU, "GPU evidence, which this version cannot judge", "no GPU evidence"
-            )
         return _verdict(quote, body, claims, roots)
 
 
@@ -142,7 +138,7 @@ def _parse(evidence: Evidence) -> tuple[layout.Quote, layout.TdBody, _Chain]:
     return quote, quote.body, chain
 
 
-def _pinned_root(collateral: Collateral, roots: RootSet, quote_root: x509.Certificate) -> bytes:
+def _pinned_root(collateral: IntelCollateral, roots: RootSet, quote_root: x509.Certificate) -> bytes:
     """Return the DER of the pinned root, taken from the collateral and held against the pin."""
     if sha256(quote_root.public_bytes(Encoding.DER)) != roots.der_sha256:
         got = sha256(quote_root.public_bytes(Encoding.DER)).hex()
@@ -169,7 +165,7 @@ def _pinned_root(collateral: Collateral, roots: RootSet, quote_root: x509.Certif
     return quote_root.public_bytes(Encoding.DER)
 
 
-def _check_crl_dates(collateral: Collateral, now: int) -> None:
+def _check_crl_dates(collateral: IntelCollateral, now: int) -> None:
     """Refuse revocation lists of the future (2): dcap-qvl checks only their end; Intel's are all number 1."""
     for name, der in (("root", collateral.root_ca_crl), ("PCK", collateral.pck_crl)):
         try:
@@ -183,7 +179,7 @@ def _check_crl_dates(collateral: Collateral, now: int) -> None:
 
 
 def _check_agreement(
-    body: layout.TdBody, claims: qvl.VendorClaims, leaf: x509.Certificate, collateral: Collateral
+    body: layout.TdBody, claims: qvl.VendorClaims, leaf: x509.Certificate, collateral: IntelCollateral
 ) -> None:
     """Refuse a quote that two parsers read differently (0), and a PCE that the TCB info is not about (4)."""
     for field in fields(body):

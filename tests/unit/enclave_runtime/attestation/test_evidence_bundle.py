@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enclave_runtime.attestation.appraise import appraise
-from enclave_runtime.attestation.bundle import EvidenceBundle
+from enclave_runtime.attestation.bundle import MAX_BUNDLE_BYTES, EvidenceBundle
 from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
@@ -69,7 +69,7 @@ def spoil(**changes) -> bytes:
         spoil(keys=KEYS.to_json() | {"signer": "0x" + "11" * 21}),
         spoil(keys=KEYS.to_json() | {"tls_spki": "0x3000"}),
         b" " + spoil(),
-        b"x" * ((1 << 20) + 1),
+        b"x" * (MAX_BUNDLE_BYTES + 1),
     ],
 )
 def test_refuses_what_is_no_bundle(data):
@@ -127,7 +127,7 @@ def test_appraise_refuses_a_quote_made_for_anything_else(case, purpose, operator
 
 
 def test_collateral_survives_its_encoding_and_drops_a_chain_of_its_own(case):
-    data = case.collateral.to_bytes()
+    data = case.collateral.intel.to_bytes()
     assert Collateral.from_bytes(data) == case.collateral
     more = {**json.loads(data), "pck_certificate_chain": "-----BEGIN CERTIFICATE-----"}
     assert Collateral.from_bytes(json.dumps(more, indent=2).encode()) == case.collateral
@@ -152,7 +152,7 @@ def test_refuses_what_is_no_collateral(data):
 
 
 def test_refuses_collateral_with_binary_that_is_not_hex(case):
-    value = {**json.loads(case.collateral.to_bytes()), "pck_crl": "zz"}
+    value = {**json.loads(case.collateral.intel.to_bytes()), "pck_crl": "zz"}
     with pytest.raises(WireError, match="pck_crl"):
         Collateral.from_bytes(json.dumps(value).encode())
 

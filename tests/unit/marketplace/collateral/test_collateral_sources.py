@@ -67,4 +67,4 @@ def test_platform_issues_collateral_for_the_time_that_is_asked_for(tmp_path):
         collateral = open_source(f"simulated:{tmp_path}/p.sock")(EVIDENCE, 2_000_000_000)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-    assert json.loads(collateral.tcb_info)["issueDate"].startswith("2033-05-18")
+    assert json.loads(collateral.intel.tcb_info)["issueDate"].startswith("2033-05-18")

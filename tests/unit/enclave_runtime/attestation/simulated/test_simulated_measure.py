@@ -136,7 +136,7 @@ def test_a_vendor_state_of_another_shape_is_refused():
 
 
 def test_certificates_say_what_they_are(vendor):
-    chain = vendor.collateral(1_790_000_000).tcb_info_issuer_chain
+    chain = vendor.collateral(1_790_000_000).need("intel").tcb_info_issuer_chain
     assert chain.count("BEGIN CERTIFICATE") == 2
     for identity in vendor._of.values():
         name = identity.cert.subject.rfc4514_string()

@@ -1,0 +1,118 @@
+"""What a relying party accepts of each vendor beyond what all have in common: data only (section 4.3).
+
+Two rules compose with `&` into one that accepts only what both accept. Nothing is accepted by default that a
+known attack makes worthless (docs/threat-model.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.roots import GpuRoots, RootSet
+from enclave_runtime.wire.errors import WireError
+
+__all__ = ["MAX_GPUS", "MAX_SWITCHES", "GpuRules", "SnpRules", "UnsafeAcceptSimulated"]
+
+MAX_GPUS = 8
+MAX_SWITCHES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class UnsafeAcceptSimulated:
+    """Accept evidence of one SIMULATED platform: software whose operator can read all that it protects.
+
+    Without this value no `dev:` root is ever accepted, whatever else the policy says.
+
+    Attributes:
+        root_set: id of the one development root that is meant, "dev:<hex>".
+    """
+
+    root_set: str
+
+    def __post_init__(self) -> None:
+        if not RootSet.parse(self.root_set).simulated:
+            raise WireError(f"UnsafeAcceptSimulated: got {self.root_set!r}, expected a 'dev:' root set")
+
+
+@dataclass(frozen=True, slots=True)
+class SnpRules:
+    """What is accepted of AMD SEV-SNP; debug and migration agents are refused always.
+
+    Attributes:
+        accept_milan: reports of Milan chips, whose endorsement keys can be extracted by software alone.
+        accept_vlek: reports signed by a key that AMD loaded for a cloud provider, not by the chip's own.
+        max_vmpl: highest VM privilege level that may have asked for the report.
+        require_alias_check: the firmware checked memory for aliases (BadRAM).
+        require_smt_off: no second thread per core.
+    """
+
+    accept_milan: bool = False
+    accept_vlek: bool = False
+    max_vmpl: int = 0
+    require_alias_check: bool = True
+    require_smt_off: bool = False
+
+    def __and__(self, other: SnpRules) -> SnpRules:
+        """Return the rules that accept what both accept."""
+        return SnpRules(
+            accept_milan=self.accept_milan and other.accept_milan,
+            accept_vlek=self.accept_vlek and other.accept_vlek,
+            max_vmpl=min(self.max_vmpl, other.max_vmpl),
+            require_alias_check=self.require_alias_check or other.require_alias_check,
+            require_smt_off=self.require_smt_off or other.require_smt_off,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRules:
+    """Which GPUs a CVM must have; debug is refused always, and so is a measurement that no RIM knows.
+
+    Attributes:
+        count: exact number of GPUs, 1 to `MAX_GPUS`.
+        root_sets: ids of accepted `GpuRoots`; an empty set refuses everything.
+        switches: exact number of NVSwitches, 0 to `MAX_SWITCHES`.
+        simulated: the loud acknowledgement without which `dev:` roots are refused.
+    """
+
+    count: int
+    root_sets: frozenset[str]
+    switches: int = 0
+    simulated: UnsafeAcceptSimulated | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_GPUS or not 0 <= self.switches <= MAX_SWITCHES:
+            raise WireError(
+                f"GPU rules: got {self.count} GPUs and {self.switches} switches,"
+                f" expected 1 to {MAX_GPUS} and 0 to {MAX_SWITCHES}"
+            )
+
+    def __and__(self, other: GpuRules) -> GpuRules:
+        """Return the rules that accept what both accept: nothing where they ask for different devices."""
+        alike = (self.count, self.switches) == (other.count, other.switches)
+        return GpuRules(
+            count=self.count,
+            root_sets=self.root_sets & other.root_sets if alike else frozenset(),
+            switches=self.switches,
+            simulated=self.simulated if self.simulated == other.simulated else None,
+        )
+
+    def refusing(self) -> GpuRules:
+        """Return these rules, accepting nothing: what is left where another policy wants no GPU at all."""
+        return replace(self, root_sets=frozenset())
+
+    def check_roots(self, roots: GpuRoots) -> None:
+        """Refuse GPU roots that these rules do not name.
+
+        Raises:
+            AttestationError: step (9).
+        """
+        if roots.id not in self.root_sets:
+            raise AttestationError(Step.GPU, f"GPU root set {roots.id}", f"one of {sorted(self.root_sets)}")
+        acknowledged = self.simulated is not None and self.simulated.root_set == roots.id
+        if roots.simulated and not acknowledged:
+            raise AttestationError(
+                Step.GPU,
+                f"SIMULATED GPU root set {roots.id}",
+                "UnsafeAcceptSimulated for it in the GPU rules",
+            )
