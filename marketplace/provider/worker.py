@@ -142,7 +142,7 @@ class Worker:
 
     # --------------------------------------------------------------------------------------- keys and content
     def _ask_key(self, step: Step) -> None:
-        brokers = [(index, self._job.inputs[index].manifest.release.url) for index in step.inputs]
+        brokers = [(index, self._job.inputs[index].manifest.release) for index in step.inputs]
         domain = self._tools.chain.domain()
         book: JsonObject = {"chain_id": domain.chain_id, "order_book": hex_of(domain.verifying_contract)}
         order: JsonObject = {"domain": book, "preimage": to_json(self._job.preimage)}

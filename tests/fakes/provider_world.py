@@ -68,6 +68,7 @@ from tests.fakes.sealed_order import (
     seal_input,
 )
 from tests.fakes.session import SessionDriver, sealed_info
+from tests.fakes.shared_key import SharedInput
 
 __all__ = [
     "NOW",
@@ -209,9 +210,12 @@ class MemoryServices:
     now: Callable[[], int]
     owners: dict[str, tuple[SealedOrder, SealedInput]] = field(default_factory=dict)
     uses: list[tuple[bytes, int, bytes]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     undecided: set[str] = field(default_factory=set)
+    sharers: dict[str, tuple[SharedInput, int]] = field(default_factory=dict)
+    lying: set[str] = field(default_factory=set)
     ttl_s: int = 3600
     certified_s: int = _CERTIFIED_S
     closed: bool = False
@@ -251,14 +255,19 @@ class MemoryServices:
         self._reach(url)
         if url in self.undecided:
             return None
-        order, _ = self.owners[url]
         request = SignedKeyRequest.from_json(body["request"])
         bundle = EvidenceBundle.from_bytes(dump(body["bundle"]))
         asked = request.request
         use = (asked.order_id, asked.input_index, asked.cvm_id)
         if use not in self.uses:
             self.uses.append(use)
-        grant = order.grant(request, bundle.keys.hpke, ttl_s=self.ttl_s)
+        if url in self.sharers:
+            shared, number = self.sharers[url]
+            lie = bytes(64) if url in self.lying else None
+            grant = shared.grant(number, request, bundle.keys.hpke, ttl_s=self.ttl_s, share=lie)
+        else:
+            grant = self.owners[url][0].grant(request, bundle.keys.hpke, ttl_s=self.ttl_s)
+        self.asked.append(url)
         self.touched("grant")
         return grant
 
@@ -554,7 +563,10 @@ class ProviderWorld:
             self.blobs.put(iter([item.stream]))
             uri = self.blobs.put(iter([item.manifest.to_bytes()]))
             self._list(ref.offer, item.terms, uri)
-            if item.manifest.release.url is not None:
+            if isinstance(item, SharedInput):
+                for number, broker in enumerate(item.threshold.brokers, start=1):
+                    self.services.sharers[broker.url] = (item, number)
+            elif item.manifest.release.url is not None:
                 self.services.owners[item.manifest.release.url] = (order, item)
         self._list(preimage.terms.compute.offer, preimage.compute, "")
         return self.announce(preimage.terms, location)
