@@ -9,11 +9,15 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from typing import Protocol
+from typing import Final, Protocol
 
 from enclave_runtime.sealed.buffers import ViewReader
+from enclave_runtime.sealed.locked import wipe
+from enclave_runtime.sealed.workers import private_buffer
 
 __all__ = ["FileSink", "MemorySink", "Sink"]
+
+_HUGE_PAGE: Final = 2 << 20
 
 
 class Sink(Protocol):
@@ -38,6 +42,8 @@ class MemorySink:
     def __init__(self, length: int) -> None:
         """Reserve address space for `length` bytes; pages are taken as they are written."""
         self._map = mmap.mmap(-1, max(1, length), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if length >= _HUGE_PAGE:
+            self._map.madvise(mmap.MADV_HUGEPAGE)  # first touch costs more than decryption, page by page
         self._view = memoryview(self._map)[:length]
 
     def reserve(self, offset: int, length: int) -> memoryview:
@@ -71,21 +77,27 @@ class FileSink:
         """Empty the file, so that nothing old stands after the content."""
         os.ftruncate(fd, 0)
         self._fd = fd
-        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._free: list[memoryview] = []
+        self._taken: dict[int, memoryview] = {}
 
     def reserve(self, offset: int, length: int) -> memoryview:
-        """Return a buffer that this thread uses again and again."""
-        buffer: memoryview | None = getattr(self._local, "buffer", None)
-        if buffer is None or len(buffer) < length:
-            buffer = memoryview(bytearray(length))
-            self._local.buffer = buffer
+        """Return a buffer that is used again after `commit`, on pages of its own."""
+        with self._lock:
+            buffer = self._taken.pop(offset, None) or (self._free.pop() if self._free else None)
+            if buffer is None or len(buffer) < length:
+                buffer = private_buffer(length)
+            self._taken[offset] = buffer
         return buffer[:length]
 
     def commit(self, offset: int, view: memoryview) -> None:
         """Write the bytes at their place."""
+        place = offset
         while view:
-            written = os.pwrite(self._fd, view, offset)
-            view, offset = view[written:], offset + written
+            written = os.pwrite(self._fd, view, place)
+            view, place = view[written:], place + written
+        with self._lock:
+            self._free.append(self._taken.pop(offset))
 
     def read_at(self, offset: int, buffer: memoryview) -> None:
         """Read content back.
@@ -100,8 +112,8 @@ class FileSink:
             buffer, offset = buffer[got:], offset + got
 
     def discard(self) -> None:
-        """Cut the file to nothing and wipe this thread's buffer."""
+        """Cut the file to nothing and wipe every buffer."""
         os.ftruncate(self._fd, 0)
-        buffer: memoryview | None = getattr(self._local, "buffer", None)
-        if buffer is not None:
-            buffer[:] = bytes(len(buffer))
+        with self._lock:
+            for buffer in (*self._free, *self._taken.values()):
+                wipe(buffer)

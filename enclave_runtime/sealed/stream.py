@@ -277,11 +277,15 @@ class Opener:
         Raises:
             InvalidTag: the segment does not authenticate, or has another length than its place.
         """
+        self.decrypt_unhashed(segment, ciphertext, out)
+        return leaf(self._header.algorithm, out)
+
+    def decrypt_unhashed(self, segment: int, ciphertext: Octets, out: memoryview) -> None:
+        """As `decrypt`, for whoever has proven the ciphertext itself and needs no leaf; errors as there."""
         _, length = self._layout.segment_range(segment)
         if len(ciphertext) != length:
             raise InvalidTag
         self._keys.cipher.decrypt_into(self._keys.nonce(segment), ciphertext, None, out)
-        return leaf(self._header.algorithm, out)
 
     def repeat_ciphertext(self, segment: int, plaintext: Octets, out: memoryview) -> None:
         """Encrypt a segment again as it was before `decrypt`, to compare it with what its owner sealed.

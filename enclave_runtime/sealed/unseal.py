@@ -36,11 +36,32 @@ from enclave_runtime.sealed.tree import LeafFold, leaf
 from enclave_runtime.sealed.workers import in_threads, private_buffer
 from enclave_runtime.wire.errors import RefusedError, WireError
 
-__all__ = ["FileSource", "Source", "Unsealer", "VerifiedContent", "unseal"]
+__all__ = ["FileSource", "Source", "Unsealer", "VerifiedContent", "open_header", "unseal"]
 
 _MISSING: Final = 0
 _CLAIMED: Final = 1
 _OPENED: Final = 2
+
+
+def open_header(index: CiphertextIndex, info: SealedInfo, content_key: Octets) -> Opener:
+    """Return what opens single segments, if header and key are as `info` says. Check (2).
+
+    Raises:
+        RefusedError: steps `sealed.header`, `sealed.key`; the owner's fault.
+    """
+    try:
+        header = Header.from_bytes(index.header)
+    except WireError as error:
+        raise RefusedError(labels.STEP_HEADER, error, "a version 1 header") from error
+    expected = (info.algorithm, info.segment_bytes, info.plaintext_bytes)
+    got = (header.algorithm, header.segment_bytes, header.plaintext_bytes)
+    if got != expected:
+        shown = [f"{algorithm.value}, {segment}, {length}" for algorithm, segment, length in (got, expected)]
+        raise RefusedError(labels.STEP_HEADER, shown[0], shown[1])
+    try:
+        return Opener(header, content_key, info.key_commitment)
+    except WireError as error:
+        raise RefusedError(labels.STEP_HEADER, error, "a version 1 header") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +133,7 @@ class Unsealer:
 
     def _take(self, checked: CiphertextIndex, content_key: Octets) -> None:
         try:
-            parsed = Header.from_bytes(checked.header)
-            opener = Opener(self._same(parsed), content_key, self._info.key_commitment)
-        except WireError as error:
-            raise self._refuse(RefusedError(labels.STEP_HEADER, error, "a version 1 header")) from error
+            opener = open_header(checked, self._info, content_key)
         except RefusedError as refusal:
             raise self._refuse(refusal) from None
         self._content_key = None
@@ -257,17 +275,6 @@ class Unsealer:
         self._opened = None
         self._closed = True
         self._sink.discard()
-
-    def _same(self, header: Header) -> Header:
-        info = self._info
-        expected = (info.algorithm, info.segment_bytes, info.plaintext_bytes)
-        got = (header.algorithm, header.segment_bytes, header.plaintext_bytes)
-        if got != expected:
-            shown = [
-                f"{algorithm.value}, {segment}, {length}" for algorithm, segment, length in (got, expected)
-            ]
-            raise RefusedError(labels.STEP_HEADER, shown[0], shown[1])
-        return header
 
     def _find_substitutes(self) -> None:
         """Repeat every ciphertext and raise for the segments that are not the owner's."""
