@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.rules import GpuRules, SnpRules, UnsafeAcceptSimulated
 
@@ -33,6 +34,7 @@ class AppraisalPolicy:
         accept_mixed_eval_numbers: TCB info and QE identity may differ in their evaluation number, as
             Intel's do for some weeks of a TCB recovery; the floor then holds for the lower one.
         simulated: the loud acknowledgement without which `dev:` roots are refused.
+        intel: what is accepted of Intel's platforms.
         snp: what is accepted of SEV-SNP platforms.
         gpu: the GPUs that a CVM must have, or None for none: GPU evidence is then refused, since nobody
             would judge it.
@@ -47,6 +49,7 @@ class AppraisalPolicy:
     extra_td_attributes: int = 0
     accept_mixed_eval_numbers: bool = False
     simulated: UnsafeAcceptSimulated | None = field(default=None)
+    intel: IntelRules = field(default_factory=IntelRules)
     snp: SnpRules = field(default_factory=SnpRules)
     gpu: GpuRules | None = None
 
@@ -62,6 +65,7 @@ class AppraisalPolicy:
             extra_td_attributes=self.extra_td_attributes & other.extra_td_attributes,
             accept_mixed_eval_numbers=self.accept_mixed_eval_numbers and other.accept_mixed_eval_numbers,
             simulated=self.simulated if self.simulated == other.simulated else None,
+            intel=self.intel & other.intel,
             snp=self.snp & other.snp,
             gpu=_both_gpu(self.gpu, other.gpu),
         )

@@ -19,8 +19,22 @@ def _tdx() -> Verifier:
     return TdxVerifier()
 
 
+def _sgx() -> Verifier:
+    from enclave_runtime.attestation.sgx.verify import SgxVerifier
+
+    return SgxVerifier()
+
+
+def _snp() -> Verifier:
+    from enclave_runtime.attestation.sev_snp.verify import SnpVerifier
+
+    return SnpVerifier()
+
+
 VERIFIERS: dict[TeeKind, Callable[[], Verifier]] = {
     TeeKind.TDX: _tdx,
+    TeeKind.SGX: _sgx,
+    TeeKind.SEV_SNP: _snp,
 }
 
 

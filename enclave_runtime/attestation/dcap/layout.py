@@ -7,6 +7,7 @@ endian. Exact length is required: a quote followed by anything, zero padding too
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -17,6 +18,7 @@ from enclave_runtime.wire.hashes import tagged
 __all__ = [
     "INTEL_QE_VENDOR_ID",
     "KEY_TYPE_ECDSA_P256",
+    "SGX_DEBUG",
     "TEE_TYPE_SGX",
     "TEE_TYPE_TDX",
     "EnclaveBody",
@@ -32,6 +34,8 @@ __all__ = [
 TEE_TYPE_SGX = 0x00
 TEE_TYPE_TDX = 0x81
 KEY_TYPE_ECDSA_P256 = 2
+SGX_DEBUG = 0x02
+"""In the first byte of an enclave's attributes."""
 INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 
 _HEADER = struct.Struct("<HHIHH16s20s")
@@ -58,6 +62,11 @@ class QuoteHeader:
         return _HEADER.pack(*values, self.vendor_id, self.user_data)
 
 
+@functools.cache
+def _packing(sizes: tuple[int, ...]) -> struct.Struct:
+    return struct.Struct("<" + "".join(f"{size}s" for size in sizes))
+
+
 class _FixedBody:
     """A body whose fields are byte strings of fixed sizes, in the order of the dataclass."""
 
@@ -78,11 +87,7 @@ class _FixedBody:
         """
         if len(data) != cls.size():
             raise WireError(f"dcap: got a {cls.__name__} of {len(data)} bytes, expected {cls.size()}")
-        values, at = [], 0
-        for size in cls.SIZES:
-            values.append(data[at : at + size])
-            at += size
-        return cls(*values)
+        return cls(*_packing(cls.SIZES).unpack(data))
 
     def encode(self) -> bytes:
         """Return the body's bytes.
@@ -129,22 +134,35 @@ class TdBody(_FixedBody):
 
 @dataclass(frozen=True, slots=True)
 class EnclaveBody(_FixedBody):
-    """An SGX report: the body of a version 3 quote, and the quoting enclave's own report in every version."""
+    """An SGX report: the body of a version 3 quote, and the quoting enclave's own report in every version.
+
+    The fields of key separation and sharing (`isv_ext_prod_id`, `config_id`, `config_svn`, `isv_family_id`)
+    are zero in an enclave that does not use it.
+    """
 
     cpu_svn: bytes
     misc_select: bytes
     reserved1: bytes
+    isv_ext_prod_id: bytes
     attributes: bytes
     mr_enclave: bytes
     reserved2: bytes
     mr_signer: bytes
     reserved3: bytes
+    config_id: bytes
     isv_prod_id: bytes
     isv_svn: bytes
+    config_svn: bytes
     reserved4: bytes
+    isv_family_id: bytes
     report_data: bytes
 
-    SIZES: ClassVar[tuple[int, ...]] = (16, 4, 28, 16, 32, 32, 32, 96, 2, 2, 60, 64)
+    SIZES: ClassVar[tuple[int, ...]] = (16, 4, 12, 16, 16, 32, 32, 32, 32, 64, 2, 2, 2, 42, 16, 64)
+
+    @property
+    def reserved(self) -> bytes:
+        """Return the reserved bytes together: all zero in every report that hardware makes."""
+        return self.reserved1 + self.reserved2 + self.reserved3 + self.reserved4
 
 
 @dataclass(frozen=True, slots=True)

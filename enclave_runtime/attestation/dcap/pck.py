@@ -6,7 +6,8 @@ Intel's tools write: leaf, intermediate and root in PEM with 64 columns, at most
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -41,7 +42,10 @@ MALFORMED = (
 """What `cryptography` raises for certificates and revocation lists of strangers; not all are ValueErrors."""
 
 _SEQUENCE, _OID, _OCTETS, _INTEGER, _BOOLEAN, _ENUMERATED = 0x30, 0x06, 0x04, 0x02, 0x01, 0x0A
+_PREFIX = bytes.fromhex("2a864886f84d010d01")
+"""`SGX_EXTENSION` as the content of a DER object identifier; its parts append one byte per arc."""
 _MAX_CHAIN_BYTES = 1 << 13
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ class PckExtension:
         pce_svn: patch level of the provisioning certification enclave.
         pce_id: 2 bytes.
         fmspc: family, model, stepping, platform type and custom SKU, 6 bytes: selects the TCB info.
+        sgx_type: 0 standard, 1 scalable, 2 scalable with integrity of memory.
+        flags: dynamic platform, cached keys, hyper-threading; None for a processor-issued certificate, which
+            does not say.
     """
 
     ppid: bytes
@@ -61,6 +68,8 @@ class PckExtension:
     pce_svn: int
     pce_id: bytes
     fmspc: bytes
+    sgx_type: int = 1
+    flags: tuple[bool, bool, bool] | None = (False, False, False)
 
 
 def parse_chain(cert_data: bytes) -> tuple[x509.Certificate, x509.Certificate, x509.Certificate]:
@@ -71,16 +80,26 @@ def parse_chain(cert_data: bytes) -> tuple[x509.Certificate, x509.Certificate, x
     """
     if len(cert_data) > _MAX_CHAIN_BYTES:
         raise WireError(f"pck chain: got {len(cert_data)} bytes, expected at most {_MAX_CHAIN_BYTES}")
-    pem = cert_data.removesuffix(b"\x00")
-    try:
-        certs = x509.load_pem_x509_certificates(pem)
-    except MALFORMED as error:
-        raise WireError("pck chain: got bytes that are not certificates in PEM") from error
-    if len(certs) != 3:
-        raise WireError(f"pck chain: got {len(certs)} certificates, expected leaf, intermediate and root")
-    if b"".join(cert.public_bytes(Encoding.PEM) for cert in certs) != pem:
+    pieces = [_certificate(block) for block in cert_data.removesuffix(b"\x00").split(_BEGIN)[1:]]
+    if len(pieces) != 3:
+        raise WireError(f"pck chain: got {len(pieces)} certificates, expected leaf, intermediate and root")
+    if b"".join(_pem(der) for der, _ in pieces) != cert_data.removesuffix(b"\x00"):
         raise WireError("pck chain: got bytes around or inside the certificates, expected plain PEM")
-    return certs[0], certs[1], certs[2]
+    return pieces[0][1], pieces[1][1], pieces[2][1]
+
+
+def _certificate(block: bytes) -> tuple[bytes, x509.Certificate]:
+    try:
+        der = binascii.a2b_base64(block.removesuffix(_END))
+        return der, x509.load_der_x509_certificate(der)
+    except MALFORMED as error:  # binascii.Error is a ValueError
+        raise WireError("pck chain: got bytes that are not certificates in PEM") from error
+
+
+def _pem(der: bytes) -> bytes:
+    text = binascii.b2a_base64(der, newline=False)
+    lines = b"".join(text[at : at + 64] + b"\n" for at in range(0, len(text), 64))
+    return _BEGIN + lines + _END
 
 
 def encode_chain(*certs: x509.Certificate) -> bytes:
@@ -100,31 +119,44 @@ def parse_extension(leaf: x509.Certificate) -> PckExtension:
         raise WireError("pck certificate: got no SGX extension") from error
     if not isinstance(extension, x509.UnrecognizedExtension):
         raise WireError("pck certificate: got an SGX extension of an unknown kind")
-    top = _pairs(extension.value)
-    tcb = _pairs(_octets_of(top, ".2", _SEQUENCE, None), wrapped=False)
+    top = _pairs(_whole(extension.value))
+    tcb = _pairs(_value_of(top, ".2", _SEQUENCE, None))
     return PckExtension(
-        ppid=_octets_of(top, ".1", _OCTETS, 16),
-        cpu_svn=_octets_of(tcb, ".2.18", _OCTETS, 16),
-        pce_svn=int.from_bytes(_octets_of(tcb, ".2.17", _INTEGER, None), "big"),
-        pce_id=_octets_of(top, ".3", _OCTETS, 2),
-        fmspc=_octets_of(top, ".4", _OCTETS, 6),
+        ppid=_value_of(top, ".1", _OCTETS, 16),
+        cpu_svn=_value_of(tcb, ".2.18", _OCTETS, 16),
+        pce_svn=int.from_bytes(_value_of(tcb, ".2.17", _INTEGER, None), "big"),
+        pce_id=_value_of(top, ".3", _OCTETS, 2),
+        fmspc=_value_of(top, ".4", _OCTETS, 6),
+        sgx_type=_value_of(top, ".5", _ENUMERATED, 1)[0],
+        flags=_flags(top),
     )
 
 
+def _flags(top: dict[bytes, tuple[int, bytes]]) -> tuple[bool, bool, bool] | None:
+    if _suffix(".7") not in top:
+        return None
+    inner = _pairs(_value_of(top, ".7", _SEQUENCE, None))
+    dynamic, cached, smt = (_value_of(inner, f".7.{i}", _BOOLEAN, 1) != b"\x00" for i in (1, 2, 3))
+    return dynamic, cached, smt
+
+
 def encode_extension(extension: PckExtension, *, platform_instance_id: bytes) -> bytes:
-    """Return the DER of an SGX extension for a single-socket platform without dynamic set-up."""
+    """Return the DER of an SGX extension; without flags it is that of a processor-issued certificate."""
     levels = [(f".2.{i + 1}", _integer(svn)) for i, svn in enumerate(extension.cpu_svn)]
     levels += [(".2.17", _integer(extension.pce_svn)), (".2.18", _value(_OCTETS, extension.cpu_svn))]
-    no = _value(_BOOLEAN, b"\x00")
-    entries = (
+    entries = [
         (".1", _value(_OCTETS, extension.ppid)),
         (".2", _entries(levels)),
         (".3", _value(_OCTETS, extension.pce_id)),
         (".4", _value(_OCTETS, extension.fmspc)),
-        (".5", _value(_ENUMERATED, b"\x01")),
-        (".6", _value(_OCTETS, platform_instance_id)),
-        (".7", _entries(((".7.1", no), (".7.2", no), (".7.3", no)))),
-    )
+        (".5", _value(_ENUMERATED, bytes([extension.sgx_type]))),
+    ]
+    if extension.flags is not None:
+        flags = [
+            (f".7.{i + 1}", _value(_BOOLEAN, b"\xff" if flag else b"\x00"))
+            for i, flag in enumerate(extension.flags)
+        ]
+        entries += [(".6", _value(_OCTETS, platform_instance_id)), (".7", _entries(flags))]
     return _entries(entries)
 
 
@@ -161,63 +193,57 @@ def _oid(dotted: str) -> bytes:
     return _value(_OID, content)
 
 
-def _octets_of(pairs: dict[str, tuple[int, bytes]], suffix: str, tag: int, size: int | None) -> bytes:
-    found, value = pairs.get(SGX_EXTENSION + suffix, (-1, b""))
+def _suffix(dotted: str) -> bytes:
+    """Return the content bytes of `SGX_EXTENSION` + `dotted`."""
+    return _PREFIX + bytes(int(part) for part in dotted.split(".")[1:])
+
+
+def _value_of(pairs: dict[bytes, tuple[int, bytes]], dotted: str, tag: int, size: int | None) -> bytes:
+    found, value = pairs.get(_suffix(dotted), (-1, b""))
     if found != tag or (size is not None and len(value) != size):
         raise WireError(
-            f"pck certificate: got tag {found} of {len(value)} bytes for {suffix}, expected {tag}"
+            f"pck certificate: got tag {found} of {len(value)} bytes for {dotted}, expected {tag}"
         )
     return value
 
 
-def _pairs(der: bytes, *, wrapped: bool = True) -> dict[str, tuple[int, bytes]]:
-    """Return {dotted oid: (tag, content)} of a SEQUENCE OF SEQUENCE {OID, value}."""
-    if wrapped:
-        items = list(_items(der))
-        if len(items) != 1 or items[0][0] != _SEQUENCE:
-            raise WireError("pck certificate: got an SGX extension that is no single sequence")
-        der = items[0][1]
-    pairs: dict[str, tuple[int, bytes]] = {}
+def _whole(der: bytes) -> bytes:
+    items = _items(der)
+    if len(items) != 1 or items[0][0] != _SEQUENCE:
+        raise WireError("pck certificate: got an SGX extension that is no single sequence")
+    return items[0][1]
+
+
+def _pairs(der: bytes) -> dict[bytes, tuple[int, bytes]]:
+    """Return {content of the OID: (tag, content)} of consecutive SEQUENCE {OID, value}."""
+    pairs: dict[bytes, tuple[int, bytes]] = {}
     for tag, content in _items(der):
-        entry = list(_items(content))
+        entry = _items(content)
         if tag != _SEQUENCE or len(entry) != 2 or entry[0][0] != _OID:
             raise WireError("pck certificate: got an SGX extension entry that is no pair")
-        name = _dotted(entry[0][1])
+        name = entry[0][1]
         if name in pairs:
-            raise WireError(f"pck certificate: got {name} twice in the SGX extension")
+            raise WireError(f"pck certificate: got {name.hex()} twice in the SGX extension")
         pairs[name] = entry[1]
     return pairs
 
 
-def _items(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (tag, content) of consecutive DER values with lengths below 64 KiB."""
-    at = 0
-    while at < len(der):
-        header = der[at : at + 2]
-        at += 2
-        if len(header) < 2:
+def _items(der: bytes) -> list[tuple[int, bytes]]:
+    """Return (tag, content) of consecutive DER values with lengths below 64 KiB."""
+    items, at, end = [], 0, len(der)
+    while at < end:
+        if at + 2 > end:
             raise WireError("pck certificate: got a cut DER value")
-        size = header[1]
+        tag, size = der[at], der[at + 1]
+        at += 2
         if size & 0x80:
             count = size & 0x7F
             size = int.from_bytes(der[at : at + count], "big")
             at += count
             if count not in (1, 2) or size < 0x80:
                 raise WireError("pck certificate: got a DER length in another than its shortest form")
-        if at + size > len(der):
+        if at + size > end:
             raise WireError("pck certificate: got a cut DER value")
-        yield header[0], der[at : at + size]
+        items.append((tag, der[at : at + size]))
         at += size
-
-
-def _dotted(content: bytes) -> str:
-    if not content:
-        raise WireError("pck certificate: got an empty object identifier")
-    numbers = [content[0] // 40, content[0] % 40]
-    value = 0
-    for byte in content[1:]:
-        value = value << 7 | byte & 0x7F
-        if not byte & 0x80:
-            numbers.append(value)
-            value = 0
-    return ".".join(map(str, numbers))
+    return items

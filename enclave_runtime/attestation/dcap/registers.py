@@ -1,13 +1,13 @@
-"""Launch registers of a TD and the one number that stands for them (docs/protocol.md section 2)."""
+"""Launch registers and the one number that stands for them (docs/protocol.md section 2)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from enclave_runtime.attestation.dcap.layout import TdBody
+from enclave_runtime.attestation.dcap.layout import EnclaveBody, TdBody
 from enclave_runtime.wire.hashes import tagged
 
-__all__ = ["TdxRegisters"]
+__all__ = ["SgxRegisters", "TdxRegisters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,37 @@ class TdxRegisters:
     def measurement(self) -> bytes:
         """Return the tagged digest over the TEE kind and every launch register, 32 bytes."""
         return tagged("measurement/v1", b"tdx", *(getattr(self, field.name) for field in fields(self)))
+
+    def to_json(self) -> dict[str, str]:
+        """Return the registers in hex, by name."""
+        return {field.name: getattr(self, field.name).hex() for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class SgxRegisters:
+    """What was started as an enclave: its pages, who signed it as which product at which patch level, and the
+    configuration given at launch. Another security version is another reference value.
+    """
+
+    mr_enclave: bytes
+    mr_signer: bytes
+    isv_prod_id: bytes
+    isv_svn: bytes
+    isv_ext_prod_id: bytes
+    isv_family_id: bytes
+    config_id: bytes
+    config_svn: bytes
+    attributes: bytes
+    misc_select: bytes
+
+    @classmethod
+    def of(cls, body: EnclaveBody) -> SgxRegisters:
+        """Return the launch registers in an enclave's report."""
+        return cls(*(getattr(body, field.name) for field in fields(cls)))
+
+    def measurement(self) -> bytes:
+        """Return the tagged digest over the TEE kind and every launch register, 32 bytes."""
+        return tagged("measurement/v1", b"sgx", *(getattr(self, field.name) for field in fields(self)))
 
     def to_json(self) -> dict[str, str]:
         """Return the registers in hex, by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from enclave_runtime.attestation.dcap.layout import EnclaveBody
@@ -86,20 +86,22 @@ def qe_identity(dates: Dates, eval_number: int) -> str:
     )
 
 
+def enclave_body(**fields_: bytes) -> EnclaveBody:
+    """Return an enclave's report with the given fields; all others are zero."""
+    names = [field.name for field in fields(EnclaveBody)]
+    zeros = {name: bytes(size) for name, size in zip(names, EnclaveBody.SIZES, strict=True)}
+    return EnclaveBody(**{**zeros, **fields_})
+
+
 def qe_report(cpu_svn: bytes, binding: bytes) -> bytes:
     """Return the quoting enclave's report, 384 bytes, that binds an attestation key by its digest."""
-    return EnclaveBody(
+    return enclave_body(
         cpu_svn=cpu_svn,
-        misc_select=bytes(4),
-        reserved1=bytes(28),
         attributes=_QE_ATTRIBUTES,
         mr_enclave=b"\x51" * 32,
-        reserved2=bytes(32),
         mr_signer=_QE_MRSIGNER,
-        reserved3=bytes(96),
         isv_prod_id=(2).to_bytes(2, "little"),
         isv_svn=_QE_SVN.to_bytes(2, "little"),
-        reserved4=bytes(60),
         report_data=binding + bytes(32),
     ).encode()
 

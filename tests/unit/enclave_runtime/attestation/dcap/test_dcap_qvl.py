@@ -7,8 +7,8 @@ from pathlib import Path
 import dcap_qvl
 import pytest
 
+from enclave_runtime.attestation.dcap.qvl import STEPS, refusal_of
 from enclave_runtime.attestation.errors import Step
-from enclave_runtime.attestation.tdx.qvl import STEPS, refusal_of
 
 CHAIN = "Failed to verify certificate chain\n\nCaused by:\n    "
 KNOWN = [

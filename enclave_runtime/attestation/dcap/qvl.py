@@ -6,14 +6,12 @@ dcap-qvl raises bare ValueErrors. `STEPS` maps their words to the numbered steps
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from enclave_runtime.attestation.collateral import IntelCollateral
+from enclave_runtime.attestation.collateral.intel import IntelCollateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 
-__all__ = ["STEPS", "VendorClaims", "refusal_of", "run"]
+__all__ = ["STEPS", "VendorVerdict", "refusal_of", "run"]
 
 STEPS: tuple[tuple[str, Step, str], ...] = (
     ("Failed to decode quote", Step.PARSE, "a DCAP quote"),
@@ -79,32 +77,38 @@ STEPS: tuple[tuple[str, Step, str], ...] = (
 """(words in the error, step, what was expected); the first row whose words occur wins."""
 
 _PREFIX = "Verification failed: "
+_PARTS = (
+    "pck_crl_issuer_chain",
+    "root_ca_crl",
+    "pck_crl",
+    "tcb_info_issuer_chain",
+    "tcb_info",
+    "tcb_info_signature",
+    "qe_identity_issuer_chain",
+    "qe_identity",
+    "qe_identity_signature",
+)
+"""Of the collateral, in the order of dcap-qvl's constructor."""
 
 
 @dataclass(frozen=True, slots=True)
-class VendorClaims:
+class VendorVerdict:
     """What dcap-qvl computed over a quote whose signatures and chains hold.
 
     Attributes:
         status: merged TCB status of platform, TDX module and quoting enclave.
         advisory_ids: advisories for that status.
-        eval_numbers: evaluation data numbers of TCB info and QE identity.
-        ppid, fmspc, pce_id: from the PCK certificate.
-        expires_at: Unix time when the first part of the collateral expires.
-        report: the TD report as dcap-qvl read it, hex by its field names.
+        ppid: from the PCK certificate.
+        report: the report as dcap-qvl's parser reads it, with bytes under its own field names.
     """
 
     status: str
     advisory_ids: tuple[str, ...]
-    eval_numbers: tuple[int, int]
     ppid: bytes
-    fmspc: bytes
-    pce_id: bytes
-    expires_at: int
-    report: dict[str, str]
+    report: object
 
 
-def run(quote: bytes, collateral: IntelCollateral, root_der: bytes, now: int) -> VendorClaims:
+def run(quote: bytes, collateral: IntelCollateral, root_der: bytes, now: int) -> VendorVerdict:
     """Verify `quote` at Unix time `now` against the one root `root_der`; judge nothing yet.
 
     Raises:
@@ -113,13 +117,10 @@ def run(quote: bytes, collateral: IntelCollateral, root_der: bytes, now: int) ->
     import dcap_qvl  # slow to load, and outside of the CVM only
 
     try:
-        package = dcap_qvl.QuoteCollateralV3.from_json(collateral.to_bytes().decode())
-        # Both calls verify everything; the first one words its refusals better, the second one tells more.
-        dcap_qvl.verify_with_root_ca(quote, package, root_der, now)
-        claims = dcap_qvl.QuoteVerifier(root_der).verify_with_policy(
-            quote, package, now, dcap_qvl.QuotePolicy.claims_only(now)
-        )
-        return _claims(json.loads(claims.to_json()), collateral)
+        package = dcap_qvl.QuoteCollateralV3(*(getattr(collateral, name) for name in _PARTS))
+        verdict = dcap_qvl.verify_with_root_ca(quote, package, root_der, now)
+        report = dcap_qvl.parse_quote(quote).report
+        return VendorVerdict(verdict.status, tuple(verdict.advisory_ids), verdict.ppid, report)
     except ValueError as error:
         raise refusal_of(str(error)) from error
     except BaseException as error:
@@ -136,26 +137,3 @@ def refusal_of(message: str) -> AttestationError:
         if words in got:
             return AttestationError(step, got, expected)
     return AttestationError(Step.CHAIN, got, "evidence that the vendor's library accepts")
-
-
-def _claims(claims: dict[str, Any], collateral: IntelCollateral) -> VendorClaims:
-    identity = json.loads(collateral.qe_identity)
-    info = json.loads(collateral.tcb_info)
-    pck = claims["platform"]["pck"]
-    ((_, report),) = claims["report"].items()
-    return VendorClaims(
-        status=str(claims["tcb"]["status"]),
-        advisory_ids=tuple(str(name) for name in claims["tcb"]["advisory_ids"]),
-        eval_numbers=(int(info["tcbEvaluationDataNumber"]), int(identity["tcbEvaluationDataNumber"])),
-        ppid=bytes(pck["ppid"]),
-        fmspc=bytes(pck["fmspc"]),
-        pce_id=bytes(pck["pce_id"]),
-        expires_at=min(claims["earliest_expiration_date"], claims["qe_iden_earliest_expiration_date"]),
-        report=_flat(report),
-    )
-
-
-def _flat(report: dict[str, Any]) -> dict[str, str]:
-    """Return the report's fields; the 1.5 form nests the 1.0 form under `base`."""
-    base = report.get("base", {})
-    return {**base, **{name: value for name, value in report.items() if name != "base"}}

@@ -1,0 +1,102 @@
+"""What TDX and SGX judge alike once the platform is known: steps (0), (4) and (8) of docs/protocol.md 4.3."""
+
+from __future__ import annotations
+
+from enclave_runtime.attestation.dcap import layout, pck
+from enclave_runtime.attestation.dcap.platform import Platform, platform_id_hash
+from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.model import Evidence, TeeKind
+from enclave_runtime.attestation.policy import AppraisalPolicy
+from enclave_runtime.wire.errors import WireError
+
+__all__ = ["check_platform", "check_report_data", "platform_facts", "read_quote"]
+
+_TEE_TYPES = {TeeKind.TDX: layout.TEE_TYPE_TDX, TeeKind.SGX: layout.TEE_TYPE_SGX}
+_SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with memory integrity"}
+
+
+def read_quote(evidence: Evidence, tee: TeeKind) -> layout.Quote:
+    """Return the one quote of kind `tee` that the evidence is, exactly.
+
+    Raises:
+        AttestationError: step (0).
+    """
+    try:
+        quote = layout.parse_quote(evidence.quote)
+    except WireError as error:
+        raise AttestationError(Step.PARSE, str(error), f"one {tee.value} quote, exactly") from error
+    header = quote.header
+    facts = (evidence.tee, header.tee_type, header.key_type, header.vendor_id, quote.signatures.cert_type)
+    expected = (
+        tee,
+        _TEE_TYPES[tee],
+        layout.KEY_TYPE_ECDSA_P256,
+        layout.INTEL_QE_VENDOR_ID,
+        pck.PCK_CHAIN_PEM,
+    )
+    if facts != expected:
+        raise AttestationError(
+            Step.PARSE, f"TEE, TEE type, key type, vendor and certification {facts}", f"{expected}"
+        )
+    return quote
+
+
+def check_platform(platform: Platform, policy: AppraisalPolicy, now: int) -> None:
+    """Refuse a platform whose patch level, processor or collateral policy does not accept.
+
+    Raises:
+        AttestationError: step (4).
+    """
+    rules = policy.intel
+    policy.check_tcb(platform.status, platform.advisory_ids, platform.eval_numbers)
+    policy.check_platform(platform_id_hash(platform.pck.ppid))
+    age = now - platform.issued_at
+    if rules.max_collateral_age_s is not None and age > rules.max_collateral_age_s:
+        raise AttestationError(
+            Step.TCB, f"collateral of {age} seconds ago", f"at most {rules.max_collateral_age_s}"
+        )
+    if platform.pck.fmspc in rules.rejected_fmspcs:
+        raise AttestationError(
+            Step.TCB, f"FMSPC {platform.pck.fmspc.hex()}", "none of the rejected processors"
+        )
+    if rules.require_smt_off and (platform.pck.flags is None or platform.pck.flags[2]):
+        raise AttestationError(Step.TCB, "hyper-threading on, or not stated", "hyper-threading off")
+
+
+def check_report_data(got: bytes, expected: bytes) -> None:
+    """Refuse report_data that binds other keys, another operator, purpose or challenge.
+
+    Raises:
+        AttestationError: step (8), naming the part that differs.
+    """
+    parts = (
+        ("signer", 0, 20),
+        ("digest of keys, operator, purpose and challenge", 20, 52),
+        ("layout tag", 52, 64),
+    )
+    if len(expected) != 64:
+        raise AttestationError(Step.REPORT_DATA, f"{len(expected)} expected bytes", "64")
+    if got == expected:
+        return
+    for name, start, end in parts:
+        if got[start:end] != expected[start:end]:
+            raise AttestationError(
+                Step.REPORT_DATA, f"{name} {got[start:end].hex()}", expected[start:end].hex()
+            )
+
+
+def platform_facts(quote: layout.Quote, platform: Platform) -> dict[str, str]:
+    """Return what quote and platform state, in words for people."""
+    hardware = platform.pck
+    facts = {
+        "quote version": str(quote.header.version),
+        "fmspc": hardware.fmspc.hex(),
+        "pck cpu svn": hardware.cpu_svn.hex(),
+        "pck pce svn": str(hardware.pce_svn),
+        "platform type": _SGX_TYPES.get(hardware.sgx_type, f"unknown ({hardware.sgx_type})"),
+        "collateral issued at": str(platform.issued_at),
+    }
+    if hardware.flags is not None:
+        names = ("dynamic platform", "cached keys", "hyper-threading")
+        facts |= {name: "yes" if on else "no" for name, on in zip(names, hardware.flags, strict=True)}
+    return facts
