@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.collateral import Collateral, NvidiaCollateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import VerifiedDevice
 from enclave_runtime.attestation.roots import GpuRoots
@@ -44,13 +44,16 @@ def judge_devices(
                 raise AttestationError(
                     Step.GPU, f"SIMULATED GPU root set {roots.id} beside a hardware root", "a SIMULATED CPU"
                 )
-            return roots, _verify(evidence, collateral, roots, rules, nonce, now)
+            return roots, _verify(evidence, collateral.nvidia, roots, rules, nonce, now)
         except AttestationError as error:
             refusal = error
     raise refusal
 
 
 def _verify(
-    evidence: bytes, collateral: Collateral, roots: GpuRoots, rules: GpuRules, nonce: bytes, now: int
+    evidence: bytes, collateral: NvidiaCollateral, roots: GpuRoots, rules: GpuRules, nonce: bytes, now: int
 ) -> tuple[VerifiedDevice, ...]:
-    raise AttestationError(Step.GPU, "GPU evidence, which this version cannot judge", "no GPU evidence")
+    # Loads when first asked for: it runs outside the CVM and needs an XML library.
+    from enclave_runtime.attestation.nvidia.verify import verify_devices
+
+    return verify_devices(evidence, collateral, roots=roots, rules=rules, nonce=nonce, now=now)

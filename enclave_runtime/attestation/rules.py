@@ -72,12 +72,29 @@ class GpuRules:
         count: exact number of GPUs, 1 to `MAX_GPUS`.
         root_sets: ids of accepted `GpuRoots`; an empty set refuses everything.
         switches: exact number of NVSwitches, 0 to `MAX_SWITCHES`.
+        architectures: accepted words for the GPUs' architecture.
+        modes: accepted modes: "spt" (one GPU), "mpt" (links between GPUs protected), "ppcie" (links in the
+            clear: it wants attested switches, and trust in what lies between them).
+        min_driver: floor for the driver's version, in numbers, such as (550, 90, 7).
+        min_firmware: floors for the VBIOS: pairs of chip ("GH100") and version in numbers.
+        ocsp_required: every certificate above the leaf needs a fresh OCSP answer; otherwise only answers
+            that are there count, and whoever brings the collateral decides which are.
+        rim_dates_at_signing: judge the certificates of a manifest's signer at the beginning of the signer's
+            own, not now: for drivers whose manifests outlived their signers. Revocation counts all the same.
+        devices: accepted `VerifiedDevice.device_id` values, or None for any device.
         simulated: the loud acknowledgement without which `dev:` roots are refused.
     """
 
     count: int
     root_sets: frozenset[str]
     switches: int = 0
+    architectures: frozenset[str] = frozenset({"HOPPER", "BLACKWELL"})
+    modes: frozenset[str] = frozenset({"spt", "mpt"})
+    min_driver: tuple[int, ...] = ()
+    min_firmware: frozenset[tuple[str, tuple[int, ...]]] = frozenset()
+    ocsp_required: bool = True
+    rim_dates_at_signing: bool = False
+    devices: frozenset[bytes] | None = None
     simulated: UnsafeAcceptSimulated | None = None
 
     def __post_init__(self) -> None:
@@ -94,6 +111,13 @@ class GpuRules:
             count=self.count,
             root_sets=self.root_sets & other.root_sets if alike else frozenset(),
             switches=self.switches,
+            architectures=self.architectures & other.architectures,
+            modes=self.modes & other.modes,
+            min_driver=max(self.min_driver, other.min_driver),
+            min_firmware=self.min_firmware | other.min_firmware,
+            ocsp_required=self.ocsp_required or other.ocsp_required,
+            rim_dates_at_signing=self.rim_dates_at_signing and other.rim_dates_at_signing,
+            devices=_listed_by_both(self.devices, other.devices),
             simulated=self.simulated if self.simulated == other.simulated else None,
         )
 
@@ -116,3 +140,11 @@ class GpuRules:
                 f"SIMULATED GPU root set {roots.id}",
                 "UnsafeAcceptSimulated for it in the GPU rules",
             )
+
+
+def _listed_by_both(
+    first: frozenset[bytes] | None, second: frozenset[bytes] | None
+) -> frozenset[bytes] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second

@@ -15,8 +15,9 @@ INSIDE = ("cryptography", "coincurve", "blake3")
 INSIDE_ALSO = {
     "Crypto.Hash.keccak": ("enclave_runtime.wire.hashes",),
     "dcap_qvl": ("enclave_runtime.attestation.*.verify", "enclave_runtime.attestation.*.qvl"),
+    "lxml": ("enclave_runtime.attestation.nvidia.xmlsig", "enclave_runtime.attestation.nvidia.rim"),
 }
-"""What single modules of it may import besides: one Keccak, and Intel's verifier, which runs outside."""
+"""What single modules of it may import besides: one Keccak, and what verifiers need, which run outside."""
 
 OUTSIDE = {
     "web3": ("marketplace.chain", "marketplace.demo"),

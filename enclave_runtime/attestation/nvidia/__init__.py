@@ -1,0 +1,1 @@
+"""NVIDIA GPUs and NVSwitches in confidential computing mode: evidence, its layout, and its verifier."""

@@ -1,0 +1,81 @@
+"""Who answers: chip, key and firmware of a device, as its certificate chain names them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from enclave_runtime.attestation.nvidia.chain import Chain, p384_key, spki, verified_chain
+from enclave_runtime.attestation.nvidia.dice import Firmware, parse_firmware
+from enclave_runtime.attestation.nvidia.evidence import DeviceKind
+from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.hashes import tagged
+
+__all__ = ["BLACKWELL", "HOPPER", "LS10", "Identity", "identify"]
+
+HOPPER, BLACKWELL, LS10 = "HOPPER", "BLACKWELL", "LS10"
+"""Architectures: H100 and H200, B200 and its kin, and the NVSwitch of Hopper boards."""
+
+_LEAF_NAME = re.compile(r"(G[HB][0-9]{3}|LS_?10) [A-Z][0-9]{2} (GSP|FSP) FMC LF")
+_CHIPS = {
+    "GH": (HOPPER, DeviceKind.GPU),
+    "GB": (BLACKWELL, DeviceKind.GPU),
+    "LS": (LS10, DeviceKind.NVSWITCH),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One device, its chain proven but for dates and root.
+
+    Attributes:
+        chain: leaf first.
+        kind: what the leaf says that it is.
+        architecture: `HOPPER`, `BLACKWELL` or `LS10`.
+        chip: such as "GH100".
+        firmware: what the leaf says of the firmware that holds its key.
+        key: of the leaf, which signs reports.
+        rom_key: SubjectPublicKeyInfo of the leaf's issuer: the boot ROM's key, burnt into one chip.
+        device_id: tagged digest of the leaf's serial number, 32 bytes.
+    """
+
+    chain: Chain
+    kind: DeviceKind
+    architecture: str
+    chip: str
+    firmware: Firmware
+    key: ec.EllipticCurvePublicKey = field(repr=False)
+    rom_key: bytes = field(repr=False)
+    device_id: bytes
+
+
+@lru_cache(maxsize=64)
+def identify(ders: tuple[bytes, ...]) -> Identity:
+    """Return whose chain the certificates `ders` (leaf first) are.
+
+    Raises:
+        WireError: the chain does not hold, or its leaf is no device's.
+    """
+    chain = verified_chain(ders)
+    names = chain.leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    text = str(names[0].value) if len(names) == 1 else ""
+    found = _LEAF_NAME.fullmatch(text)
+    if not found:
+        raise WireError(f"gpu certificate: got a leaf for {text[:64]!r}, expected a GPU's or NVSwitch's")
+    chip = found[1].replace("_", "")
+    architecture, kind = _CHIPS[chip[:2]]
+    serial = chain.leaf.serial_number
+    return Identity(
+        chain=chain,
+        kind=kind,
+        architecture=architecture,
+        chip=chip,
+        firmware=parse_firmware(chain.leaf),
+        key=p384_key(chain.leaf),
+        rom_key=spki(chain.certs[1]),
+        device_id=tagged("device-id/nvidia/v1", serial.to_bytes(20, "big")),
+    )
