@@ -10,48 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from dataclasses import dataclass
 from typing import Final
 
 from enclave_runtime.sealed.buffers import Readable, read_full
-from enclave_runtime.sealed.tarformat import (
-    BLOCK_BYTES,
-    Entry,
-    Kind,
-    decode_header,
-    is_extended,
-    link_fault,
-    name_fault,
-    padding,
-    pax_bytes,
-    sort_key,
-)
-from enclave_runtime.wire.errors import RefusedError, WireError
+from enclave_runtime.sealed.tarformat import BLOCK_BYTES, Entry, Kind, padding
+from enclave_runtime.sealed.tarwalk import Quota, Unpacked, Walk
 
 __all__ = ["Quota", "Unpacked", "unpack"]
 
 _BUFFER_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What an archive may take at most.
-
-    Attributes:
-        content_bytes: sum of the sizes of all files.
-        entries: files, directories and links together.
-    """
-
-    content_bytes: int
-    entries: int = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """What an archive took."""
-
-    content_bytes: int
-    entries: int
 
 
 def unpack(source: Readable, folder: int, quota: Quota) -> Unpacked:
@@ -79,68 +46,29 @@ def unpack(source: Readable, folder: int, quota: Quota) -> Unpacked:
 
 
 class _Run:
-    """One unpacking: the chain of open directories, and how much was used."""
+    """One unpacking: the chain of open directories."""
 
     def __init__(self, source: Readable, folder: int, quota: Quota) -> None:
         self._source = source
-        self._quota = quota
+        self._walk = Walk(self._read, quota)
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._open: list[tuple[str, int]] = [("", os.dup(folder))]
-        self._last: tuple[bytes, ...] = ()
-        self._entries = 0
-        self._content = 0
 
     def all(self) -> Unpacked:
-        while (entry := self._next()) is not None:
-            self._check(entry)
+        while (entry := self._walk.next()) is not None:
             self._write(entry, self._parent(entry))
-        return Unpacked(self._content, self._entries)
+        if any(self._read(BLOCK_BYTES)) or read_full(self._source, self._buffer[:1]):
+            raise self._walk.refuse("format", "bytes after the end", "two zero blocks and nothing more")
+        return self._walk.used
 
     def close(self) -> None:
         while self._open:
             self._leave()
 
-    def _next(self) -> Entry | None:
-        block = self._read(BLOCK_BYTES)
-        if not any(block):
-            if any(self._read(BLOCK_BYTES)) or read_full(self._source, self._buffer[:1]):
-                raise self._refuse("format", "bytes after the end", "two zero blocks and nothing more")
-            return None
-        self._entries += 1
-        if self._entries > self._quota.entries:
-            raise self._refuse("quota", f"more than {self._quota.entries} entries", "at most that many")
-        try:
-            pax = b""
-            if is_extended(block):
-                size = pax_bytes(block)
-                pax = block + self._read(size + padding(size))
-                block = self._read(BLOCK_BYTES)
-            return decode_header(pax, block)
-        except WireError as error:
-            raise self._refuse("format", error, "a header as the archive's writer makes it") from None
-
-    def _check(self, entry: Entry) -> None:
-        if fault := name_fault(entry.name):
-            raise self._refuse("name", fault, "a plain relative name")
-        if entry.kind is Kind.SYMLINK and (fault := link_fault(entry.name, entry.target)):
-            raise self._refuse("link", fault, "a link inside the root")
-        key = sort_key(entry.name)
-        if key <= self._last:
-            raise self._refuse("order", "a name that is not above the one before", "sorted names, each once")
-        self._last = key
-        self._content += entry.size
-        if self._content > self._quota.content_bytes:
-            limit = self._quota.content_bytes
-            raise self._refuse("quota", f"{self._content} bytes of content", f"at most {limit}")
-
     def _parent(self, entry: Entry) -> int:
-        """Return the descriptor of the directory that holds `entry`, which came right before its contents."""
+        """Return the descriptor of the directory that holds `entry`; the walk made sure that there is one."""
         path = entry.name.rpartition("/")[0]
         while self._open[-1][0] != path:
-            if len(self._open) == 1:
-                raise self._refuse(
-                    "order", "an entry whose directory did not come before it", "directories first"
-                )
             self._leave()
         return self._open[-1][1]
 
@@ -166,12 +94,12 @@ class _Run:
         while rest:
             piece = self._buffer[: min(rest, _BUFFER_BYTES)]
             if read_full(self._source, piece) != len(piece):
-                raise self._refuse("format", "the end within a file", f"{rest} more bytes")
+                raise self._walk.refuse("format", "the end within a file", f"{rest} more bytes")
             rest -= len(piece)
             while piece:
                 piece = piece[os.write(target, piece) :]
         if any(self._read(padding(size))):
-            raise self._refuse("format", "padding that is not zero", "zeros")
+            raise self._walk.refuse("format", "padding that is not zero", "zeros")
 
     def _leave(self) -> None:
         path, folder = self._open.pop()
@@ -184,11 +112,8 @@ class _Run:
     def _read(self, size: int) -> bytes:
         piece = self._buffer[:size]
         if read_full(self._source, piece) != size:
-            raise self._refuse("format", "the end of the archive", f"{size} more bytes")
+            raise self._walk.refuse("format", "the end of the archive", f"{size} more bytes")
         return bytes(piece)
-
-    def _refuse(self, what: str, got: object, expected: object) -> RefusedError:
-        return RefusedError(f"archive.{what}", f"{got} (entry {self._entries})", expected)
 
 
 def _settle(descriptor: int, mode: int) -> None:

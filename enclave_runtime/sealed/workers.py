@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -68,7 +68,7 @@ class Conveyor:
 
     def run(
         self, count: int, prepare: Callable[[int, int], None], work: Callable[[int, int], _Made]
-    ) -> Iterator[_Made]:
+    ) -> Generator[_Made, None, None]:
         """Give the results of jobs 0 to `count` - 1, in order. Runs once.
 
         Args:

@@ -1,0 +1,76 @@
+"""Single files of a sealed archive, without unpacking it (docs/protocol.md sections 3.1 and 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from enclave_runtime.sealed.tarformat import BLOCK_BYTES, END_BYTES, Kind, padding
+from enclave_runtime.sealed.tarwalk import Quota, Walk
+
+__all__ = ["Content", "Member", "members"]
+
+
+class Content(Protocol):
+    """Plaintext that can be read at any place: `SealedReader`, or a file of one."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset` on and return how much; less only at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of an archive; itself a `Content`.
+
+    Attributes:
+        name: relative path in the archive.
+        offset: where its bytes begin in the archive.
+    """
+
+    content: Content
+    name: str
+    offset: int
+    size: int
+
+    def read_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` with the file's bytes from `offset` on; errors as the content's own."""
+        if offset < 0:
+            raise ValueError(f"member: got offset {offset}, expected none below 0")
+        wanted = max(0, min(len(buffer), self.size - offset))
+        return self.content.read_at(self.offset + offset, buffer[:wanted]) if wanted else 0
+
+
+def members(archive: Content, *, entries: int = 100_000) -> dict[str, Member]:
+    """Return the files of an archive by name, having read its headers alone; links are left out.
+
+    Args:
+        archive: a whole archive as `archive.ArchiveReader` makes it.
+        entries: files, directories and links at most.
+    Raises:
+        RefusedError: steps `archive.*`, as `unpack`; or as the content's own.
+    """
+    position = 0
+
+    def read(size: int) -> bytes:
+        nonlocal position
+        piece = memoryview(bytearray(size))
+        if archive.read_at(position, piece) != size:
+            raise walk.refuse("format", "the end of the archive", f"{size} more bytes")
+        position += size
+        return bytes(piece)
+
+    walk = Walk(read, Quota(archive.size, entries))
+    found: dict[str, Member] = {}
+    while (entry := walk.next()) is not None:
+        if entry.kind is Kind.FILE:
+            found[entry.name] = Member(archive, entry.name, position, entry.size)
+            position += entry.size
+            if any(read(padding(entry.size))):
+                raise walk.refuse("format", "padding that is not zero", "zeros")
+    if any(read(END_BYTES - BLOCK_BYTES)) or position != archive.size:
+        raise walk.refuse("format", "bytes after the end", "two zero blocks and nothing more")
+    return found
