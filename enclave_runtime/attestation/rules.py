@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.roots import GpuRoots, RootSet
+from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.errors import WireError
 
 __all__ = ["MAX_GPUS", "MAX_SWITCHES", "GpuRules", "SnpRules", "UnsafeAcceptSimulated"]
@@ -33,35 +34,6 @@ class UnsafeAcceptSimulated:
     def __post_init__(self) -> None:
         if not RootSet.parse(self.root_set).simulated:
             raise WireError(f"UnsafeAcceptSimulated: got {self.root_set!r}, expected a 'dev:' root set")
-
-
-@dataclass(frozen=True, slots=True)
-class SnpRules:
-    """What is accepted of AMD SEV-SNP; debug and migration agents are refused always.
-
-    Attributes:
-        accept_milan: reports of Milan chips, whose endorsement keys can be extracted by software alone.
-        accept_vlek: reports signed by a key that AMD loaded for a cloud provider, not by the chip's own.
-        max_vmpl: highest VM privilege level that may have asked for the report.
-        require_alias_check: the firmware checked memory for aliases (BadRAM).
-        require_smt_off: no second thread per core.
-    """
-
-    accept_milan: bool = False
-    accept_vlek: bool = False
-    max_vmpl: int = 0
-    require_alias_check: bool = True
-    require_smt_off: bool = False
-
-    def __and__(self, other: SnpRules) -> SnpRules:
-        """Return the rules that accept what both accept."""
-        return SnpRules(
-            accept_milan=self.accept_milan and other.accept_milan,
-            accept_vlek=self.accept_vlek and other.accept_vlek,
-            max_vmpl=min(self.max_vmpl, other.max_vmpl),
-            require_alias_check=self.require_alias_check or other.require_alias_check,
-            require_smt_off=self.require_smt_off or other.require_smt_off,
-        )
 
 
 @dataclass(frozen=True, slots=True)
