@@ -112,7 +112,8 @@ class SealedReader(io.RawIOBase):
             self._refusal = self._refusal or refusal
             self._cache.wipe()
             raise
-        if len(segments) <= 2 and offset == self._expected:
+        if len(segments) <= 2 and 0 < offset == self._expected and segments[-1] * segment_bytes >= offset:
+            # Small reads in order went into another segment: the next ones will be wanted.
             self._prefetch(segments[-1] + 1)
         self._expected = offset + wanted
         return wanted
