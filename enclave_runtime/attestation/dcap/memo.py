@@ -18,8 +18,8 @@ V = TypeVar("V")
 class Memo(Generic[V]):
     """At most `size` values by 32-byte digests of everything that they depend on.
 
-    Safe between threads: each call on the dictionary is one step of the interpreter, keys are plain bytes, and
-    losing a value to another thread between two steps costs no more than computing it again.
+    Safe between threads: each call on the dictionary is one step of the interpreter, keys are plain bytes,
+    and losing a value to another thread between two steps costs no more than computing it again.
     """
 
     def __init__(self, size: int) -> None:

@@ -14,10 +14,24 @@ from cryptography.x509.oid import NameOID
 
 from enclave_runtime.attestation.dcap.pck import SGX_EXTENSION
 
-__all__ = ["ORGANIZATION", "issue", "raw_public_key", "raw_signature", "revocation_list"]
+__all__ = [
+    "ALWAYS",
+    "FUTURE",
+    "ORGANIZATION",
+    "PAST",
+    "Validity",
+    "issue",
+    "raw_public_key",
+    "raw_signature",
+    "revocation_list",
+]
 
 ORGANIZATION = "DEV SIMULATED TEE - NOT INTEL"
-_NOT_BEFORE, _NOT_AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, tzinfo=UTC)
+Validity = tuple[datetime, datetime]
+"""First and last moment of a certificate."""
+ALWAYS: Validity = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, tzinfo=UTC))
+PAST: Validity = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
+FUTURE: Validity = (datetime(2049, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, tzinfo=UTC))
 
 
 def issue(
@@ -28,6 +42,8 @@ def issue(
     *,
     ca_path: int | None = None,
     sgx_extension: bytes | None = None,
+    validity: Validity = ALWAYS,
+    serial: int | None = None,
 ) -> x509.Certificate:
     """Return a certificate for `key`, self-signed where `issuer` is None.
 
@@ -38,6 +54,8 @@ def issue(
         issuer_key: key of the signer.
         ca_path: greatest number of authorities below, or None for an end entity.
         sgx_extension: DER of Intel's SGX extension, for a PCK certificate.
+        validity: first and last moment.
+        serial: of a certificate that is issued again; random where it is new.
     """
     subject = _name(role)
     ca = ca_path is not None
@@ -47,9 +65,9 @@ def issue(
         .subject_name(subject)
         .issuer_name(issuer.subject if issuer else subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(_NOT_BEFORE)
-        .not_valid_after(_NOT_AFTER)
+        .serial_number(serial or x509.random_serial_number())
+        .not_valid_before(validity[0])
+        .not_valid_after(validity[1])
         .add_extension(x509.BasicConstraints(ca, ca_path), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -19,35 +19,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from enclave_runtime.attestation.collateral import Collateral, IntelCollateral
 from enclave_runtime.attestation.dcap import layout, pck
+from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.simulated import certs, statements
+from enclave_runtime.attestation.simulated.intel_quote import QuotingEnclave
+from enclave_runtime.attestation.simulated.intel_world import GOOD_WORLD, Form, World
 from enclave_runtime.wire.errors import WireError
-from enclave_runtime.wire.hashes import sha256
 
-__all__ = ["SimulatedVendor", "World"]
+__all__ = ["Form", "SimulatedVendor", "World"]
 
 _ROLES = ("root", "pck_ca", "pck", "tcb_signing")
 _FMSPC = bytes.fromhex("00906ed50000")
 _CPU_SVN = bytes([3, 3, 2, 2, 4, 1, 0, 5]) + bytes(8)
 _PCE_SVN = 13
-_AUTH_DATA = bytes(range(32))
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the simulated vendor says; the defaults are the good world.
-
-    Attributes:
-        tcb_status: the platform's TCB status, one of Intel's words.
-        eval_number: TCB evaluation data number of the collateral.
-        expired: collateral whose dates are over.
-        pck_revoked: the platform's PCK certificate is on the revocation list.
-    """
-
-    tcb_status: str = "UpToDate"
-    eval_number: int = 20
-    expired: bool = False
-    pck_revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,61 +100,100 @@ class SimulatedVendor:
             raise WireError("simulated vendor: got a state file of another shape") from error
         return cls(identities)
 
-    def collateral(self, now: int, world: World = World()) -> Collateral:
-        """Return collateral issued around Unix time `now`, in seconds, that says what `world` orders."""
-        dates = statements.Dates.around(now, expired=world.expired)
-        signer = self._of["tcb_signing"]
-        info = statements.tcb_info(
-            dates, world.tcb_status, world.eval_number, fmspc=_FMSPC, cpu_svn=_CPU_SVN, pce_svn=_PCE_SVN
+    def collateral(self, now: int, world: World = GOOD_WORLD, *, tee: TeeKind = TeeKind.TDX) -> Collateral:
+        """Return collateral for TDX or SGX issued around Unix time `now`, in seconds, as `world` orders."""
+        sgx = (tee is TeeKind.SGX) != world.other_tee
+        told = statements.Dates.around(
+            now,
+            expired=world.expired or world.statements_expired,
+            future=world.statements_future,
+            days_ago=world.issued_days_ago,
         )
-        identity = statements.qe_identity(dates, world.eval_number)
-        signers, issuers = (
-            _pem(signer.cert, self._of["root"].cert),
-            _pem(self._of["pck_ca"].cert, self._of["root"].cert),
+        listed = statements.Dates.around(
+            now,
+            expired=world.expired or world.crls_expired,
+            future=world.crls_future,
+            days_ago=world.issued_days_ago,
         )
-        revoked = [self._of["pck"].cert.serial_number] if world.pck_revoked else []
+        key = ec.generate_private_key(ec.SECP256R1()) if world.unsigned else self._of["tcb_signing"].key
+        info = statements.tcb_info(told, world, self._platform(world), sgx=sgx)
+        identity = statements.qe_identity(told, world, sgx=sgx)
+        root, issuer, signer = (self._cert(role, world) for role in ("root", "pck_ca", "tcb_signing"))
+        below_root = [cert for cert, on in ((issuer, world.ca_revoked), (signer, world.signer_revoked)) if on]
+        leaves = [self._of["pck"].cert] if world.pck_revoked else []
         intel = IntelCollateral(
-            pck_crl_issuer_chain=issuers,
-            root_ca_crl=self._crl("root", dates, []),
-            pck_crl=self._crl("pck_ca", dates, revoked),
-            tcb_info_issuer_chain=signers,
+            pck_crl_issuer_chain=_pem(issuer, root),
+            root_ca_crl=self._crl("root", listed, below_root),
+            pck_crl=self._crl("pck_ca", listed, leaves),
+            tcb_info_issuer_chain=_pem(signer, root),
             tcb_info=info,
-            tcb_info_signature=certs.raw_signature(signer.key, info.encode()),
-            qe_identity_issuer_chain=signers,
+            tcb_info_signature=certs.raw_signature(key, info.encode()),
+            qe_identity_issuer_chain=_pem(signer, root),
             qe_identity=identity,
-            qe_identity_signature=certs.raw_signature(signer.key, identity.encode()),
+            qe_identity_signature=certs.raw_signature(key, identity.encode()),
         )
         return Collateral(intel=intel)
 
-    def quote(self, body: layout.TdBody) -> bytes:
-        """Return a TDX quote, version 4, over `body`."""
-        header = layout.QuoteHeader(
-            version=4,
-            key_type=layout.KEY_TYPE_ECDSA_P256,
-            tee_type=layout.TEE_TYPE_TDX,
-            qe_svn=0,
-            pce_svn=0,
-            vendor_id=layout.INTEL_QE_VENDOR_ID,
-            user_data=bytes(20),
-        )
-        signed = header.encode() + body.encode()
-        key = certs.raw_public_key(self._attestation_key)
-        report = statements.qe_report(_CPU_SVN, sha256(key + _AUTH_DATA))
-        section = layout.SignatureSection(
-            signature=certs.raw_signature(self._attestation_key, signed),
-            attestation_key=key,
-            qe_report=report,
-            qe_report_signature=certs.raw_signature(self._of["pck"].key, report),
-            qe_auth_data=_AUTH_DATA,
-            cert_type=pck.PCK_CHAIN_PEM,
-            cert_data=pck.encode_chain(*(self._of[role].cert for role in ("pck", "pck_ca", "root"))),
-        )
-        return signed + section.encode(header.version)
+    def quote(
+        self,
+        body: layout.TdBody | layout.EnclaveBody,
+        world: World = GOOD_WORLD,
+        *,
+        form: Form | None = None,
+    ) -> bytes:
+        """Return a quote over `body` from a platform in `world`.
 
-    def _crl(self, role: str, dates: statements.Dates, revoked: list[int]) -> bytes:
+        Args:
+            body: TD report or enclave report.
+            world: what is wrong with the platform.
+            form: by default TDX version 4, or SGX version 3.
+        Raises:
+            WireError: a form for the other TEE.
+        """
+        default = Form.SGX_V3 if isinstance(body, layout.EnclaveBody) else Form.TDX_V4
+        enclave = QuotingEnclave(self._attestation_key, _CPU_SVN, self._certify)
+        return enclave.quote(body, form or default, world)
+
+    def _certify(self, world: World) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+        roles = ("pck", "root") if world.no_intermediate else ("pck", "pck_ca", "root")
+        return self._of["pck"].key, pck.encode_chain(*(self._cert(role, world) for role in roles))
+
+    def _platform(self, world: World) -> pck.PckExtension:
+        return replace(pck.parse_extension(self._of["pck"].cert), flags=(False, False, world.smt))
+
+    def _cert(self, role: str, world: World) -> x509.Certificate:
+        """Return the certificate of `role`, issued again where its content or its dates are ordered."""
+        own, root = self._of[role], self._of["root"]
+        if role == "pck" and (world.pck_expired or world.pck_future or world.smt):
+            extension = pck.encode_extension(self._platform(world), platform_instance_id=bytes(16))
+            return certs.issue(
+                "PCK Certificate",
+                own.key,
+                self._of["pck_ca"].cert,
+                self._of["pck_ca"].key,
+                sgx_extension=extension,
+                serial=own.cert.serial_number,
+                validity=_validity(world.pck_expired, world.pck_future),
+            )
+        if role == "pck_ca" and (world.ca_expired or world.ca_future):
+            dates = _validity(world.ca_expired, world.ca_future)
+            return certs.issue("PCK Platform CA", own.key, root.cert, root.key, ca_path=0, validity=dates)
+        if role == "tcb_signing" and (world.signer_expired or world.signer_future):
+            dates = _validity(world.signer_expired, world.signer_future)
+            return certs.issue("TCB Signing", own.key, root.cert, root.key, validity=dates)
+        return own.cert
+
+    def _crl(self, role: str, dates: statements.Dates, revoked: Sequence[x509.Certificate]) -> bytes:
         issuer = self._of[role]
         first, last = (datetime.fromtimestamp(t, UTC) for t in (dates.issued, dates.next_update))
-        return certs.revocation_list(issuer.cert, issuer.key, first, last, revoked)
+        serials = [cert.serial_number for cert in revoked]
+        return certs.revocation_list(issuer.cert, issuer.key, first, last, serials)
+
+
+def _validity(expired: bool, future: bool) -> certs.Validity:
+    if expired:
+        return certs.PAST
+    return certs.FUTURE if future else certs.ALWAYS
 
 
 def _pem(*chain: x509.Certificate) -> str:
