@@ -104,7 +104,9 @@ def load(der: bytes) -> x509.Certificate:
     """
     try:
         cert = x509.load_der_x509_certificate(der)
-        _ = cert.extensions  # parsed lazily: now, while a malformed one is a refusal
+        # Parsed lazily by the library: now, while a malformed part is a refusal.
+        _ = (cert.extensions, cert.subject.rfc4514_string(), cert.issuer, cert.signature)
+        _ = (cert.not_valid_before_utc, cert.not_valid_after_utc, cert.serial_number, cert.public_key())
         oid = cert.signature_algorithm_oid.dotted_string
         inner = der.count(bytes.fromhex("300a06082a8648ce3d040303"))
     except MALFORMED as error:

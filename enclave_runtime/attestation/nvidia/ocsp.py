@@ -98,7 +98,8 @@ def _parse(der: bytes) -> Answer:
                 Check.PARSE, f"OCSP response status {response.response_status.name}", "SUCCESSFUL"
             )
         facts = (response.serial_number, response.certificate_status, response.this_update_utc)
-        _ = (facts, response.issuer_key_hash, response.hash_algorithm, response.next_update_utc)
+        _ = (facts, response.revocation_reason, response.issuer_name_hash, response.issuer_key_hash)
+        _ = (response.signature_algorithm_oid, response.hash_algorithm, response.next_update_utc)
         _ = (response.tbs_response_bytes, response.signature, response.certificates, response.extensions)
         count = len(list(response.responses))
     except chain.MALFORMED as error:

@@ -163,10 +163,14 @@ def _decode(element: etree._Element | None) -> bytes:
     text = None if element is None or len(element) else element.text
     if text is None or len(text) > 1 << 13:
         raise WireError("signed XML: got no short base64 text where there must be one")
+    joined = "".join(text.split())
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        data = base64.b64decode(joined, validate=True)
     except (binascii.Error, ValueError) as error:
         raise WireError("signed XML: got something else than base64") from error
+    if base64.b64encode(data).decode() != joined:
+        raise WireError("signed XML: got base64 with bits that mean nothing")
+    return data
 
 
 def _detach(signature: etree._Element) -> None:
