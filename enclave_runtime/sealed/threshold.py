@@ -19,7 +19,15 @@ from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import tagged
 from enclave_runtime.wire.records import Hex20, Hex32, Items, Text, dump_record
 
-__all__ = ["SHARED_BYTES", "ShareBroker", "Threshold", "check_broker_url", "deal", "share_commitment"]
+__all__ = [
+    "SHARED_BYTES",
+    "ShareBroker",
+    "Threshold",
+    "check_broker_url",
+    "deal",
+    "group_address",
+    "share_commitment",
+]
 
 SHARED_BYTES: Final = 64
 """What is shared: content key, then salt, 32 bytes each."""
@@ -82,7 +90,7 @@ class Threshold:
 
     def address(self) -> bytes:
         """Return the group's address, 20 bytes: what stands as grant key in manifest and terms."""
-        return tagged(labels.THRESHOLD_ADDRESS, self.digest())[-20:]
+        return group_address(self.digest())
 
     def broker(self, number: int) -> ShareBroker:
         """Return the holder of share `number`, counted from 1.
@@ -98,6 +106,11 @@ class Threshold:
         """Return whether `share` is the one committed to under `number`; takes the same time either way."""
         expected = self.broker(number).commitment
         return len(share) == SHARED_BYTES and hmac.compare_digest(share_commitment(number, share), expected)
+
+
+def group_address(digest: bytes) -> bytes:
+    """Return the address of the group whose `Threshold.digest` this is, 20 bytes."""
+    return tagged(labels.THRESHOLD_ADDRESS, digest)[-20:]
 
 
 def share_commitment(number: int, share: Octets) -> bytes:

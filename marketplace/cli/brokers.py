@@ -9,14 +9,16 @@ import typer
 
 from marketplace.cli.options import AsJson, Config
 from marketplace.cli.output import emit, table
-from marketplace.cli.serving import Host, Port, PortFile, serving
+from marketplace.cli.serving import Host, KnownHead, Port, PortFile, emit_log_head, serving
 
 if TYPE_CHECKING:
     from marketplace.keybroker.store import Approval, PendingRow
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Run your key broker; approve or deny uses by hand.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run your key broker; approve or deny uses by hand.", no_args_is_help=True
+)
 
 Use = Annotated[str, typer.Argument(metavar="ID", help="As `pending` shows it.")]
 
@@ -31,25 +33,113 @@ def run(config: Config, host: Host = None, port: Port = None, port_file: PortFil
 
 @app.command()
 def explain(
+    policy: Annotated[Path | None, typer.Argument(metavar="POLICY", help="A policy file alone.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="The broker's settings.")
     ] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy alone.")] = None,
+    named: Annotated[Path | None, typer.Option("--policy", metavar="FILE", hidden=True)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say in sentences who could get a key."""
+    """Say in sentences who could get a key, and why. What weakens comes first, in capitals."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.domain.release_words import explain as words_of
     from marketplace.errors import BadInputError
-    from marketplace.keybroker.admin import explained
+    from marketplace.keybroker.activation import shown
     from marketplace.keybroker.config import load_config, load_policy
 
-    if policy is not None:
-        lines = explained(load_policy(policy), by_hand=False)
-    elif config is not None:
-        settings = load_config(config)
-        lines = explained(settings.policy, by_hand=settings.by_hand)
-    else:
-        raise BadInputError("--config", "nothing", "--config or --policy")
-    emit(as_json, {"sentences": lines}, lines)
+    alone = policy or named
+    if alone is not None:
+        lines = words_of(load_policy(alone))
+        emit(as_json, {"sentences": lines}, lines)
+        return
+    if config is None:
+        raise BadInputError("POLICY", "nothing", "a policy file, or --config")
+    found = shown(load_config(config))
+    lines = [*found.sentences]
+    state = "in force" if found.active else "NOT in force"
+    facts = {"sentences": lines, "policy": hex_of(found.digest), "active": found.active}
+    emit(as_json, facts, [*lines, f"policy {hex_of(found.digest)}: {state}"])
+
+
+@app.command()
+def activate(
+    config: Config,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="The words were read already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the policy in words and put it in force. The broker serves under no other."""
+    import time
+
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.cli.output import confirm, note
+    from marketplace.keybroker.activation import activate as put_in_force
+    from marketplace.keybroker.activation import shown
+    from marketplace.keybroker.config import load_config
+
+    settings = load_config(config)
+    found = shown(settings)
+    for line in found.sentences:
+        note(line)
+    confirm("put this policy in force?", yes=yes)
+    put_in_force(settings, seen=found.digest, at=int(time.time()))
+    digest = hex_of(found.digest)
+    emit(
+        as_json,
+        {"policy": digest, "sentences": [*found.sentences]},
+        [f"policy {digest} is in force; restart the broker if it runs"],
+    )
+
+
+@app.command()
+def deactivate(config: Config, as_json: AsJson = False) -> None:
+    """Put no policy in force. The running broker grants nothing more."""
+    import time
+
+    from marketplace.keybroker.activation import deactivate as put_out_of_force
+    from marketplace.keybroker.config import load_config
+
+    put_out_of_force(load_config(config), at=int(time.time()))
+    emit(as_json, {"policy": None}, ["no policy is in force: nothing is granted"])
+
+
+@app.command("take-share")
+def take_share(
+    config: Config,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="As `cloister author split` wrote it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Keep your share of a content key. Remove the file afterwards."""
+    from enclave_runtime.wire.codec import hex_of
+    from enclave_runtime.wire.signatures import address_of
+    from marketplace.keybroker.config import load_config
+    from marketplace.keybroker.shares import take_share as keep
+    from marketplace.keybroker.wiring import open_keystore
+
+    settings = load_config(config)
+    taken = keep(file, open_keystore(settings), address_of(settings.grant_key.load()))
+    manifest, threshold = hex_of(taken.manifest_digest), taken.threshold
+    words = f"share {taken.number} of {len(threshold.brokers)}, of which {threshold.needed} must agree"
+    facts = {"manifest_digest": manifest, "share": taken.number, "needed": threshold.needed}
+    emit(as_json, facts, [f"kept {words}, of content {manifest}"])
+
+
+@app.command()
+def address(config: Config, as_json: AsJson = False) -> None:
+    """Print this broker's grant address. Offers, and splits of keys, name it."""
+    from enclave_runtime.wire.codec import hex_of
+    from enclave_runtime.wire.signatures import address_of
+    from marketplace.keybroker.config import load_config
+
+    shown = hex_of(address_of(load_config(config).grant_key.load()))
+    emit(as_json, {"address": shown}, [shown])
+
+
+@app.command("verify-log")
+def verify_log(config: Config, head: KnownHead = None, as_json: AsJson = False) -> None:
+    """Follow the audit log line by line, and name the first that does not fit."""
+    from marketplace.keybroker.config import load_config
+
+    emit_log_head(load_config(config).audit_path, head, as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Options of the commands that serve HTTP, passed on to the services' own command lines."""
+"""What the commands of the services share: options, passed on to their own command lines, and their logs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Host", "Port", "PortFile", "serving"]
+from marketplace.cli.output import emit
+
+__all__ = ["Host", "KnownHead", "Port", "PortFile", "emit_log_head", "serving"]
 
 Host = Annotated[str | None, typer.Option("--host", help="Instead of the settings' one.")]
 Port = Annotated[
@@ -16,6 +18,27 @@ Port = Annotated[
 PortFile = Annotated[
     Path | None, typer.Option("--port-file", metavar="FILE", help="Gets the port when the service answers.")
 ]
+KnownHead = Annotated[
+    str | None,
+    typer.Option("--head", metavar="ENTRIES:0x...", help="A head that the service once published."),
+]
+
+
+def emit_log_head(path: Path, known: str | None, as_json: bool) -> None:
+    """Check the audit log at `path` and print its head.
+
+    Raises:
+        AuditError: names the first line that does not follow, or that is not as the known head says.
+        NotFoundError: there is no log.
+        BadInputError: a head of another form.
+    """
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.service.audit import checked_log, parse_head
+
+    head = checked_log(path, None if known is None else parse_head(known))
+    digest = hex_of(head.digest)
+    words = f"{head.entries} entries, each follows from the one before; head {head.entries}:{digest}"
+    emit(as_json, {"entries": head.entries, "head": digest}, [words])
 
 
 def serving(host: str | None, port: int | None, port_file: Path | None) -> list[str]:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Accept", "broker_settings", "certifier_settings", "policy_text", "write_secret"]
+__all__ = [
+    "Accept",
+    "broker_settings",
+    "certifier_settings",
+    "policy_text",
+    "put_in_force",
+    "write_secret",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,15 @@ max_uses = 1000
 ttl_s = 3600
 hours_utc = "any"
 """
+
+
+def put_in_force(config: Path) -> None:
+    """Activate the policy of the broker with these settings, as `cloister keybroker activate --yes` does."""
+    from marketplace.keybroker.activation import activate, policy_digest
+    from marketplace.keybroker.config import load_config
+
+    settings = load_config(config)
+    activate(settings, seen=policy_digest(settings), at=int(time.time()))
 
 
 def _text(value: str) -> str:

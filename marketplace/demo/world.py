@@ -27,7 +27,14 @@ from marketplace.demo.chainwork import deploy_market
 from marketplace.demo.homes import OWNERS, Home, make_homes
 from marketplace.demo.processes import Child, Processes
 from marketplace.demo.scenario import EXAMPLE, ROOT, TOKEN
-from marketplace.demo.settings import Accept, broker_settings, certifier_settings, policy_text, write_secret
+from marketplace.demo.settings import (
+    Accept,
+    broker_settings,
+    certifier_settings,
+    policy_text,
+    put_in_force,
+    write_secret,
+)
 from marketplace.sdk.author import digest
 from marketplace.sdk.profile import Profile
 
@@ -142,6 +149,7 @@ class World:
             min_price_due=price,
         )
         (path / "policy.toml").write_text(policy)
+        put_in_force(path / "broker.toml")
         return self._start_service(f"broker-{slug}", "marketplace.keybroker", path / "broker.toml", port)
 
     def restart_broker(self, slug: str) -> None:

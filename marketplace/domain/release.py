@@ -58,6 +58,7 @@ class ReleaseStep(StrEnum):
     USES = "release.20.uses"
     HOURS = "release.21.hours"
     SELLER = "release.22.seller"
+    GPU = "release.23.gpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +330,18 @@ def _seller(case: _Case) -> Difference:
     return _unless_listed(case.order.seller, case.policy.listed_by, "sellers")
 
 
+def _gpu(case: _Case) -> Difference:
+    rules, verdict = case.policy.gpu, case.attested.verified
+    kinds = [device.kind for device in verdict.devices]
+    got = kinds.count("gpu"), kinds.count("nvswitch")
+    expected = (0, 0) if rules is None else (rules.count, rules.switches)
+    if got != expected or len(kinds) != sum(got):
+        return f"{len(kinds)} devices, {got[0]} of them GPUs", f"{expected[0]} GPUs, {expected[1]} switches"
+    if rules is None or verdict.gpu_root_set in rules.root_sets:
+        return None
+    return f"GPU root set {verdict.gpu_root_set}", " or ".join(sorted(rules.root_sets))
+
+
 def _unless_equal(got: bytes, expected: bytes) -> Difference:
     return None if got == expected else (got, expected)
 
@@ -367,4 +380,5 @@ _CHECKS: Final[dict[ReleaseStep, Callable[[_Case], Difference]]] = {
     ReleaseStep.USES: _uses,
     ReleaseStep.HOURS: _hours,
     ReleaseStep.SELLER: _seller,
+    ReleaseStep.GPU: _gpu,
 }

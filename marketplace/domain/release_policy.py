@@ -1,26 +1,30 @@
-"""What an owner demands before a content key leaves (protocol section 5.2), as a TOML file and in words.
+"""What an owner demands before a content key leaves (protocol section 5.2), as a TOML file.
 
 A list that is empty accepts nothing, so an empty policy refuses. Where everything may pass, the file
-must say "any" in so many letters.
+must say "any" in so many letters. `release_words` says in sentences what a policy comes to.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.policy import AppraisalPolicy, UnsafeAcceptSimulated
 from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.attestation.rules import GpuRules
+from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.cvm import TcbStatus
 from enclave_runtime.wire.errors import WireError
-from marketplace.domain.tcb import TCB_WORDS, tcb_level, words_within
+from marketplace.domain.tcb import tcb_level, words_within
+from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp, read_truth, read_whole
 from marketplace.errors import BadInputError
 
-__all__ = ["MAX_POLICY_BYTES", "POLICY_VERSION", "ReleasePolicy", "explain", "parse_policy"]
+__all__ = ["MAX_POLICY_BYTES", "POLICY_VERSION", "ReleasePolicy", "parse_policy"]
 
 MAX_POLICY_BYTES: Final = 256 << 10
 POLICY_VERSION: Final = 1
@@ -50,6 +54,10 @@ class ReleasePolicy:
         max_uses: how many orders may get the key.
         hours_utc: first hour and hour after the last, in UTC; may run over midnight.
         ttl_s: how long a grant is good for, in seconds from the request.
+        min_tcb_eval_number: floor for the edition of the vendor's TCB data.
+        rejected_advisories: the vendor's advisories that refuse even an accepted TCB level.
+        intel, snp: what is accepted of these vendors' platforms beyond that.
+        gpu: the GPUs that the CVM must have, or None: it must have none.
     """
 
     trust_classes: frozenset[str]
@@ -68,6 +76,11 @@ class ReleasePolicy:
     min_price_due: int = 0
     hours_utc: tuple[int, int] | None = None
     ttl_s: int = _DAY_S
+    min_tcb_eval_number: int = 0
+    rejected_advisories: frozenset[str] = frozenset()
+    intel: IntelRules = field(default_factory=IntelRules)
+    snp: SnpRules = field(default_factory=SnpRules)
+    gpu: GpuRules | None = None
 
     def empty(self) -> str | None:
         """Return the name of a condition that accepts nothing, or None if each accepts something."""
@@ -79,6 +92,8 @@ class ReleasePolicy:
         for name in ("platforms", "configs"):
             if getattr(self, name) == frozenset():
                 return name
+        if self.gpu is not None and not self.gpu.root_sets:
+            return "gpu"
         return None if self.max_uses > 0 else "max_uses"
 
     def appraisal(self, root_set: str) -> AppraisalPolicy:
@@ -88,8 +103,13 @@ class ReleasePolicy:
             root_sets=self.trust_classes,
             measurements=self.measurements,
             tcb_statuses=words_within(self.worst_tcb),
+            min_tcb_eval_number=self.min_tcb_eval_number,
             platforms=self.platforms,
+            rejected_advisories=self.rejected_advisories,
             simulated=UnsafeAcceptSimulated(root_set) if loud else None,
+            intel=self.intel,
+            snp=self.snp,
+            gpu=self.gpu,
         )
 
 
@@ -123,45 +143,6 @@ def parse_policy(data: bytes) -> ReleasePolicy:
             hint="a simulated TEE protects nothing from its operator; set it for development only",
         )
     return policy
-
-
-def explain(policy: ReleasePolicy) -> list[str]:
-    """Return the policy in sentences, the dangerous ones first."""
-    lines = []
-    nothing = policy.empty()
-    if nothing is not None:
-        lines.append(f"NOTHING is ever released: {nothing} accepts nothing.")
-    if policy.unsafe_accept_simulated:
-        lines.append("DANGER: simulated TEEs are accepted; whoever runs one can read the content.")
-    lines += [
-        f"Evidence must be of {_words(item.value for item in policy.tees)}.",
-        f"Its root must be {_words(policy.trust_classes)}, its TCB {_tcb_word(policy.worst_tcb)} or better.",
-        f"The runtime must be one of {len(policy.measurements)} measurements.",
-        _listed("Hardware", policy.platforms, "platforms"),
-        f"The engine must be one of {len(policy.engines)} digests.",
-        _listed("The configuration", policy.configs, "digests"),
-        _listed("The client", policy.clients, "addresses"),
-        _listed("Each other input", policy.other_inputs, "manifest digests"),
-        _listed("Whoever listed the content", policy.listed_by, "accounts"),
-        f"The CVM may have admitted {policy.orders_before} orders before.",
-        f"The order must owe at least {policy.min_price_due} token units once the content is used.",
-        f"At most {policy.max_uses} orders get the key; a grant is good for {policy.ttl_s} seconds.",
-    ]
-    if policy.hours_utc is not None:
-        lines.append(f"Only from {policy.hours_utc[0]}:00 to {policy.hours_utc[1]}:00 UTC.")
-    return lines
-
-
-def _listed(what: str, values: frozenset[bytes] | None, noun: str) -> str:
-    return f"{what} may be ANY." if values is None else f"{what} must be one of {len(values)} {noun}."
-
-
-def _words(items: Any) -> str:
-    return " or ".join(sorted(items)) or "NOTHING"
-
-
-def _tcb_word(level: TcbStatus) -> str:
-    return next(word for word, known in TCB_WORDS.items() if known is level)
 
 
 def _strings(name: str, value: object) -> list[str]:
@@ -207,25 +188,9 @@ def _tcb(name: str, value: object) -> TcbStatus:
     return level
 
 
-def _whole(least: int, most: int) -> Callable[[str, object], int]:
-    def read(name: str, value: object) -> int:
-        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-        if type(number) is not int or not least <= number <= most:
-            raise BadInputError(name, repr(value)[:60], f"a whole number from {least} to {most}")
-        return number
-
-    return read
-
-
-def _truth(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise BadInputError(name, repr(value)[:60], "true or false")
-    return value
-
-
 def _hours(name: str, value: object) -> tuple[int, int]:
     if isinstance(value, list) and len(value) == 2:
-        first, end = (_whole(0, 24)(name, item) for item in value)
+        first, end = (read_whole(0, 24)(name, item) for item in value)
         if first != end:
             return first, end
     raise BadInputError(name, repr(value)[:60], "two different hours of UTC, such as [8, 18]")
@@ -233,7 +198,7 @@ def _hours(name: str, value: object) -> tuple[int, int]:
 
 _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
     "trust_classes": _classes,
-    "unsafe_accept_simulated": _truth,
+    "unsafe_accept_simulated": read_truth,
     "tees": _tees,
     "worst_tcb": _tcb,
     "measurements": _hex_set(32),
@@ -243,11 +208,16 @@ _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
     "clients": _or_any(_hex_set(20)),
     "other_inputs": _or_any(_hex_set(32)),
     "listed_by": _or_any(_hex_set(20)),
-    "orders_before": _whole(0, 1 << 31),
-    "min_price_due": _whole(0, (1 << 128) - 1),
-    "max_uses": _whole(0, 1 << 31),
+    "orders_before": read_whole(0, 1 << 31),
+    "min_price_due": read_whole(0, (1 << 128) - 1),
+    "max_uses": read_whole(0, 1 << 31),
     "hours_utc": _or_any(_hours),
-    "ttl_s": _whole(1, (1 << 32) - 1),
+    "ttl_s": read_whole(1, (1 << 32) - 1),
+    "min_tcb_eval_number": read_whole(0, 1 << 31),
+    "rejected_advisories": lambda name, value: frozenset(_strings(name, value)),
+    "intel": read_intel,
+    "snp": read_snp,
+    "gpu": read_gpu,
 }
 _REQUIRED: Final = frozenset(
     {"trust_classes", "tees", "worst_tcb", "measurements", "engines", "clients", "other_inputs"}

@@ -1,4 +1,4 @@
-"""What an owner does with a broker's state beside the running service: look, approve, deny, explain, verify.
+"""What an owner does with a broker's state beside the running service: look, approve, deny, verify.
 
 Works while the service runs and while it does not: both use the same SQLite file and the same audit log.
 """
@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from marketplace.domain.release_policy import ReleasePolicy, explain
-from marketplace.errors import NotFoundError
 from marketplace.keybroker.config import BrokerConfig
 from marketplace.keybroker.store import Approval, PendingRow, Store
-from marketplace.service.audit import AuditLog, Head, verify_log
+from marketplace.service.audit import AuditLog, Head, checked_log
 
-__all__ = ["check_log", "explained", "list_pending", "settle"]
+__all__ = ["check_log", "list_pending", "settle"]
 
 
 def list_pending(config: BrokerConfig, *, settled: bool = False) -> list[PendingRow]:
@@ -40,28 +38,16 @@ def settle(config: BrokerConfig, pending_id: str, decision: Approval, *, at: int
     return row
 
 
-def explained(policy: ReleasePolicy, *, by_hand: bool) -> list[str]:
-    """Return in sentences who could get a key, and why."""
-    lines = explain(policy)
-    lines.append(
-        "For every node the order must be RUNNING with this CVM, in a finalized block and at the head."
-    )
-    if by_hand:
-        lines.append("Then a person must still approve each use by hand.")
-    return lines
-
-
-def check_log(config: BrokerConfig) -> Head:
+def check_log(config: BrokerConfig, known: Head | None = None) -> Head:
     """Return the head of the audit log after following every line.
 
+    Args:
+        known: a head that was seen earlier: the log must still go through it.
     Raises:
-        AuditError: names the first line that does not follow from the ones before.
+        AuditError: names the first line that does not follow from the ones before, or from `known`.
         NotFoundError: there is no log yet.
     """
-    try:
-        return verify_log(config.audit_path)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"no audit log at {config.audit_path}") from error
+    return checked_log(config.audit_path, known)
 
 
 @contextmanager

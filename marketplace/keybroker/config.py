@@ -45,12 +45,14 @@ class BrokerConfig:
     """Everything that one broker needs, read and checked; secrets still in their files.
 
     Attributes:
+        policy_bytes: the policy file as it was read; `activation` says whether it is in force.
         confirmed: block that an order must be RUNNING in, beside the head: "finalized" or "head".
         collateral: a source for each trust class of the policy.
     """
 
     state_dir: Path
     policy: ReleasePolicy
+    policy_bytes: bytes
     by_hand: bool
     listen: Listen
     limits: Limits
@@ -80,10 +82,12 @@ def load_config(path: Path) -> BrokerConfig:
         BadInputError: names the member, what it is and what it must be.
     """
     table = load(path)
+    policy_bytes = _read_policy(table.path("policy"))
     chain = table.table("chain")
     config = BrokerConfig(
         state_dir=table.path("state_dir"),
-        policy=load_policy(table.path("policy")),
+        policy=parse_policy(policy_bytes),
+        policy_bytes=policy_bytes,
         by_hand=table.choice("approve", ("auto", "hand"), "auto") == "hand",
         listen=Listen.take(table),
         limits=Limits.take(table),
@@ -113,8 +117,12 @@ def load_policy(path: Path) -> ReleasePolicy:
         NotFoundError: no such file.
         BadInputError: see `domain.release_policy.parse_policy`.
     """
+    return parse_policy(_read_policy(path))
+
+
+def _read_policy(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return parse_policy(file.read(MAX_POLICY_BYTES + 1))
+            return file.read(MAX_POLICY_BYTES + 1)
     except OSError as error:
         raise NotFoundError(f"policy file {path}: {error.strerror}") from error

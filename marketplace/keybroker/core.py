@@ -1,8 +1,9 @@
 """Releasing a key, without HTTP and without knowing where anything comes from (docs/protocol.md section 5.2).
 
-The order of steps: is this request known already; is its challenge ours; what do our nodes say of the order;
-is the evidence genuine; does the policy agree (`domain.release.decide`, pure); may a person have to say so;
-then, in one transaction on the disk, the use and the grant; then the audit log; only then the answer.
+The order of steps: is our policy still the one in force; is this request known already; is its challenge
+ours; what do our nodes say of the order; is the evidence genuine; does the policy agree
+(`domain.release.decide`, pure); may a person have to say so; then, in one transaction on the disk, the use
+and the grant; then the audit log; only then the answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from coincurve import PrivateKey
 
@@ -22,11 +23,13 @@ from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.grant import GrantConditions, sign_grant
 from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.report_data import Purpose
+from enclave_runtime.wire.share_grant import ShareConditions, sign_share_grant
 from enclave_runtime.wire.signatures import address_of
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.release import Attested, OrderFacts, Refusal, ReleaseStep, decide
 from marketplace.domain.release_policy import ReleasePolicy
 from marketplace.keybroker.request import ReleaseRequest
+from marketplace.keybroker.shares import HeldShare, KeyRing
 from marketplace.keybroker.store import Approval, GrantRow, PendingRow, Store
 from marketplace.keybroker.views import ChainView, agreed_facts, agreed_operator, latest_time
 from marketplace.service.appraisal import Appraiser
@@ -34,7 +37,7 @@ from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.errors import BusyError
 
-__all__ = ["MAX_GRANTS_PER_USE", "MAX_WAITING", "Broker", "BrokerStep", "Granted", "KeyRing"]
+__all__ = ["MAX_GRANTS_PER_USE", "MAX_WAITING", "Broker", "BrokerStep", "Granted"]
 
 MAX_GRANTS_PER_USE: Final = 64
 """How many requests one CVM may make for one input of one order, each with fresh evidence."""
@@ -47,19 +50,12 @@ WAITING_DAYS: Final = 7
 class BrokerStep(StrEnum):
     """Refusals of the broker itself, beside those of evidence and `ReleaseStep`; stable across versions."""
 
+    POLICY = "broker.policy"
     DOMAIN = "broker.domain"
     CONTENT = "broker.content"
     GRANT_KEY = "broker.grant-key"
     APPROVAL = "broker.approval"
     REPEATS = "broker.repeats"
-
-
-class KeyRing(Protocol):
-    """The owner's content keys."""
-
-    def content_key(self, manifest_digest: bytes) -> bytes | None:
-        """Return content key || salt, 64 bytes, of the content with this manifest, or None if not here."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +71,10 @@ class Broker:
 
     Attributes:
         policy: what the owner demands.
+        policy_digest: of it, as its owner activated it (`keybroker.activation`).
         by_hand: True when a person approves each release that the policy allows.
         domain: of the OrderBook that this broker serves.
-        keys: content keys.
+        keys: content keys, and shares of content keys.
         grant_key: signs grants; its address is in the offers' terms.
         appraiser: believes evidence or refuses it, under the same policy.
         views: the owner's nodes.
@@ -87,6 +84,7 @@ class Broker:
     """
 
     policy: ReleasePolicy
+    policy_digest: bytes
     by_hand: bool
     domain: Domain
     keys: KeyRing
@@ -123,6 +121,7 @@ class Broker:
         return answer
 
     def _release(self, asked: ReleaseRequest, now: int) -> Granted | PendingRow:
+        self._check_active()
         if asked.domain != self.domain:
             got, ours = asked.domain, self.domain
             raise RefusedError(
@@ -167,6 +166,7 @@ class Broker:
         self, asked: ReleaseRequest, attested: Attested, facts: OrderFacts, now: int
     ) -> Granted | PendingRow:
         """Count, decide and record; inside one write transaction."""
+        self._check_active()  # in the transaction: no policy is activated between this and the record
         digest = asked.signed.digest
         again = self.store.grant(digest)
         if again is not None:  # another caller was faster with the same request
@@ -175,29 +175,48 @@ class Broker:
         decision = decide(asked.signed, attested, facts, self.policy, uses=uses, now=now)
         if isinstance(decision, Refusal):
             raise decision.error()
-        self._check_offer(asked)
+        share = self._check_offer(asked)
         shown = _facts(asked, attested, self.policy.ttl_s)
+        if share is not None:
+            shown["share"] = share.number
         if self.by_hand and not self.store.is_used(asked.asked):
             queued = self.store.asked(asked.asked)
             _refuse_denied(queued)
             if queued is None or queued.state is not Approval.APPROVED:
                 return queued or self._queue(asked, shown, now)
-        grant = self._seal(asked, decision)
+        grant = self._seal(asked, decision, share)
         self.challenges.take(asked.asked.challenge, b"")
         self.store.record(asked.asked, digest, grant, shown, at=now)
         return Granted(grant)
 
-    def _check_offer(self, asked: ReleaseRequest) -> None:
-        """Refuse what this broker could not answer with a grant that the loader would take."""
+    def _check_active(self) -> None:
+        """Refuse to grant under a policy that its owner has replaced or taken out of force meanwhile."""
+        active = self.store.active_policy()
+        if active != self.policy_digest:
+            raise RefusedError(
+                BrokerStep.POLICY,
+                f"a broker that runs under policy {hex_of(self.policy_digest)}",
+                "none in force" if active is None else f"{hex_of(active)}, which its owner activated since",
+            )
+
+    def _check_offer(self, asked: ReleaseRequest) -> HeldShare | None:
+        """Refuse what this broker could not answer with a grant that the loader would take.
+
+        Returns:
+            This broker's share where the offer's key is in shares, None where it holds the whole key.
+        """
         named = asked.preimage.inputs[asked.asked.input_index].grant_key
         ours = address_of(self.grant_key)
-        if named != ours:
+        share = self.keys.share(asked.asked.manifest_digest)
+        if share is not None and share.group != named:
+            share = None
+        if named != ours and share is None:
             raise RefusedError(
                 BrokerStep.GRANT_KEY,
                 f"an offer whose grant key is {hex_of(named)}",
-                f"this broker's {hex_of(ours)}",
+                f"this broker's {hex_of(ours)}, or a group of which it holds a share",
             )
-        if self.keys.content_key(asked.asked.manifest_digest) is None:
+        if share is None and self.keys.content_key(asked.asked.manifest_digest) is None:
             raise RefusedError(
                 BrokerStep.CONTENT,
                 hex_of(asked.asked.manifest_digest),
@@ -207,6 +226,7 @@ class Broker:
             raise RefusedError(
                 BrokerStep.REPEATS, "one more request for the same use", f"at most {MAX_GRANTS_PER_USE}"
             )
+        return share
 
     def _queue(self, asked: ReleaseRequest, shown: JsonObject, now: int) -> PendingRow:
         self.store.forget_waiting(before=now - WAITING_DAYS * 86_400)
@@ -214,7 +234,11 @@ class Broker:
             raise BusyError(f"{MAX_WAITING} uses wait for approval already", retry_after_s=60)
         return self.store.ask(asked.asked, shown, at=now)
 
-    def _seal(self, asked: ReleaseRequest, conditions: GrantConditions) -> bytes:
+    def _seal(self, asked: ReleaseRequest, conditions: GrantConditions, share: HeldShare | None) -> bytes:
+        if share is not None:
+            told = ShareConditions(conditions, share.threshold, share.number)
+            sealed = seal_to(asked.bundle.keys.hpke, share.share, told.to_bytes())
+            return sign_share_grant(told, sealed, self.grant_key).to_bytes()
         secret = self.keys.content_key(asked.asked.manifest_digest)
         assert secret is not None  # _check_offer saw it
         sealed = seal_to(asked.bundle.keys.hpke, secret, conditions.to_bytes())

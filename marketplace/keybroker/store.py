@@ -24,7 +24,7 @@ from marketplace.errors import BadInputError, NotFoundError
 __all__ = ["PENDING_ID_DIGITS", "Approval", "GrantRow", "PendingRow", "Store"]
 
 PENDING_ID_DIGITS: Final = 16
-_VERSION: Final = 1
+_VERSION: Final = 2
 _WAIT_S: Final = 10.0
 _SCHEMA: Final = """
 CREATE TABLE uses (
@@ -42,6 +42,12 @@ CREATE TABLE pending (
   facts BLOB NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL,
   UNIQUE (order_id, input_index, cvm_id)) STRICT;
 """
+_POLICY_SCHEMA: Final = """
+CREATE TABLE active_policy (
+  place INTEGER PRIMARY KEY CHECK (place = 0), digest BLOB NOT NULL, at INTEGER NOT NULL) STRICT;
+"""
+_UPGRADES: Final = (_SCHEMA, _POLICY_SCHEMA)
+"""What makes version 1 of nothing, version 2 of version 1, and so on."""
 
 
 class Approval(StrEnum):
@@ -112,6 +118,21 @@ class Store:
                 if self._db.in_transaction:  # some failures end the transaction themselves
                     self._db.execute("ROLLBACK")
                 raise
+
+    def active_policy(self) -> bytes | None:
+        """Return the digest of the policy in force, or None."""
+        row = self._maybe("SELECT digest FROM active_policy", ())
+        return None if row is None else bytes(row[0])
+
+    def activate(self, digest: bytes, *, at: int) -> None:
+        """Put the policy with this digest in force, at this Unix time."""
+        with self.writing():
+            self._db.execute("INSERT OR REPLACE INTO active_policy VALUES (0, ?, ?)", (digest, at))
+
+    def deactivate(self) -> None:
+        """Put no policy in force."""
+        with self.writing():
+            self._db.execute("DELETE FROM active_policy")
 
     def uses(self, manifest_digest: bytes, *, but: bytes) -> int:
         """Return how many orders other than `but` were given the key of this content."""
@@ -208,12 +229,14 @@ class Store:
 
     def _prepare(self, path: Path) -> None:
         version = self._one("PRAGMA user_version", ())[0]
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
+        if version > _VERSION:
+            raise BadInputError(f"broker state {path}", f"version {version}", f"at most {_VERSION}")
+        if version == _VERSION:
+            return
+        for upgrade in _UPGRADES[version:]:
+            for statement in upgrade.split(";"):
                 self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != _VERSION:
-            raise BadInputError(f"broker state {path}", f"version {version}", _VERSION)
+        self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _maybe(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
         with self._lock:

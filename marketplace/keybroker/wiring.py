@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from marketplace.errors import BadInputError, ChainError
+from marketplace.keybroker.activation import policy_digest, require_active
 from marketplace.keybroker.config import BrokerConfig
-from marketplace.keybroker.core import Broker, KeyRing
+from marketplace.keybroker.core import Broker
+from marketplace.keybroker.shares import StoreRing
 from marketplace.keybroker.store import Store
 from marketplace.keybroker.views import ChainView
 from marketplace.service.appraisal import PolicyAppraiser
@@ -23,30 +25,45 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from marketplace.chain.deployments import Deployment
+    from marketplace.sealing.keystore import KeyStore
 
-__all__ = ["build_app", "build_broker"]
+__all__ = ["build_app", "build_broker", "open_keystore"]
 
 
 def build_broker(config: BrokerConfig, log: ServiceLog) -> Broker:
     """Return the broker that `config` describes; its store is open.
 
     Raises:
-        NotFoundError, BadInputError: a file that is missing or cannot be used, or a node of another chain.
+        NotFoundError, BadInputError: a policy that is not in force, a file that is missing or cannot be used,
+            or a node of another chain.
         KeystoreError: the keystore does not open.
     """
     from marketplace.chain.deployments import Deployment
 
     deployment = Deployment.load(config.deployment)
+    store, digest = Store(config.store_path), policy_digest(config)
+    try:
+        require_active(store, digest)
+        return _broker(config, log, deployment, store, digest)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _broker(
+    config: BrokerConfig, log: ServiceLog, deployment: Deployment, store: Store, digest: bytes
+) -> Broker:
     return Broker(
         policy=config.policy,
+        policy_digest=digest,
         by_hand=config.by_hand,
         domain=deployment.order_domain,
-        keys=_key_ring(config),
+        keys=StoreRing(open_keystore(config)),
         grant_key=config.grant_key.load(),
         appraiser=PolicyAppraiser(config.policy.appraisal, config.collateral),
         views=_views(config, deployment, log),
         challenges=ChallengeBook(time.monotonic, os.urandom, config.limits.challenge_lifetime_s),
-        store=Store(config.store_path),
+        store=store,
         audit=AuditLog(config.audit_path),
     )
 
@@ -67,7 +84,13 @@ def build_app(config: BrokerConfig, log: ServiceLog) -> tuple[FastAPI, Callable[
     return create_app(broker, log=log, rate=rate), broker.store.close
 
 
-def _key_ring(config: BrokerConfig) -> KeyRing:
+def open_keystore(config: BrokerConfig) -> KeyStore:
+    """Return the keystore that the settings name, open.
+
+    Raises:
+        NotFoundError, BadInputError: no keystore, or no passphrase for it.
+        KeystoreError: it does not open.
+    """
     from marketplace.sealing.keystore import KeyStore
 
     keystore = config.keystore

@@ -17,11 +17,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from enclave_runtime.wire.canonical import Json, JsonObject, dump, parse_object
+from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import tagged
+from marketplace.errors import BadInputError, NotFoundError
 from marketplace.service.errors import AuditError
 
-__all__ = ["GENESIS", "MAX_LINE_BYTES", "AuditLog", "Head", "read_log", "verify_log"]
+__all__ = [
+    "GENESIS",
+    "MAX_LINE_BYTES",
+    "AuditLog",
+    "Head",
+    "checked_log",
+    "parse_head",
+    "read_log",
+    "verify_log",
+]
 
 GENESIS = b"\x00" * 32
 """`previous` of the first line."""
@@ -89,9 +100,11 @@ class AuditLog:
         return os.fdopen(os.open(self._path, flags, 0o600), "r+b")
 
 
-def verify_log(path: Path) -> Head:
+def verify_log(path: Path, known: Head | None = None) -> Head:
     """Return the head of the log at `path` after following every line from the first.
 
+    Args:
+        known: a head that was seen earlier. A log that was cut, or written anew, does not go through it.
     Raises:
         AuditError: names the first line that does not follow.
         FileNotFoundError: there is no such log.
@@ -99,7 +112,37 @@ def verify_log(path: Path) -> Head:
     head = Head(0, GENESIS)
     for reached, _entry_of_line in _walk(path):
         head = reached
+        if known is not None and reached.entries == known.entries and reached.digest != known.digest:
+            raise AuditError(reached.entries, f"head {reached.digest.hex()}", known.digest.hex())
+    if known is not None and head.entries < known.entries:
+        raise AuditError(head.entries + 1, "the end of the log", f"{known.entries} entries or more")
     return head
+
+
+def checked_log(path: Path, known: Head | None = None) -> Head:
+    """Return the head as `verify_log` does, in a service's own errors.
+
+    Raises:
+        AuditError: as `verify_log`.
+        NotFoundError: there is no such log.
+    """
+    try:
+        return verify_log(path, known)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no audit log at {path}") from error
+
+
+def parse_head(text: str) -> Head:
+    """Return the head that a service published, written as "<entries>:0x<hex>".
+
+    Raises:
+        BadInputError: another form.
+    """
+    entries, _, digest = text.partition(":")
+    try:
+        return Head(int(entries), bytes_from_hex(digest, 32))
+    except (ValueError, WireError):
+        raise BadInputError("head", repr(text[:90]), "ENTRIES:0x and 64 hex digits") from None
 
 
 def read_log(path: Path) -> Iterator[JsonObject]:

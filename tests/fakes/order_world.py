@@ -56,12 +56,15 @@ def offer_terms(name: str, kind: OfferKind, grant_key: bytes = ZERO_ADDRESS) -> 
     )
 
 
-def order_preimage(grant_key: PrivateKey, *, salt: int = 1, other: str = "dataset B") -> OrderPreimage:
-    """Return engine, dataset A (whose grants `grant_key` signs) and `other` on one compute offer."""
+def order_preimage(
+    grant_key: PrivateKey | bytes, *, salt: int = 1, other: str = "dataset B"
+) -> OrderPreimage:
+    """Return engine, dataset A (whose grants `grant_key`, or a group's address, signs) and `other`."""
+    owner = grant_key if isinstance(grant_key, bytes) else address_of(grant_key)
     compute = offer_terms("compute", OfferKind.COMPUTE)
     inputs = (
         offer_terms("engine", OfferKind.ENGINE, b"\xee" * 20),
-        offer_terms("dataset A", OfferKind.DATASET, address_of(grant_key)),
+        offer_terms("dataset A", OfferKind.DATASET, owner),
         offer_terms(other, OfferKind.DATASET, b"\xbb" * 20),
     )
     refs = tuple(InputRef(number, 1, terms_hash(item), ZERO32) for number, item in enumerate(inputs, start=2))

@@ -20,6 +20,8 @@ from enclave_runtime.wire.codec import bytes_from_hex, hex_of, to_json
 from enclave_runtime.wire.orders import OrderPreimage, order_id
 from enclave_runtime.wire.report_data import Purpose
 from marketplace.chain.deployments import Deployment
+from marketplace.keybroker.activation import activate, policy_digest
+from marketplace.keybroker.config import load_config
 from marketplace.sealing.keystore import KeyStore, ScryptCost
 from tests.fakes.cvm import OPERATOR, FakeCvm
 from tests.fakes.json_rpc_node import DEPLOYMENT, RpcNode
@@ -191,7 +193,13 @@ deployment = "deployment.json"
 [collateral]
 "{self.tdx.root_set}" = "file:collateral.json"
 """)
+        self.activate()
         return self
+
+    def activate(self) -> None:
+        """Put what the files say now in force, as their owner does."""
+        config = load_config(self.config)
+        activate(config, seen=policy_digest(config), at=self.now)
 
     def order(self, salt: int = 1) -> tuple[FakeCvm, OrderPreimage]:
         """Return a CVM and an order that every node says runs on it."""

@@ -88,7 +88,7 @@ def test_releases_to_a_running_order_once_and_the_cvm_opens_it(home: Home) -> No
         environment = Path(f"/proc/{service.process.pid}/environ").read_bytes()
         assert service.stop() == 0
     state = owner.folder / "state"
-    assert [entry["event"] for entry in read_log(state / "audit.log")] == ["granted"]
+    assert [entry["event"] for entry in read_log(state / "audit.log")] == ["policy activated", "granted"]
     kept = b"".join(path.read_bytes() for path in state.iterdir())
     seen = kept + service.log.read_bytes() + command_line + environment + text.encode()
     for secret in (CONTENT_KEY, SALT, owner.grant_key.secret):
@@ -172,7 +172,7 @@ def test_owner_approves_by_hand_beside_the_running_service(
         assert main(["deny", *config, service.post("/v1/release", other).json()["pending"]]) == 0
         assert refusal(service, other)["step"] == "broker.approval"
     events = [entry["event"] for entry in read_log(owner.folder / "state" / "audit.log")]
-    assert events == ["approved by hand", "granted", "denied by hand", "refused"]
+    assert events == ["policy activated", "approved by hand", "granted", "denied by hand", "refused"]
 
 
 def test_two_owners_run_two_brokers(home: Home) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from enclave_runtime.attestation.model import TeeKind, VerifiedEvidence
+from enclave_runtime.attestation.model import TeeKind, VerifiedDevice, VerifiedEvidence
+from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.wire.cvm import TcbStatus, cvm_id
 from enclave_runtime.wire.grant import GrantConditions, SignedKeyRequest
 from enclave_runtime.wire.hashes import sha256
@@ -150,6 +151,10 @@ STATE = OrderState
 S = ReleaseStep
 
 
+GPUS = tuple(VerifiedDevice("gpu", bytes([mark]) * 32, "HOPPER", "550", "96") for mark in (1, 2))
+SWITCH = (dataclasses.replace(GPUS[0], kind="nvswitch"),)
+
+
 def _set(name: str, value: object) -> Callable[[Case], None]:
     return lambda case: setattr(case, name, value)
 
@@ -158,7 +163,7 @@ def _view(state: OrderState, cvm: bytes = RUNNING.cvm_id) -> OrderView:
     return OrderView(state, Phase.SETUP, cvm)
 
 
-LIES: list[tuple[str, ReleaseStep, Callable[[Case], None]]] = [
+LIES: list[tuple[str, ReleaseStep, Callable[[Case], object]]] = [
     ("empty policy", S.POLICY, lambda c: c.demand(measurements=frozenset())),
     ("no uses at all", S.POLICY, lambda c: c.demand(max_uses=0)),
     ("request for another order", S.ORDER, lambda c: c.lie(order_id=OTHER)),
@@ -207,11 +212,20 @@ LIES: list[tuple[str, ReleaseStep, Callable[[Case], None]]] = [
     ("used up", S.USES, _set("uses", 2)),
     ("before hours", S.HOURS, _set("now", NOON - 5 * 3600)),
     ("after hours", S.HOURS, _set("now", NOON + 6 * 3600)),
+    ("a GPU that nobody asked for", S.GPU, lambda c: c.show(devices=GPUS[:1], gpu_root_set="nvidia")),
+    ("a GPU missing", S.GPU, lambda c: c.demand(gpu=GpuRules(2, frozenset({"nvidia"})))),
+    ("a GPU too many", S.GPU, lambda c: (
+        c.demand(gpu=GpuRules(1, frozenset({"nvidia"}))), c.show(devices=GPUS, gpu_root_set="nvidia"))),
+    ("a switch for a GPU", S.GPU, lambda c: (
+        c.demand(gpu=GpuRules(1, frozenset({"nvidia"}))), c.show(devices=SWITCH, gpu_root_set="nvidia"))),
+    ("GPUs of another root", S.GPU, lambda c: (
+        c.demand(gpu=GpuRules(2, frozenset({"nvidia"}))),
+        c.show(devices=GPUS, gpu_root_set="dev:" + "11" * 32))),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "step", "change"), LIES, ids=[lie[0] for lie in LIES])
-def test_refuses_by_step(name: str, step: ReleaseStep, change: Callable[[Case], None]) -> None:
+def test_refuses_by_step(name: str, step: ReleaseStep, change: Callable[[Case], object]) -> None:
     case = Case()
     change(case)
     refused = case.decide()
@@ -223,6 +237,13 @@ def test_refuses_by_step(name: str, step: ReleaseStep, change: Callable[[Case], 
 
 def test_every_step_has_a_lie() -> None:
     assert {step for _, step, _ in LIES} == set(ReleaseStep)
+
+
+def test_grants_with_exactly_the_gpus_that_the_policy_asks_for() -> None:
+    case = Case()
+    case.demand(gpu=GpuRules(2, frozenset({"nvidia"}), switches=1))
+    case.show(devices=(*GPUS, *SWITCH), gpu_root_set="nvidia")
+    assert isinstance(case.decide(), GrantConditions)
 
 
 def test_hours_may_run_over_midnight() -> None:

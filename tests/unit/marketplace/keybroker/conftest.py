@@ -28,6 +28,7 @@ from enclave_runtime.wire.report_data import Purpose
 from marketplace.domain.release_policy import ReleasePolicy
 from marketplace.keybroker.app import create_app
 from marketplace.keybroker.core import Broker
+from marketplace.keybroker.shares import HeldShare
 from marketplace.keybroker.store import Store
 from marketplace.service.audit import AuditLog, read_log
 from marketplace.service.challenges import ChallengeBook
@@ -39,6 +40,7 @@ from tests.fakes.order_world import CLIENT, DOMAIN, SELLER, FakeChain, named, or
 
 CONTENT_KEY = sha256(b"the content key") + sha256(b"the salt")
 DATASET_A = 1
+POLICY_DIGEST = sha256(b"the policy in force")
 
 POLICY = ReleasePolicy(
     trust_classes=frozenset({"intel"}),
@@ -59,8 +61,13 @@ class DictRing:
     def __init__(self) -> None:
         self.keys = {named("dataset A manifest"): CONTENT_KEY}
 
+        self.shares: dict[bytes, HeldShare] = {}
+
     def content_key(self, manifest_digest: bytes) -> bytes | None:
         return self.keys.get(manifest_digest)
+
+    def share(self, manifest_digest: bytes) -> HeldShare | None:
+        return self.shares.get(manifest_digest)
 
 
 def opened(grant: Grant, cvm: FakeCvm) -> bytes:
@@ -165,12 +172,14 @@ def make(tmp_path: Path) -> Iterator[Make]:
     ) -> World:
         state = state or tmp_path / f"broker-{next(numbers)}"
         store = Store(state / "broker.sqlite3")
+        store.activate(POLICY_DIGEST, at=1)
         stores.append(store)
         log, seconds = io.StringIO(), [100.0]
         chains = chains or [FakeChain() for _ in range(views)]
         appraiser, ring = ReportDataAppraiser(), DictRing()
         broker = Broker(
             policy=replace(POLICY, **policy),  # type: ignore[arg-type]
+            policy_digest=POLICY_DIGEST,
             by_hand=by_hand,
             domain=DOMAIN,
             keys=ring,
