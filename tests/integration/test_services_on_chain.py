@@ -140,6 +140,7 @@ def test_broker_releases_while_the_order_runs_and_not_before_or_after(
     ).write()
     config = owner.config.read_text()
     owner.config.write_text(config.replace("[chain]", '[chain]\nconfirmed = "head"'))
+    owner.activate()
 
     with serving("keybroker", owner.config) as broker:
 
