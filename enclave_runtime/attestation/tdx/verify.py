@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.dcap import appraisal, layout
+from enclave_runtime.attestation.dcap.ccel import parse_any_log
 from enclave_runtime.attestation.dcap.platform import Platform, platform_id_hash, platform_of
 from enclave_runtime.attestation.dcap.registers import TdxRegisters
-from enclave_runtime.attestation.dcap.rtmr import parse_log, replay
+from enclave_runtime.attestation.dcap.rtmr import replay
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
 from enclave_runtime.attestation.policy import AppraisalPolicy
@@ -153,7 +154,7 @@ def _check_event_log(event_log: bytes | None, body: layout.TdBody) -> None:
     if event_log is None:
         return
     try:
-        replayed = replay(parse_log(event_log))
+        replayed = replay(parse_any_log(event_log))
     except WireError as error:
         raise AttestationError(Step.EVENT_LOG, str(error), "an event log") from error
     for index, (got, expected) in enumerate(zip(replayed, body.rtmrs, strict=True)):
