@@ -16,7 +16,7 @@ _ON, _OFF = b"\xaa", b"\x55"
 _MODES = {0: "spt", 1: "mpt", 2: "ppcie"}
 _PDI_BYTES = 8
 _WORD = re.compile(r"[0-9A-Za-z]{1,16}")
-_DRIVER = re.compile(r"[0-9]{3}\.[0-9]{2,3}(\.[0-9]{2,3})?")
+_DRIVER = re.compile(r"[0-9]{3,4}\.[0-9]{2,3}(\.[0-9]{2,3})?")
 _VBIOS = re.compile(r"[0-9A-F]{2}(\.[0-9A-F]{2}){4}")
 
 
