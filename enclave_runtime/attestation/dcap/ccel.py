@@ -82,7 +82,8 @@ def _first_event(data: bytes) -> int:
     """Return where the events begin: behind the one that names the only digest, SHA-384."""
     if len(data) < _HEADER.size:
         raise WireError(f"ccel: got {len(data)} bytes, expected an event log")
-    _, kind, _, size = _HEADER.unpack_from(data)
+    header: tuple[int, int, bytes, int] = _HEADER.unpack_from(data)
+    _, kind, _, size = header
     spec = data[_HEADER.size : _HEADER.size + size]
     if kind != _NO_ACTION or len(spec) != size or size < 32 or not spec.startswith(_SIGNATURE):
         raise WireError("ccel: got something else than the log's identification in front")
