@@ -25,7 +25,7 @@ from enclave_runtime.sealed.stream import Opener
 from enclave_runtime.sealed.tree import LeafFold
 from enclave_runtime.sealed.unpack import Quota, Unpacked, unpack
 from enclave_runtime.sealed.unseal import open_header
-from enclave_runtime.sealed.workers import Conveyor, private_buffer
+from enclave_runtime.sealed.workers import Conveyor, private_buffers
 from enclave_runtime.wire.errors import RefusedError
 
 __all__ = ["ContentStream", "open_folder"]
@@ -97,8 +97,8 @@ class ContentStream:
         layout = self._info.layout
         segment_bytes = min(layout.segment_bytes, layout.plaintext_bytes)
         slots = self._workers + 2
-        plains = [private_buffer(segment_bytes) for _ in range(slots)]
-        ciphers = [private_buffer(segment_bytes + TAG_BYTES) for _ in range(slots)]
+        plains = private_buffers(slots, segment_bytes)
+        ciphers = private_buffers(slots, segment_bytes + TAG_BYTES)
 
         def work(segment: int, slot: int) -> memoryview:
             offset, length = layout.segment_range(segment)

@@ -38,7 +38,7 @@ from enclave_runtime.sealed.buffers import (
 from enclave_runtime.sealed.header import TAG_BYTES, Header, SealedInfo, ciphertext_digest
 from enclave_runtime.sealed.locked import LockedBuffer, wipe
 from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf
-from enclave_runtime.sealed.workers import Conveyor, private_buffer
+from enclave_runtime.sealed.workers import Conveyor, private_buffers
 from enclave_runtime.wire.errors import RefusedError, WireError
 
 __all__ = ["KEY_BYTES", "Opener", "Sealer", "seal"]
@@ -176,8 +176,8 @@ class Sealer:
         algorithm, total = self._header.algorithm, self._layout.plaintext_bytes
         segment_bytes = min(self._layout.segment_bytes, total)
         slots = self._workers + 2
-        plains = [private_buffer(segment_bytes) for _ in range(slots)]
-        ciphers = [private_buffer(segment_bytes + TAG_BYTES) for _ in range(slots)]
+        plains = private_buffers(slots, segment_bytes)
+        ciphers = private_buffers(slots, segment_bytes + TAG_BYTES)
 
         def read(segment: int, slot: int) -> None:
             offset, length = self._layout.plaintext_range(segment)

@@ -11,19 +11,32 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Final, TypeVar
 
-__all__ = ["Conveyor", "in_threads", "private_buffer"]
+__all__ = ["Conveyor", "in_threads", "private_buffer", "private_buffers"]
+
+_CACHE_LINE: Final = 64
+_HUGE_PAGE: Final = 2 << 20
 
 _Made = TypeVar("_Made")
 
 
 def private_buffer(size: int) -> memoryview:
-    """Return `size` zero bytes that begin on a page of their own, on huge pages where they are to be had."""
-    made = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if size >= 2 << 20:
+    """Return `size` zero bytes on pages of their own, huge ones where they are to be had and needed."""
+    return private_buffers(1, size)[0]
+
+
+def private_buffers(count: int, size: int) -> list[memoryview]:
+    """Return `count` such buffers that lie beside each other, so that they share huge pages."""
+    step = -(-max(1, size) // _CACHE_LINE) * _CACHE_LINE
+    total = count * step
+    if total >= _HUGE_PAGE // 2:
+        total = -(-total // _HUGE_PAGE) * _HUGE_PAGE
+    made = mmap.mmap(-1, total, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if total >= _HUGE_PAGE:
         made.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(made)[:size]
+    view = memoryview(made)
+    return [view[at : at + size] for at in range(0, count * step, step)]
 
 
 def in_threads(work: Callable[[threading.Event], None], count: int) -> None:
