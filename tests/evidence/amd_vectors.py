@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,30 +64,42 @@ class SnpVector:
         """Return "ok" or "reject"."""
         return str(self.row["checks"][0]["result"])
 
-    def verify(self, **changes: Any) -> VerifiedEvidence:
-        """Verify under AMD's root at the row's time by a policy that its own facts satisfy.
+    def verification(self, **changes: Any) -> Callable[..., VerifiedEvidence]:
+        """Return the verification under AMD's root at the row's time by a policy that its own facts satisfy.
+
+        The callable takes another `report` or `collateral` in place of the row's.
 
         Args:
-            changes: `report`, `collateral`, `roots`, `now`, `report_data`, or fields of the policy.
+            changes: `roots`, `now`, `report_data`, or fields of the policy.
         """
-        report = changes.pop("report", self.report)
         roots = changes.pop("roots", None) or RootSet.amd(self.collateral.product)
-        collateral = changes.pop("collateral", self.collateral)
         now, report_data = changes.pop("now", self.row["now"]), changes.pop("report_data", None)
-        policy = {
+        accepted = {
             "root_sets": frozenset({roots.id}),
             "measurements": frozenset({SnpRegisters.of(parse_report(self.report)[0]).digest()}),
             "tcb_statuses": _STATUSES,
             "snp": LENIENT,
         }
-        return SnpVerifier().verify(
-            Evidence(TeeKind.SEV_SNP, report),
-            Collateral(amd=collateral),
-            roots=roots,
-            policy=AppraisalPolicy(**(policy | changes)),
-            expected_report_data=report_data or bytes.fromhex(self.row["fields"]["report_data"]),
-            now=now,
-        )
+        policy, own = AppraisalPolicy(**(accepted | changes)), Collateral(amd=self.collateral)
+        expected = report_data or bytes.fromhex(self.row["fields"]["report_data"])
+        verifier = SnpVerifier()
+
+        def verify(report: bytes = self.report, collateral: AmdCollateral | None = None) -> VerifiedEvidence:
+            return verifier.verify(
+                Evidence(TeeKind.SEV_SNP, report),
+                own if collateral is None else Collateral(amd=collateral),
+                roots=roots,
+                policy=policy,
+                expected_report_data=expected,
+                now=now,
+            )
+
+        return verify
+
+    def verify(self, **changes: Any) -> VerifiedEvidence:
+        """Verify; `changes` are those of `verification`, and `report` and `collateral`."""
+        given = {name: changes.pop(name) for name in ("report", "collateral") if name in changes}
+        return self.verification(**changes)(**given)
 
     def outcome(self) -> str:
         """Return "ok" or "reject", as the record counts: cryptography, chain and dates.

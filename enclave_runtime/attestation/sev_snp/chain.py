@@ -30,7 +30,18 @@ from enclave_runtime.attestation.sev_snp.vek import Vek, parse_vek
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
 
-__all__ = ["CACHED_CHAINS", "NO_CRL", "Chain", "check_dates", "check_revocation", "clear_cache", "load_chain"]
+__all__ = [
+    "CACHED_CHAINS",
+    "NO_CRL",
+    "PSS",
+    "Chain",
+    "check_dates",
+    "check_revocation",
+    "clear_cache",
+    "forget_chains",
+    "load_chain",
+    "rsa_key",
+]
 
 CACHED_CHAINS = 256
 """Chains kept: about 10 kB each. A fleet's machines come back; a stranger can only push others out."""
@@ -45,7 +56,8 @@ _BASIC_CONSTRAINTS, _KEY_USAGE = "2.5.29.19", "2.5.29.15"
 _KNOWN_CRITICAL = frozenset({_BASIC_CONSTRAINTS, _KEY_USAGE})
 _CERT_SIGN = 0x04
 _ISSUERS = {KEY_VCEK: "SEV-{}", KEY_VLEK: "SEV-VLEK-{}"}
-_PSS = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
+PSS = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
+"""How AMD's issuers sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +159,14 @@ def check_revocation(collateral: AmdCollateral, chain: Chain, now: int, *, witho
     return crl.next_update
 
 
-def clear_cache() -> None:
-    """Forget every chain and list: for measurements and tests; verdicts never depend on it."""
+def forget_chains() -> None:
+    """Forget every endorsement key, not AMD's issuers: for measurements; verdicts never depend on it."""
     _verified.cache_clear()
+
+
+def clear_cache() -> None:
+    """Forget every chain, issuer and list: for measurements and tests; verdicts never depend on it."""
+    forget_chains()
     _verified_issuers.cache_clear()
     _verified_crl.cache_clear()
 
@@ -192,9 +209,9 @@ def _verified_issuers(ark_der: bytes, ask_der: bytes) -> _Issuers:
         raise AttestationError(Step.CHAIN, f"{ask.common_name} of another issuer", ark.common_name)
     for certificate in (ark, ask):
         _check_authority(certificate)
-    ark_key = _rsa(ark)
+    ark_key = rsa_key(ark)
     _check_signature(ark_key, ask, Step.CHAIN, ask.common_name)
-    return _Issuers(ark, ask, product, ark_key, _rsa(ask))
+    return _Issuers(ark, ask, product, ark_key, rsa_key(ask))
 
 
 def _read(data: bytes) -> Certificate:
@@ -239,12 +256,17 @@ def _check_signature(
     key: rsa.RSAPublicKey, signed: Certificate | RevocationList, step: Step, name: str
 ) -> None:
     try:
-        key.verify(signed.signature, signed.tbs, _PSS, hashes.SHA384())
+        key.verify(signed.signature, signed.tbs, PSS, hashes.SHA384())
     except (InvalidSignature, ValueError) as error:
         raise AttestationError(step, f"{name}, not signed by its issuer", "its issuer's signature") from error
 
 
-def _rsa(certificate: Certificate) -> rsa.RSAPublicKey:
+def rsa_key(certificate: Certificate) -> rsa.RSAPublicKey:
+    """Return an issuer's public key.
+
+    Raises:
+        AttestationError: step (1), not RSA of AMD's size and exponent.
+    """
     try:
         key = load_der_public_key(certificate.spki)
     except (ValueError, UnsupportedAlgorithm) as error:
