@@ -3,8 +3,8 @@
 Standard library only: it runs before anything is installed, under the machine's own Python. It installs from
 PyPI and npm by hash, and from Debian by name, through their ordinary clients, and names no registry: the
 clients know theirs. Python packages go to `.venv` (ape to `.venv-contracts`, slither to `.venv-analysis`),
-the rest to `node_modules` (the IPFS node to its own); what was installed from which lock is written down inside each of them, so that a
-folder removed or half made is seen and made again.
+the rest to `node_modules` (the IPFS node to one of its own); what was installed from which lock is written
+down inside each of them, so that a folder removed or half made is seen and made again.
 """
 
 from __future__ import annotations

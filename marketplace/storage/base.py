@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol, TypeAlias
 
 from marketplace.errors import BadInputError, MarketError, NotFoundError
@@ -14,9 +14,16 @@ __all__ = [
     "BlobNotFoundError",
     "BlobStore",
     "BlobTooLargeError",
+    "BlobUnreachableError",
     "Chunk",
+    "DishonestServerError",
+    "NotConfiguredError",
+    "Progress",
+    "Run",
     "StorageError",
     "UnknownSchemeError",
+    "check_range",
+    "pieces",
     "read_blob",
     "scheme_of",
 ]
@@ -26,6 +33,8 @@ CHUNK_BYTES: Final = 1 << 20
 MAX_URI_CHARS: Final = 2048
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with bytes done and bytes in all; from several threads, one at a time."""
 
 
 class StorageError(MarketError):
@@ -44,8 +53,35 @@ class BlobTooLargeError(StorageError):
     """More bytes than the store, or the caller, takes."""
 
 
+class BlobUnreachableError(StorageError):
+    """No usable answer in time: worth another try, then another location."""
+
+
+class DishonestServerError(StorageError):
+    """An answer that contradicts itself or the question: no other try, another location."""
+
+
 class UnknownSchemeError(StorageError):
     """No store of ours speaks this scheme."""
+
+
+class NotConfiguredError(UnknownSchemeError):
+    """A store of ours speaks this scheme, and this party's settings do not say where it is."""
+
+
+class Run(Protocol):
+    """Bytes of one range on their way; used by one thread, closed by whoever opened it."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the beginning of `buffer` with the next bytes and return how many; 0 once all have come.
+
+        Raises:
+            BlobUnreachableError: cut off, stalled, or slower than the patience of whoever asked.
+            BlobCorruptError, DishonestServerError: other bytes than asked for, where the store can tell.
+        """
+
+    def close(self) -> None:
+        """Let go of what it holds; bytes that did not come yet are given up."""
 
 
 class BlobStore(Protocol):
@@ -77,6 +113,9 @@ class BlobStore(Protocol):
             BadInputError: not a URI of this store, or a range outside the blob.
         """
 
+    def run(self, uri: str, offset: int, length: int) -> Run:
+        """Return `length` bytes from `offset` on, for the caller's own memory; raises as `open`."""
+
     def size(self, uri: str) -> int:
         """Return the length in bytes; raises as `open`."""
 
@@ -95,6 +134,40 @@ def read_blob(store: BlobStore, uri: str, *, limit: int) -> bytes:
     if size > limit:
         raise BlobTooLargeError(f"{uri}: got {size} bytes, expected at most {limit}")
     return b"".join(store.open(uri))
+
+
+def check_range(uri: str, size: int, offset: int, length: int | None) -> int:
+    """Return how many bytes a range has; without `length` it goes to the end.
+
+    Raises:
+        BadInputError: it is not within the blob's `size` bytes.
+    """
+    wanted = size - offset if length is None else length
+    if offset < 0 or wanted < 0 or offset + wanted > size:
+        raise BadInputError("range", f"{offset} + {length} bytes", f"within the {size} bytes of {uri}")
+    return wanted
+
+
+def pieces(run: Run, wanted: int, uri: str) -> Iterator[bytes]:
+    """Give a run's `wanted` bytes in pieces of `CHUNK_BYTES`, and close it.
+
+    Raises:
+        BlobUnreachableError: it ended early.
+    """
+    try:
+        while wanted:
+            buffer = memoryview(bytearray(min(wanted, CHUNK_BYTES)))
+            filled = 0
+            while filled < len(buffer):
+                got = run.readinto(buffer[filled:])
+                if not got:
+                    missing = wanted - filled
+                    raise BlobUnreachableError(f"{uri}: got {missing} bytes less than asked for")
+                filled += got
+            wanted -= filled
+            yield bytes(buffer)
+    finally:
+        run.close()
 
 
 def scheme_of(uri: str) -> str:

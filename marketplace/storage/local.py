@@ -24,9 +24,10 @@ from marketplace.storage.base import (
     BlobNotFoundError,
     BlobTooLargeError,
     Chunk,
+    check_range,
 )
 
-__all__ = ["SCHEME", "LocalStore"]
+__all__ = ["SCHEME", "FileRun", "LocalStore"]
 
 SCHEME: Final = "file"
 _URI: Final = re.compile(r"file:sha256/([0-9a-f]{2})([0-9a-f]{62})")
@@ -80,12 +81,23 @@ class LocalStore:
         name = _name_of(uri)
         file = self._open(uri)
         size = os.fstat(file.fileno()).st_size
-        wanted = size - offset if length is None else length
-        if offset < 0 or wanted < 0 or offset + wanted > size:
+        try:
+            wanted = check_range(uri, size, offset, length)
+        except BadInputError:
             file.close()
-            raise BadInputError("range", f"{offset} + {length} bytes", f"within the {size} bytes of {uri}")
+            raise
         whole = wanted == size
         return _stream(file, uri, offset, wanted, name if whole else None)
+
+    def run(self, uri: str, offset: int, length: int) -> FileRun:
+        """Return a part of a blob, to be read into the caller's memory; see `BlobStore.run`."""
+        file = self._open(uri)
+        try:
+            check_range(uri, os.fstat(file.fileno()).st_size, offset, length)
+        except BadInputError:
+            file.close()
+            raise
+        return FileRun(file, offset, length)
 
     def size(self, uri: str) -> int:
         """Return the length of a blob in bytes; see `BlobStore.size`."""
@@ -144,6 +156,25 @@ class LocalStore:
                     path.unlink()
             except (BlockingIOError, FileNotFoundError):
                 continue
+
+
+class FileRun:
+    """A `Run` over a file that is open; it closes the file."""
+
+    def __init__(self, file: FileIO, offset: int, length: int) -> None:
+        self._file = file
+        self._left = length
+        file.seek(offset)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """See `Run.readinto`."""
+        got = self._file.readinto(buffer[: self._left])
+        self._left -= got
+        return got
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def _name_of(uri: str) -> str:

@@ -110,7 +110,7 @@ const commands = {
       leafType: 'file'
     }
     await eachFile(request, (stream, info) => repo.writing(async () => {
-      const added = await importByteStream(stream, repo.blocks, settings)
+      const added = await importByteStream(stream, repo, settings)
       if (query.get('pin') !== 'false') await repo.pin(added.cid)
       return { Name: info.filename || String(added.cid), Hash: String(added.cid), Size: String(added.size) }
     }), value => line(response, value))
@@ -140,7 +140,7 @@ const commands = {
     await eachFile(request, async stream => repo.writing(async () => {
       const data = await whole(stream)
       const cid = CID.createV1(code, Digest.create(0x12, createHash('sha256').update(data).digest()))
-      await repo.blocks.put(cid, data)
+      await repo.put(cid, data)
       if (query.get('pin') === 'true') await repo.pin(cid)
       return { Key: String(cid), Size: data.length }
     }), value => line(response, value))

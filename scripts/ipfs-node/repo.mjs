@@ -18,7 +18,8 @@ class Repo {
     this.pinFolder = pinFolder
     this.fetch = async cid => { throw new Error(`block ${cid} is not here`) }
     // What the exporter reads: local blocks first, then peers'.
-    this.online = { get: (cid, options) => this.#stream(cid, options) }
+    this.online = { get: cid => this.#stream(cid) }
+    this.underWay = new Map()
     this.writers = 0
     this.collecting = null
   }
@@ -35,8 +36,19 @@ class Repo {
     }
     if (!online) throw new Error(`block was not found locally (offline): ipld: could not find ${cid}`)
     const data = await this.fetch(cid)
-    await this.blocks.put(cid, data)
+    await this.put(cid, data)
     return data
+  }
+
+  // Write a block once, however often the same one comes: equal blocks side by side are slow to write.
+  async put (cid, data) {
+    const key = digestOf(cid)
+    if (!this.underWay.has(key)) {
+      const write = async () => { if (!await this.blocks.has(cid)) await this.blocks.put(cid, data) }
+      this.underWay.set(key, write().finally(() => this.underWay.delete(key)))
+    }
+    await this.underWay.get(key)
+    return cid
   }
 
   async * #stream (cid) {

@@ -1,0 +1,308 @@
+"""Byte ranges of URLs: sizes, redirects, connections kept for the next range (docs/protocol.md section 10).
+
+Every answer is held against the question: status, range and length must be those that were asked for.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urljoin
+
+from marketplace.storage.base import BlobNotFoundError, BlobUnreachableError, DishonestServerError
+from marketplace.storage.httphead import Head, Target, content_range, question
+from marketplace.storage.network import ForbiddenAddressError, NetworkPolicy, Resolve, resolve
+from marketplace.storage.patience import SYSTEM, Patience, Shell
+from marketplace.storage.wire import Connection
+
+__all__ = ["HttpRun", "Ranges"]
+
+_MAX_REDIRECTS: Final = 5
+_MOVED: Final = (301, 302, 303, 307, 308)
+_ABSENT: Final = (404, 410)
+_LATER: Final = (408, 425, 429)
+_MAX_IDLE: Final = 32
+
+
+class Ranges:
+    """Reads ranges of URLs; safe to use from several threads."""
+
+    def __init__(
+        self,
+        policy: NetworkPolicy,
+        patience: Patience,
+        shell: Shell = SYSTEM,
+        *,
+        lookup: Resolve = socket.getaddrinfo,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Take what may be reached, and how long to wait.
+
+        Args:
+            tls: whom to believe; the system's authorities unless said.
+        """
+        self._policy = policy
+        self._patience = patience
+        self._shell = shell
+        self._lookup = lookup
+        self._tls = tls
+        self._idle: dict[tuple[bool, str, int], list[Connection]] = {}
+        self._moved: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def size(self, url: str, shown: str = "") -> int:
+        """Return the length of what is at `url`, bytes.
+
+        Args:
+            shown: what errors call it; for a URL that carries a signature.
+        Raises:
+            BlobNotFoundError, BlobUnreachableError, DishonestServerError, ForbiddenAddressError.
+        """
+        name = shown or _bare(url)
+        answer = self._ask(url, 0, 1, name)
+        with answer.closed_on_error():
+            size = _size_said(answer.head, name)
+        if answer.head.status != 206:
+            answer.connection.close()
+            return size
+        with closing(HttpRun(self, answer, 1, name)) as first:
+            first.readinto(memoryview(bytearray(1)))
+        return size
+
+    def run(self, url: str, offset: int, length: int, size: int | None = None, shown: str = "") -> HttpRun:
+        """Return `length` (at least 1) bytes of `url` from `offset` on.
+
+        Args:
+            size: of the whole, where it is known: the server must say the same.
+        Raises:
+            As `size`.
+        """
+        name = shown or _bare(url)
+        answer = self._ask(url, offset, length, name)
+        with answer.closed_on_error():
+            _check_answer(answer.head, offset, length, size, name)
+        return HttpRun(self, answer, length, name)
+
+    def give_back(self, connection: Connection, target: Target) -> None:
+        """Keep a connection whose answer was read to its end."""
+        with self._lock:
+            kept = self._idle.setdefault((target.tls, target.host, target.port), [])
+            if len(kept) < _MAX_IDLE and not connection.has_rest:
+                kept.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for kept in idle.values():
+            for connection in kept:
+                connection.close()
+
+    @property
+    def patience(self) -> Patience:
+        """How long its bodies may take."""
+        return self._patience
+
+    @property
+    def shell(self) -> Shell:
+        """Its clock."""
+        return self._shell
+
+    def _ask(self, url: str, offset: int, length: int, name: str) -> _Answer:
+        """Ask for a range, wherever it has moved to; the answer is one with a body, or status 416."""
+        here = self._moved.get(url, url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            target = Target.of(here)
+            connection, head = self._ask_once(target, question(target, offset, length))
+            if head.status not in _MOVED:
+                answer = _Answer(connection, target, head)
+                with answer.closed_on_error():
+                    self._judge(head, url, name)
+                return answer
+            connection.close()
+            here = self._next(here, head, name)
+            with self._lock:
+                self._moved[url] = here
+        raise self._forgotten(url, name, f"more than {_MAX_REDIRECTS} redirects", "the blob")
+
+    def _ask_once(self, target: Target, asked: bytes) -> tuple[Connection, Head]:
+        """Ask on a connection that was kept, or on a new one."""
+        with self._lock:
+            kept = self._idle.get((target.tls, target.host, target.port))
+            connection = kept.pop() if kept else None
+        if connection is not None:
+            try:
+                return connection, connection.ask(asked)
+            except BlobUnreachableError:
+                connection.close()  # the server had closed it: that happens, and says nothing of a new one
+        connection = self._connect(target)
+        try:
+            return connection, connection.ask(asked)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connect(self, target: Target) -> Connection:
+        addresses = resolve(target.host, target.port, self._policy, self._lookup)
+        if not target.tls and not all(self._policy.admits_plain(address) for address in addresses):
+            raise ForbiddenAddressError(
+                f"http://{target.authority}: got a location without TLS, expected https",
+                hint="plain http is for loopback alone, and only where the settings allow that",
+            )
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return Connection.open(target, addresses, self._tls, self._patience, self._shell)
+
+    def _next(self, here: str, head: Head, name: str) -> str:
+        there = urljoin(here, head.fields.get("location", ""))
+        if here.startswith("https:") and not there.startswith("https:"):
+            raise DishonestServerError(
+                f"{name}: got a redirect from https to {_bare(there)[:80]}, expected https",
+                hint="use another location",
+            )
+        return there
+
+    def _judge(self, head: Head, url: str, name: str) -> None:
+        """Raise for an answer that has no bytes to read."""
+        if head.status in (200, 206, 416):
+            return
+        if head.status in _ABSENT:
+            self._moved.pop(url, None)
+            raise BlobNotFoundError(
+                f"{name}: got status {head.status}, expected a blob", hint="use another location"
+            )
+        if head.status >= 500 or head.status in _LATER:
+            raise BlobUnreachableError(
+                f"{name}: got status {head.status}, expected a blob", hint="try again later"
+            )
+        raise self._forgotten(url, name, f"status {head.status}", "a blob that anybody may read")
+
+    def _forgotten(self, url: str, name: str, got: str, expected: str) -> DishonestServerError:
+        """Forget where a URL had moved to: such places (signed links) do not last; and say what was got."""
+        with self._lock:
+            self._moved.pop(url, None)
+        return DishonestServerError(f"{name}: got {got}, expected {expected}", hint="use another location")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The head of an answer, and the connection that its body comes on."""
+
+    connection: Connection
+    target: Target
+    head: Head
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.connection.close()
+            raise
+
+
+class HttpRun:
+    """A `Run`: the body of one answer."""
+
+    def __init__(self, ranges: Ranges, answer: _Answer, length: int, name: str) -> None:
+        self._ranges = ranges
+        self._connection = answer.connection
+        self._target = answer.target
+        self._left = length
+        self._name = name
+        self._keep = answer.head.keeps_alive
+        self._last = self._since = ranges.shell.clock()
+        self._came = 0
+
+    def readinto(self, buffer: memoryview) -> int:
+        """See `Run.readinto`.
+
+        Raises:
+            BlobUnreachableError: it ended early, stalled, or is slower than the patience allows.
+        """
+        if not self._left:
+            return 0
+        while True:
+            try:
+                got = self._connection.read_into(buffer[: self._left])
+            except TimeoutError:
+                self._check_pace(0)
+                continue
+            if not got:
+                raise self._gone(f"the end with {self._left} bytes missing", "all that were announced")
+            self._left -= got
+            self._check_pace(got)
+            return got
+
+    def close(self) -> None:
+        """Give the connection back if its answer was read to the end, else close it."""
+        if self._left or not self._keep:
+            self._connection.close()
+        else:
+            self._ranges.give_back(self._connection, self._target)
+        self._left, self._keep = 0, False
+
+    def _check_pace(self, got: int) -> None:
+        now = self._ranges.shell.clock()
+        patience = self._ranges.patience
+        if got:
+            self._last = now
+            self._came += got
+        elif now - self._last >= patience.stall_s:
+            raise self._gone(f"nothing for {now - self._last:.0f} s", "a byte now and then")
+        window = now - self._since
+        if window >= patience.window_s:
+            if self._came < patience.slowest_bytes_s * window and self._left:
+                expected = f"at least {patience.slowest_bytes_s:.0f} a second"
+                raise self._gone(f"{self._came / window:.0f} bytes a second", expected)
+            self._since, self._came = now, 0
+
+    def _gone(self, got: str, expected: str) -> BlobUnreachableError:
+        return BlobUnreachableError(
+            f"{self._name}: got {got}, expected {expected}", hint="try again later, or use another location"
+        )
+
+
+def _size_said(head: Head, name: str) -> int:
+    """Return the size of the whole, from the answer to a question for the first byte."""
+    if head.status == 200:
+        return head.length(name)
+    offset, length, size = content_range(head, name)
+    if head.status == 416:
+        return size
+    if (offset, length, head.length(name)) != (0, 1, 1):
+        raise _lied(name, f"bytes {offset} + {length}", "the first byte")
+    return size
+
+
+def _check_answer(head: Head, offset: int, length: int, size: int | None, name: str) -> None:
+    """Hold an answer against the question."""
+    if head.status == 200:
+        if offset or head.length(name) != length:
+            raise _lied(name, "the whole: the range was ignored", f"{length} bytes from {offset} on")
+        return
+    if head.status != 206:
+        raise _lied(name, f"status {head.status}", "status 206")
+    first, count, whole = content_range(head, name)
+    if (first, count) != (offset, length) or (size is not None and whole != size):
+        expected = f"bytes {offset} + {length} of {size if size is not None else 'the whole'}"
+        raise _lied(name, f"bytes {first} + {count} of {whole}", expected)
+    if head.length(name) != length:
+        raise _lied(name, f"a body of {head.length(name)} bytes", f"{length} bytes")
+
+
+def _lied(name: str, got: str, expected: str) -> DishonestServerError:
+    hint = "use another location; this server does not serve plain byte ranges"
+    return DishonestServerError(f"{name}: got {got}, expected {expected}", hint=hint)
+
+
+def _bare(url: str) -> str:
+    """Return a URL without what may be a secret in it: its query."""
+    return url.partition("?")[0][:200]
