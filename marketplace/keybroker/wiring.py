@@ -18,7 +18,7 @@ from marketplace.service.appraisal import PolicyAppraiser
 from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.keyfiles import read_passphrase
-from marketplace.service.limits import RPC_TIMEOUT_S, RateLimit
+from marketplace.service.limits import RPC_TIMEOUT_S
 from marketplace.service.logs import ServiceLog
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def build_app(config: BrokerConfig, log: ServiceLog) -> tuple[FastAPI, Callable[
         log.warning("SIMULATED TEEs are accepted: their operator can read what is released")
     broker = build_broker(config, log)
     limits = config.limits
-    rate = RateLimit(time.monotonic, limits.requests_per_minute, limits.burst)
-    return create_app(broker, log=log, rate=rate), broker.store.close
+    rate, most = limits.rate(time.monotonic), limits.max_body_bytes
+    return create_app(broker, log=log, rate=rate, max_body_bytes=most), broker.store.close
 
 
 def open_keystore(config: BrokerConfig) -> KeyStore:

@@ -21,10 +21,10 @@ from enclave_runtime.wire.errors import RefusedError, WireError
 from marketplace.errors import BadInputError, ChainError, MarketError, NotFoundError
 from marketplace.service.errors import BusyError
 from marketplace.service.jsonio import MAX_BODY_BYTES, read_object
-from marketplace.service.limits import RateLimit
+from marketplace.service.limits import RateLimit, caller_of
 from marketplace.service.logs import ServiceLog
 
-__all__ = ["Answer", "Shell"]
+__all__ = ["Answer", "File", "Shell"]
 
 BODY_TIMEOUT_S = 20.0
 """A caller that sends slower than its whole body in this time is dropped."""
@@ -36,6 +36,14 @@ class Answer:
 
     body: JsonObject
     status: int = HTTPStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What a handler answers where others than our own clients read: bytes of a registered type."""
+
+    data: bytes
+    media_type: str
 
 
 class _TooLargeError(Exception):
@@ -73,7 +81,7 @@ class Shell:
 
         self._route("/healthz", "GET", healthz)
 
-    def get(self, path: str, handler: Callable[[], Answer]) -> None:
+    def get(self, path: str, handler: Callable[[], Answer | File]) -> None:
         """Answer GET `path` with `handler()`."""
 
         async def endpoint(request: Request) -> Response:
@@ -108,11 +116,11 @@ class Shell:
                     raise _TooLargeError
         return bytes(body)
 
-    async def _guard(self, request: Request, act: Callable[[], Awaitable[Answer]]) -> Response:
+    async def _guard(self, request: Request, act: Callable[[], Awaitable[Answer | File]]) -> Response:
         """Run `act` and give every error its one form."""
         try:
-            self._rate.take("unknown" if request.client is None else request.client.host)
-            return _json(await act())
+            self._rate.take(caller_of(None if request.client is None else request.client.host))
+            return _written(await act())
         except RefusedError as refused:
             self._log.info("refused", path=request.url.path, step=refused.step)
             facts: JsonObject = {"step": refused.step, "got": refused.got, "expected": refused.expected}
@@ -138,6 +146,12 @@ class Shell:
             kind = "the chain node" if isinstance(error, ChainError) else "a dependency of this service"
             return _error(HTTPStatus.SERVICE_UNAVAILABLE, f"{kind} does not answer as it should")
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected failure; the service's log has more")
+
+
+def _written(answer: Answer | File) -> Response:
+    if isinstance(answer, Answer):
+        return _json(answer)
+    return Response(answer.data, HTTPStatus.OK, {"cache-control": "no-store"}, answer.media_type)
 
 
 def _json(answer: Answer) -> Response:
