@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from enclave_runtime.attestation.model import Attester, TeeKind
-from enclave_runtime.attestation.simulated.attest import SimulatedTdxAttester
+from enclave_runtime.attestation.model import Attester, DeviceAttester
+from enclave_runtime.attestation.simulated.attest import connect
 from enclave_runtime.engines.limits import DEFAULT_LIMITS, MIB, SandboxError, SandboxLimits
 from enclave_runtime.engines.selftest import open_runner
 from enclave_runtime.host.effects import Surroundings
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
             clock=boottime_s,
             scratch=args.scratch,
         )
-        facts, attester = _platform(args.quote_fd)
+        facts, attester, devices = _platform(args.quote_fd)
     except (EnclaveError, SandboxError, OSError, ValueError) as error:
         return _say(_REFUSED, f"refused to start: {error}")
     for words in missed:
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     host = Host(session)
     room = EngineRoom(scratch, runner, _limits(args), boottime_s, host.engine_ended)
-    host.connect(Surroundings(attester, scratch, room))
+    host.connect(Surroundings(attester, scratch, room, devices))
     try:
         why = _serve(host, args)
     except (EnclaveError, OSError) as error:
@@ -118,9 +118,14 @@ def _check_surroundings(args: argparse.Namespace) -> None:
             _say(0, f"DANGEROUS: --{name.replace('_', '-')} is set")
 
 
-def _platform(quote_fd: int) -> tuple[PlatformFacts, Attester]:
-    """Return the platform that this build knows: the SIMULATED one."""
-    return PlatformFacts(TeeKind.TDX, simulated=True), SimulatedTdxAttester(quote_fd)
+def _platform(quote_fd: int) -> tuple[PlatformFacts, Attester, DeviceAttester | None]:
+    """Return the platform that this build knows: the SIMULATED one.
+
+    Raises:
+        EnclaveError, OSError: it does not answer as one.
+    """
+    attester, devices = connect(quote_fd)
+    return PlatformFacts(attester.tee, simulated=True), attester, devices
 
 
 def _limits(args: argparse.Namespace) -> SandboxLimits:

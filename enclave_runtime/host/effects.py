@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from enclave_runtime.attestation.model import Attester
+from enclave_runtime.attestation.model import Attester, DeviceAttester
 from enclave_runtime.host.engine_room import EngineRoom
 from enclave_runtime.host.scratch import Scratch
 from enclave_runtime.loader import effects
@@ -16,10 +16,17 @@ T = TypeVar("T")
 
 
 class Surroundings:
-    """Quotes, files and the engine."""
+    """Quotes, devices, files and the engine."""
 
-    def __init__(self, attester: Attester, scratch: Scratch, room: EngineRoom) -> None:
+    def __init__(
+        self,
+        attester: Attester,
+        scratch: Scratch,
+        room: EngineRoom,
+        devices: DeviceAttester | None = None,
+    ) -> None:
         self._attester = attester
+        self._devices = devices
         self._scratch = scratch
         self._room = room
 
@@ -40,6 +47,8 @@ class Surroundings:
 
     def _perform(self, effect: Effect) -> Any:
         match effect:
+            case effects.Devices(nonce):
+                return None if self._devices is None else self._devices.evidence(nonce)
             case effects.Quote(report_data):
                 return self._attester.evidence(report_data)
             case effects.OpenSink(index):

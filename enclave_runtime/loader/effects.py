@@ -17,6 +17,7 @@ from enclave_runtime.wire.errors import EnclaveError, RefusedError
 __all__ = [
     "Answer",
     "CountPlaintext",
+    "Devices",
     "Effect",
     "EngineEnd",
     "EngineTask",
@@ -34,6 +35,13 @@ __all__ = [
 T = TypeVar("T")
 Answer: TypeAlias = tuple[JsonObject, bytes]
 """Members of an answer's header, and its body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Evidence of every GPU and switch of this CVM over a nonce, 32 bytes. Gives bytes, or None without."""
+
+    nonce: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ class CountPlaintext:
 
 
 Effect: TypeAlias = (
-    Quote | OpenSink | Unpack | StartEngine | StopEngine | ReadResult | RemoveAll | CountPlaintext
+    Devices | Quote | OpenSink | Unpack | StartEngine | StopEngine | ReadResult | RemoveAll | CountPlaintext
 )
 Steps: TypeAlias = Generator[Effect, Any, T]
 """A handler at work: yields effects, takes their results, returns its answer."""

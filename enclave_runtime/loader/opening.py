@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.attestation.model import Evidence
 from enclave_runtime.loader import effects
@@ -15,16 +17,21 @@ from enclave_runtime.loader.order import OrderRun
 from enclave_runtime.loader.states import Event, NotNowError, State
 from enclave_runtime.wire.canonical import JsonObject, parse_object
 from enclave_runtime.wire.errors import RefusedError
-from enclave_runtime.wire.report_data import Purpose
+from enclave_runtime.wire.report_data import Purpose, gpu_nonce
 
 __all__ = ["begin", "bundle", "check", "feed", "feed_done", "grant", "key_request", "progress_of"]
 
 
 def bundle(core: Core, purpose: Purpose, operator: bytes, challenge: bytes) -> Steps[JsonObject]:
-    """Make fresh evidence and return its bundle as JSON."""
+    """Make fresh evidence and return its bundle as JSON.
+
+    Devices first: the quote binds what they answered (section 4.1).
+    """
     keys = core.keyring.public
-    report_data = keys.report_data(purpose, operator=operator, challenge=challenge)
-    evidence: Evidence = yield effects.Quote(report_data)
+    gpu: bytes | None = yield effects.Devices(gpu_nonce(keys.cvm_id, challenge))
+    data = keys.report_data(purpose, operator=operator, challenge=challenge, gpu=gpu)
+    quoted: Evidence = yield effects.Quote(data)
+    evidence = replace(quoted, gpu=gpu)
     if purpose is Purpose.CERTIFY:
         core.notes.note(evidence)
     return parse_object(EvidenceBundle(evidence, keys, operator, purpose, challenge).to_bytes())

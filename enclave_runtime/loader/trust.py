@@ -5,11 +5,14 @@ It reads its own quotes without believing them: verifiers judge the evidence, ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from enclave_runtime.attestation.dcap.layout import TdBody, canonical_id, parse_quote
+from enclave_runtime.attestation.dcap import layout as dcap
 from enclave_runtime.attestation.dcap.registers import TdxRegisters
 from enclave_runtime.attestation.model import Evidence, TeeKind
+from enclave_runtime.attestation.sev_snp import layout as snp
+from enclave_runtime.attestation.sev_snp.registers import SnpRegisters
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.report import MAX_EVIDENCE_IDS, Trust
 
@@ -46,17 +49,32 @@ class TrustNotes:
 
     def note(self, evidence: Evidence) -> None:
         """Remember a quote that was made to be certified; the newest ones are kept."""
-        if evidence.tee is not TeeKind.TDX:
-            return
         try:
-            quote = parse_quote(evidence.quote)
-        except WireError:
+            self._measurement, identity = _READERS[evidence.tee](evidence.quote)
+        except (KeyError, WireError):  # a kind that this build does not read, or no quote of it
             return
-        if isinstance(quote.body, TdBody):
-            self._measurement = TdxRegisters.of(quote.body).measurement()
-            self._ids = [*self._ids, canonical_id(quote)][-MAX_EVIDENCE_IDS:]
+        self._ids = [*self._ids, identity][-MAX_EVIDENCE_IDS:]
 
     def trust(self) -> Trust:
         """Return what reports say."""
         facts = self._facts
         return Trust(facts.tee.value, facts.simulated, self._measurement, facts.clock, tuple(self._ids))
+
+
+def _read_tdx(quote: bytes) -> tuple[bytes, bytes]:
+    parsed = dcap.parse_quote(quote)
+    if not isinstance(parsed.body, dcap.TdBody):
+        raise WireError("quote: got an enclave's report, expected a TD's")
+    return TdxRegisters.of(parsed.body).measurement(), dcap.canonical_id(parsed)
+
+
+def _read_snp(quote: bytes) -> tuple[bytes, bytes]:
+    report, _, _ = snp.parse_report(quote)
+    return SnpRegisters.of(report).digest(), snp.canonical_id(quote)
+
+
+_READERS: dict[TeeKind, Callable[[bytes], tuple[bytes, bytes]]] = {
+    TeeKind.TDX: _read_tdx,
+    TeeKind.SEV_SNP: _read_snp,
+}
+"""TEE -> measurement and identity of a quote."""

@@ -93,7 +93,7 @@ PURE = (
 IMPURE = ("enclave_runtime.attestation.simulated", "enclave_runtime.attestation.*.attest")
 """Parts of those that open devices, or play one."""
 
-VENDORS = ("tdx", "sgx", "sev_snp", "nvidia", "cca", "nitro", "simulated")
+VENDORS = ("tdx", "sgx", "sev_snp", "nvidia", "cca", "nitro")
 
 
 def under(name: str, *rooms: str) -> bool:
@@ -148,8 +148,18 @@ def test_pure_rooms_read_no_clock_entropy_file_or_network() -> None:
 def test_vendors_of_tees_do_not_know_each_other() -> None:
     for path in python_files(*(f"enclave_runtime.attestation.{vendor}" for vendor in VENDORS)):
         own = path.relative_to(ROOT / "enclave_runtime" / "attestation").parts[0]
-        others = tuple(f"enclave_runtime.attestation.{vendor}" for vendor in VENDORS if vendor != own)
+        others = tuple(
+            f"enclave_runtime.attestation.{vendor}" for vendor in (*VENDORS, "simulated") if vendor != own
+        )
         foreign = [name for name in imported_modules(path) if under(name, *others)]
         assert not foreign, (
             f"{module_name(path)} imports {foreign}: what they share belongs into dcap/ or model"
         )
+
+
+def test_simulated_vendors_know_layouts_and_no_verifier() -> None:
+    verifiers = tuple(f"enclave_runtime.attestation.{vendor}.verify" for vendor in VENDORS)
+    judges = (*verifiers, "enclave_runtime.attestation.appraise", "enclave_runtime.attestation.registry")
+    for path in python_files("enclave_runtime.attestation.simulated"):
+        found = [name for name in imported_modules(path) if under(name, *judges)]
+        assert not found, f"{module_name(path)} imports {found}: what verifies its bytes must not make them"

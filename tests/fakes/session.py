@@ -45,6 +45,7 @@ class SessionDriver:
         self.remove_fault: OSError | None = None
         self.unpacked: tuple[int, ...] | None = None
         self.result = b"sealed result"
+        self.gpu: bytes | None = None
 
     def say(self, op: str, body: bytes = b"", **members: Any) -> tuple[JsonObject, bytes]:
         """Say one message and return header and body of the answer."""
@@ -148,6 +149,8 @@ class SessionDriver:
 
     def _perform(self, effect: Effect) -> Any:
         match effect:
+            case effects.Devices(nonce):
+                return self.gpu and self.gpu + nonce
             case effects.Quote(report_data):
                 return Evidence(TeeKind.TDX, report_data)
             case effects.OpenSink(index):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from enclave_runtime.attestation.simulated import frames
 from tests.fakes.cvm_client import CvmClient
 
 pytestmark = pytest.mark.integration
@@ -32,6 +33,7 @@ def scratch() -> Iterator[Path]:
 def quotes() -> Iterator[socket.socket]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
+        frames.send(ours, {"tee": "tdx", "devices": False})  # the answer to what a CVM asks first
         yield theirs
 
 

@@ -1,8 +1,8 @@
 """`python -m enclave_runtime.attestation.simulated`: the SIMULATED platform as a process of its own.
 
-State directory: `private/` (root keys, only for this user), `public/` (root.der, root_set, collateral.json),
-`images/` and `logs/`. It reads the clock once, to write the first collateral.json; verifiers that live on
-another clock ask the socket for collateral at theirs.
+State directory: `private/` (root keys, only for this user), `public/` (root.der, root_set, collateral.json,
+and gpu_root_set where there are GPUs), `images/` and `logs/`. It reads the clock once, to write the first
+collateral.json; verifiers that live on another clock ask the socket for collateral at theirs.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import sys
 import time
 from pathlib import Path
 
-from enclave_runtime.attestation.simulated.issuer import SimulatedVendor, World
+from enclave_runtime.attestation.model import TeeKind
+from enclave_runtime.attestation.rules import MAX_GPUS
+from enclave_runtime.attestation.simulated.machine import KINDS
 from enclave_runtime.attestation.simulated.platform import Platform
 from enclave_runtime.attestation.simulated.server import PlatformServer
+from enclave_runtime.attestation.simulated.worlds import (
+    STATUSES,
+    BadNews,
+    open_gpus,
+    open_machine,
+    write_whole,
+)
 from enclave_runtime.wire import canonical
 from enclave_runtime.wire.errors import EnclaveError
 
 __all__ = ["main"]
 
 _WARNING = "SIMULATED TEE platform: development only, it protects nothing from whoever runs it\n"
-_STATUSES = [
-    "UpToDate",
-    "SWHardeningNeeded",
-    "ConfigurationNeeded",
-    "ConfigurationAndSWHardeningNeeded",
-    "OutOfDate",
-    "OutOfDateConfigurationNeeded",
-    "Revoked",
-]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,19 +45,13 @@ def main(argv: list[str] | None = None) -> int:
         os.setsid()
     with contextlib.suppress(ValueError, OSError):  # only root may; a CVM says so where it cannot lock memory
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    vendor = _vendor(args.state)
-    world = World(
-        tcb_status=args.dangerous_tcb_status,
-        expired=args.dangerous_expired_collateral,
-        pck_revoked=args.dangerous_revoked_pck,
-    )
     now = int(time.time()) if args.now is None else args.now
     try:
-        platform = Platform(vendor, args.state, world=world, debug=args.dangerous_debug)
+        platform = _platform(args)
     except EnclaveError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    _publish(args.state, vendor, world, now)
+    _publish(args.state, platform, now)
     asyncio.run(_serve(platform, args.socket))
     return 0
 
@@ -66,42 +60,42 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulated-platform", description=_WARNING)
     parser.add_argument("--state", type=Path, required=True, help="directory for keys, images and logs")
     parser.add_argument("--socket", type=Path, required=True, help="unix socket to listen on")
+    parser.add_argument("--tee", type=TeeKind, choices=KINDS, default=TeeKind.TDX, help="CPU to play (tdx)")
+    parser.add_argument(
+        "--gpus", type=int, choices=range(MAX_GPUS + 1), default=0, help="GPUs of every CVM (none)"
+    )
     parser.add_argument("--now", type=int, help="Unix time of the first collateral.json (default: the clock)")
     bad = parser.add_argument_group("bad worlds", "to show that verifiers refuse them")
-    bad.add_argument("--dangerous-tcb-status", choices=_STATUSES, default="UpToDate")
+    bad.add_argument("--dangerous-tcb-status", choices=STATUSES, default=STATUSES[0])
     bad.add_argument("--dangerous-debug", action="store_true", help="CVMs with the debug bit set")
     bad.add_argument("--dangerous-expired-collateral", action="store_true")
-    bad.add_argument("--dangerous-revoked-pck", action="store_true")
+    bad.add_argument("--dangerous-revoked-pck", action="store_true", help="the platform's key is revoked")
     return parser.parse_args(argv)
 
 
-def _vendor(state: Path) -> SimulatedVendor:
-    """Load the vendor's keys, or make and keep them."""
-    private = state / "private"
+def _platform(args: argparse.Namespace) -> Platform:
+    private: Path = args.state / "private"
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = private / "vendor.json"
-    if path.exists():
-        return SimulatedVendor.from_state(path.read_bytes())
-    vendor = SimulatedVendor.create()
-    _write(path, vendor.to_state(), 0o600)
-    return vendor
+    bad = BadNews(
+        tcb_status=args.dangerous_tcb_status,
+        expired=args.dangerous_expired_collateral,
+        revoked=args.dangerous_revoked_pck,
+        debug=args.dangerous_debug,
+    )
+    machine = open_machine(args.tee, private, bad)
+    gpus = open_gpus(args.gpus, private) if args.gpus else None
+    return Platform(machine, args.state, gpus=gpus, debug=bad.debug)
 
 
-def _publish(state: Path, vendor: SimulatedVendor, world: World, now: int) -> None:
+def _publish(state: Path, platform: Platform, now: int) -> None:
     public = state / "public"
     public.mkdir(exist_ok=True)
-    _write(public / "root.der", vendor.root_der, 0o644)
-    _write(public / "root_set", vendor.roots.id.encode(), 0o644)
-    _write(public / "collateral.json", vendor.collateral(now, world).to_bytes(), 0o644)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write all or nothing, never readable by more than `mode` says."""
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-    temporary.replace(path)
+    facts = platform.describe()
+    write_whole(public / "root.der", platform.root_der, 0o644)
+    for name in ("root_set", "gpu_root_set"):
+        if facts[name] is not None:
+            write_whole(public / name, str(facts[name]).encode(), 0o644)
+    write_whole(public / "collateral.json", platform.collateral(now).to_bytes(), 0o644)
 
 
 async def _serve(platform: Platform, path: Path) -> None:
@@ -109,7 +103,7 @@ async def _serve(platform: Platform, path: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ready = canonical.dump({"ready": str(path), "root_set": platform.root_set, "simulated": True})
+    ready = canonical.dump({"ready": str(path), **platform.describe()})
 
     def announce() -> None:
         sys.stdout.write(ready.decode() + "\n")

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.simulated import frames
 from enclave_runtime.wire import canonical
 from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.errors import EnclaveError, WireError
 
-__all__ = ["CvmState", "PlatformClient", "PlatformError"]
+__all__ = ["CvmState", "PlatformClient", "PlatformError", "PlatformState"]
 
 
 class PlatformError(EnclaveError):
@@ -41,6 +42,23 @@ class CvmState:
     socket: Path
 
 
+@dataclass(frozen=True, slots=True)
+class PlatformState:
+    """What a platform plays: what relying parties name in their settings to accept it.
+
+    Attributes:
+        tee: kind of TEE.
+        root_set: id of the CPU's root set, "dev:<hex>".
+        gpus: how many GPUs each of its CVMs has.
+        gpu_root_set: id of their roots, or None without GPUs.
+    """
+
+    tee: TeeKind
+    root_set: str
+    gpus: int
+    gpu_root_set: str | None
+
+
 class PlatformClient:
     """Asks the platform that listens on `path`."""
 
@@ -53,7 +71,21 @@ class PlatformClient:
         Raises:
             PlatformError: as every method here.
         """
-        return str(self._ask({"op": "hello"}).get("root_set"))
+        return self.describe().root_set
+
+    def describe(self) -> PlatformState:
+        """Return what this platform plays."""
+        answer = self._ask({"op": "hello"})
+        gpus, gpu_roots = answer.get("gpus"), answer.get("gpu_root_set")
+        try:
+            return PlatformState(
+                TeeKind(str(answer.get("tee"))),
+                str(answer.get("root_set")),
+                gpus if type(gpus) is int else 0,
+                None if gpu_roots is None else str(gpu_roots),
+            )
+        except ValueError as error:
+            raise WireError(f"simulated platform: {error}") from error
 
     def launch(
         self, runtime_dir: Path, requirements: Iterable[Path], socket_dir: Path, *, plain_mib: int = 1024

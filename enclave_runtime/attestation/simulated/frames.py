@@ -10,7 +10,8 @@ from enclave_runtime.wire.errors import WireError
 
 __all__ = ["MAX_FRAME_BYTES", "read", "receive", "send", "write"]
 
-MAX_FRAME_BYTES = 1 << 18
+MAX_FRAME_BYTES = 1 << 21
+"""Evidence of eight GPUs, and collateral with reference measurements, are a few 100 kB in hex."""
 
 
 def send(connection: socket.socket, message: object) -> None:

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enclave_runtime.attestation.collateral import Collateral
-from enclave_runtime.attestation.simulated import accounts, frames, launch, measure
+from enclave_runtime.attestation.simulated import accounts, evidence, frames, launch, measure
+from enclave_runtime.attestation.simulated.gpus import Gpus
 from enclave_runtime.attestation.simulated.groups import CvmGroup, Groups
-from enclave_runtime.attestation.simulated.issuer import SimulatedVendor, World
+from enclave_runtime.attestation.simulated.machine import Machine
 from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.errors import WireError
 
@@ -71,7 +72,9 @@ class Cvm:
     """One CVM that this platform started, running or ended."""
 
     process: asyncio.subprocess.Process
+    machine: Machine
     measured: measure.Measured
+    gpus: Gpus | None
     socket: Path
     account: int | None
     group: CvmGroup | None
@@ -83,23 +86,25 @@ class Cvm:
             "pid": self.process.pid,
             "running": self.process.returncode is None,
             "exit_code": self.process.returncode,
-            "measurement": self.measured.registers.measurement().hex(),
-            "registers": dict(self.measured.registers.to_json()),
+            "measurement": self.machine.measurement(self.measured).hex(),
+            "registers": dict(self.machine.registers(self.measured)),
             "socket": str(self.socket),
         }
 
 
 class Platform:
-    """Owns the vendor's keys and every CVM; ends its CVMs when it ends."""
+    """Owns the vendors' keys and every CVM; ends its CVMs when it ends."""
 
-    def __init__(self, vendor: SimulatedVendor, state: Path, *, world: World, debug: bool = False) -> None:
+    def __init__(
+        self, machine: Machine, state: Path, *, gpus: Gpus | None = None, debug: bool = False
+    ) -> None:
         """Args:
-        vendor: keys that sign quotes and collateral.
+        machine: the CPU that measures and quotes.
         state: directory for images and logs; must exist.
-        world: what the vendor says about this platform.
-        debug: start CVMs with the debug bit set.
+        gpus: where every CVM gets its devices from, or None for CVMs without.
+        debug: start CVMs with the debug bit set, where it is a register's.
         """
-        self._vendor, self._world, self._debug = vendor, world, debug
+        self._machine, self._gpus, self._debug = machine, gpus, debug
         self._images, self._logs = state / "images", state / "logs"
         self._bwrap, self._interpreter = launch.find_tool("bwrap", "bubblewrap"), launch.Interpreter.current()
         self._steps_down = accounts.can_step_down()
@@ -114,11 +119,27 @@ class Platform:
     @property
     def root_set(self) -> str:
         """Return the id that settings must name for this platform's quotes to be accepted."""
-        return self._vendor.roots.id
+        return self._machine.roots.id
+
+    @property
+    def root_der(self) -> bytes:
+        """Return the CPU vendor's root certificate, DER."""
+        return self._machine.root_der
+
+    def describe(self) -> JsonObject:
+        """Return what relying parties name in their settings to accept this platform, JSON."""
+        return {
+            "simulated": True,
+            "tee": self._machine.tee.value,
+            "root_set": self.root_set,
+            "gpus": 0 if self._gpus is None else self._gpus.count,
+            "gpu_root_set": None if self._gpus is None else self._gpus.roots.id,
+        }
 
     def collateral(self, now: int) -> Collateral:
         """Return collateral issued around Unix time `now`, in seconds."""
-        return self._vendor.collateral(now, self._world)
+        found = self._machine.collateral(now)
+        return found if self._gpus is None else found | self._gpus.collateral(now)
 
     def cvms(self) -> Iterable[Cvm]:
         """Return every CVM, oldest first."""
@@ -146,7 +167,7 @@ class Platform:
                 undo.callback(group.remove)
             process = await self._spawn(request, image, theirs, account, group)
             undo.pop_all()
-        cvm = Cvm(process, measured, request.socket, account, group)
+        cvm = Cvm(process, self._machine, measured, self._gpus, request.socket, account, group)
         cvm.ended = asyncio.create_task(self._tend(cvm, ours, image))
         self._cvms[process.pid] = cvm
         return cvm
@@ -224,7 +245,7 @@ class Platform:
 
     async def _tend(self, cvm: Cvm, quotes: socket.socket, image: Path) -> None:
         """Answer quote requests until the CVM has ended, then remove what was made for it."""
-        answering = asyncio.create_task(self._answer_quotes(cvm.measured, quotes))
+        answering = asyncio.create_task(self._answer(cvm, quotes))
         await cvm.process.wait()
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
@@ -232,21 +253,11 @@ class Platform:
         if cvm.group is not None:
             await _dissolve(cvm.group)
 
-    async def _answer_quotes(self, measured: measure.Measured, quotes: socket.socket) -> None:
-        reader, writer = await asyncio.open_unix_connection(sock=quotes)
+    async def _answer(self, cvm: Cvm, line: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=line)
         with contextlib.closing(writer):
             while (request := await frames.read(reader)) is not None:
-                await frames.write(writer, self._quote(measured, request))
-
-    def _quote(self, measured: measure.Measured, request: JsonObject) -> JsonObject:
-        try:
-            report_data = bytes.fromhex(str(request.get("report_data")))
-        except ValueError:
-            report_data = b""
-        if request.keys() != {"op", "report_data"} or request["op"] != "quote" or len(report_data) != 64:
-            return {"error": "got no quote request over 64 bytes of report_data"}
-        quote = self._vendor.quote(measured.body(report_data))
-        return {"quote": quote.hex(), "event_log": measured.event_log.hex()}
+                await frames.write(writer, evidence.answer(cvm.machine, cvm.measured, cvm.gpus, request))
 
 
 async def _dissolve(group: CvmGroup) -> None:

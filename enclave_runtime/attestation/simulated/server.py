@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES
 from enclave_runtime.attestation.simulated import frames
 from enclave_runtime.attestation.simulated.platform import LaunchRequest, Platform
 from enclave_runtime.wire import canonical
@@ -69,7 +70,7 @@ class PlatformServer:
             return {"error": str(error)}
 
     async def _hello(self, request: JsonObject) -> JsonObject:
-        return {"simulated": True, "root_set": self._platform.root_set}
+        return self._platform.describe()
 
     async def _launch(self, request: JsonObject) -> JsonObject:
         given = request.keys() - {"op"}
@@ -96,7 +97,7 @@ class PlatformServer:
         now = _integer(request.get("now"))
         if not 0 < now < 1 << 33:
             raise WireError(f"collateral: got time {now}, expected Unix seconds")
-        return canonical.parse_object(self._platform.collateral(now).to_bytes())
+        return canonical.parse_object(self._platform.collateral(now).to_bytes(), limit=MAX_COLLATERAL_BYTES)
 
 
 def _path(value: canonical.Json) -> Path:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from enclave_runtime.attestation.simulated.attest import SimulatedTdxAttester
+from enclave_runtime.attestation.simulated.attest import connect
 
 NESTED = [
     *("bwrap", "--unshare-all", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib"),
@@ -34,10 +34,13 @@ def main() -> None:
     parser.add_argument("--quote-fd", type=int, required=True)
     parser.add_argument("--scratch", type=Path, required=True)
     args = parser.parse_args()
-    evidence = SimulatedTdxAttester(args.quote_fd).evidence(b"\x2a" * 64)
+    attester, devices = connect(args.quote_fd)
+    evidence = attester.evidence(b"\x2a" * 64)
     seen = {
         "quote": evidence.quote.hex(),
-        "event_log": evidence.event_log.hex(),
+        "tee": attester.tee.value,
+        "event_log": evidence.event_log and evidence.event_log.hex(),
+        "devices": devices and devices.evidence(b"\x2b" * 32).hex(),
         "environment": sorted(os.environ),
         "uid": os.getuid(),
         "network": attempt(lambda: socket.create_connection(("192.0.2.1", 80), 2)),

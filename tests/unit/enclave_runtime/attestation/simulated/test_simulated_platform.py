@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -10,21 +11,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import enclave_runtime
 from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.devices import judge_devices
 from enclave_runtime.attestation.errors import AttestationError
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
 from enclave_runtime.attestation.policy import AppraisalPolicy, UnsafeAcceptSimulated
+from enclave_runtime.attestation.registry import verifier_for
 from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.attestation.simulated.accounts import ACCOUNTS, can_step_down
 from enclave_runtime.attestation.simulated.client import PlatformClient, PlatformError
 from enclave_runtime.attestation.simulated.launch import sandbox_base
+from enclave_runtime.attestation.simulated.machine import measurement_of
 from enclave_runtime.attestation.simulated.measure import measure_runtime
-from enclave_runtime.attestation.tdx.verify import TdxVerifier
+from enclave_runtime.attestation.simulated.snp import SimulatedAmd
 
 pytestmark = [
     pytest.mark.integration,
@@ -36,11 +42,20 @@ PACKAGE = Path(enclave_runtime.__file__).parent
 PROBE = Path(__file__).with_name("probe_main.py")
 
 
+@functools.cache
+def amd_keys() -> bytes:
+    """Return a simulated AMD's keys: RSA-4096, seconds of work that one platform can save the next."""
+    return SimulatedAmd.create().to_state()
+
+
 class Running:
     """A platform process and the files around it."""
 
     def __init__(self, root: Path, *options: str) -> None:
         self.root, self.state = root, root / "state"
+        if "sev-snp" in options and not self.state.exists():
+            (self.state / "private").mkdir(parents=True, mode=0o700)
+            (self.state / "private" / "amd.json").write_bytes(amd_keys())
         command = [sys.executable, "-m", "enclave_runtime.attestation.simulated", "--state", str(self.state)]
         command += ["--socket", str(root / "p.sock"), "--now", str(NOW), *options]
         self.process = subprocess.Popen(
@@ -105,11 +120,13 @@ def launch(running: Running, runtime: Path, lock: Path, name: str = "cvm"):
 
 def judge(running: Running, seen: dict[str, object], measurement: bytes) -> VerifiedEvidence:
     roots = RootSet.dev((running.state / "public" / "root.der").read_bytes())
-    evidence = Evidence(TeeKind.TDX, bytes.fromhex(str(seen["quote"])), bytes.fromhex(str(seen["event_log"])))
+    tee = TeeKind(str(seen["tee"]))
+    log = seen["event_log"]
+    evidence = Evidence(tee, bytes.fromhex(str(seen["quote"])), bytes.fromhex(str(log)) if log else None)
     policy = AppraisalPolicy(
         frozenset({roots.id}), frozenset({measurement}), simulated=UnsafeAcceptSimulated(roots.id)
     )
-    return TdxVerifier().verify(
+    return verifier_for(tee).verify(
         evidence,
         Collateral.from_bytes((running.state / "public" / "collateral.json").read_bytes()),
         roots=roots,
@@ -216,9 +233,58 @@ def test_platform_keeps_its_root_over_a_restart_and_its_keys_private(start):
     assert "2027" in later.need("intel").tcb_info
 
 
+def test_an_snp_platform_puts_the_same_bytes_into_its_own_registers(start, runtime, lock):
+    running = start("--tee", "sev-snp")
+    cvm, report = launch(running, runtime, lock)
+    verdict = judge(running, wait_for(report), cvm.measurement)
+    assert (verdict.tee, verdict.tcb_status, verdict.simulated) == (TeeKind.SEV_SNP, "UpToDate", True)
+    reference = measure_runtime(runtime, [lock], sandbox_base())
+    assert cvm.measurement == measurement_of(TeeKind.SEV_SNP, reference)
+    assert cvm.measurement != measurement_of(TeeKind.TDX, reference)
+    assert set(cvm.registers) == {"measurement", "host_data", "policy"}
+    facts = running.client.describe()
+    assert (facts.tee, facts.root_set, facts.gpus) == (TeeKind.SEV_SNP, verdict.root_set, 0)
+    path = runtime / PACKAGE.name / "wire" / "hashes.py"
+    path.write_bytes(path.read_bytes() + b"#")
+    other, _ = launch(running, runtime, lock, "two")
+    assert other.measurement != cvm.measurement
+    assert running.stop() == 0
+    assert start("--tee", "sev-snp").ready["root_set"] == verdict.root_set  # keys are kept over a restart
+
+
+def test_gpus_of_a_platform_answer_their_cvms_nonce_and_verify_under_roots_of_their_own(start, runtime, lock):
+    running = start("--gpus", "2")
+    cvm, report = launch(running, runtime, lock)
+    seen = wait_for(report)
+    facts = running.client.describe()
+    assert facts.gpus == 2 and facts.gpu_root_set is not None != facts.root_set
+    assert (running.state / "public" / "gpu_root_set").read_text() == facts.gpu_root_set
+    rules = GpuRules(2, frozenset({facts.gpu_root_set}), simulated=UnsafeAcceptSimulated(facts.gpu_root_set))
+    judged = {
+        "evidence": bytes.fromhex(str(seen["devices"])),
+        "collateral": running.client.collateral(NOW),
+        "on_simulated_cpu": True,
+        "now": NOW,
+    }
+    _, devices = judge_devices(rules=rules, nonce=b"\x2b" * 32, **judged)
+    assert [device.kind for device in devices] == ["gpu", "gpu"]
+    for wrong in (
+        {"nonce": b"\x2c" * 32},
+        {"rules": replace(rules, count=1)},
+        {"rules": replace(rules, count=3)},
+    ):
+        with pytest.raises(AttestationError, match=r"evidence\.9"):
+            judge_devices(**{"rules": rules, "nonce": b"\x2b" * 32, **judged, **wrong})
+    assert judge(running, seen, cvm.measurement).simulated
+
+
 @pytest.mark.parametrize(
     ("options", "step"),
     [
+        (["--tee", "sev-snp", "--dangerous-tcb-status", "OutOfDate"], "evidence.4.tcb"),
+        (["--tee", "sev-snp", "--dangerous-debug"], "evidence.5.debug"),
+        (["--tee", "sev-snp", "--dangerous-expired-collateral"], "evidence.1.chain"),
+        (["--tee", "sev-snp", "--dangerous-revoked-pck"], "evidence.2.revocation"),
         (["--dangerous-tcb-status", "OutOfDate"], "evidence.4.tcb"),
         (["--dangerous-debug"], "evidence.5.debug"),
         (["--dangerous-expired-collateral"], "evidence.2.revocation"),
