@@ -7,15 +7,19 @@ from typing import Annotated
 
 import typer
 
+from marketplace.cli import sealing
 from marketplace.cli.exits import ExitCode
 from marketplace.cli.options import (
     AsJson,
+    Entry,
     Fixed,
     LongestRent,
     MinSeconds,
     Payees,
     PerHour,
     PerUnit,
+    SegmentKib,
+    ShowProgress,
     Yes,
     parse_order,
     parse_payees,
@@ -29,15 +33,22 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Seal, publish and compare engines, models and datasets.", no_args_is_help=True)
 
-Kind = Annotated[str, typer.Option("--kind", help="engine, model or dataset.")]
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What to seal: all of it, and nothing else.")]
+app.command("pack")(sealing.pack)
+app.command("seal")(sealing.seal)
+app.command("push")(sealing.push)
+app.command("inspect")(sealing.inspect)
+app.command("reseal")(sealing.reseal)
 
 
 @app.command()
 def publish(
     context: typer.Context,
-    folder: Folder,
-    kind: Kind,
+    source: Annotated[
+        Path, typer.Argument(metavar="FOLDER|SEALED", help="A folder to seal, or a file that `seal` made.")
+    ],
+    kind: Annotated[
+        str, typer.Option("--kind", help="engine, model or dataset; a sealed file says its own.")
+    ] = "",
     fixed: Fixed = "0",
     per_hour: PerHour = "0",
     min_seconds: MinSeconds = 0,
@@ -58,95 +69,110 @@ def publish(
         ),
     ] = "",
     payee: Payees = [],  # noqa: B006 - typer copies defaults
-    entry: Annotated[
-        str, typer.Option("--entry", metavar="COMMAND", help="Engines: what runs, such as 'python train.py'.")
-    ] = "",
+    entry: Entry = "",
     replaces: Annotated[
         int | None, typer.Option("--replaces", metavar="OFFER", help="Add a version to this offer of yours.")
     ] = None,
-    segment_kib: Annotated[
-        int, typer.Option("--segment-kib", help="Size of segments, a power of two.")
-    ] = 1024,
+    segment_kib: SegmentKib = 1024,
+    show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
     """Seal a folder, store the ciphertext, list the offer. The key never leaves your keystore."""
     import shlex
 
-    from enclave_runtime.wire.codec import hex_of
-    from enclave_runtime.wire.offers import OfferKind
-    from marketplace.cli.words import price_words, published_json
-    from marketplace.domain.offer import kind_of
-    from marketplace.sdk import author
+    from marketplace.sdk import author, containers
 
+    wanted = None if source.is_file() else sealing.check_content(source, kind, entry)
+    if wanted is None:
+        sealing.check_sealed_alone(kind, entry)
     session = session_of(context)
-    info = session.token().info()
-    price = parse_price(info, fixed, per_hour, min_seconds, per_unit, max_rent)
-    if not folder.is_dir():
-        raise BadInputError("folder", str(folder), "a folder")
-    if kind_of(kind) is OfferKind.COMPUTE:
-        raise BadInputError(
-            "--kind", kind, "engine, model or dataset", hint="`cloister provider offer` lists compute"
-        )
-    if (kind_of(kind) is OfferKind.ENGINE) is not bool(entry):
-        expected = "what runs, such as 'python train.py'" if not entry else "none: only engines run"
-        raise BadInputError("--entry", repr(entry) if entry else "nothing", expected)
+    asked = author.Asked(
+        price=parse_price(session.token().info(), fixed, per_hour, min_seconds, per_unit, max_rent),
+        payees=parse_payees(payee),
+        replaces=replaces,
+        royalty_bps=royalty_bps,
+        made_by=parse_order(session, made_by) if made_by else None,
+    )
     if session.profile.owner.release_url is None:
         note("no key broker in the profile: each use of this content will need a grant by hand")
-    with progress(f"sealing {folder.name}") as draw:
-        made = author.publish(
-            session,
-            folder,
-            kind_of(kind),
-            price=price,
-            payees=parse_payees(payee),
-            entry_point=shlex.split(entry),
-            replaces=replaces,
-            royalty_bps=royalty_bps,
-            made_by=parse_order(session, made_by) if made_by else None,
-            segment_bytes=segment_kib << 10,
-            progress=draw,
-        )
-    lines = [
-        f"offer     {made.offer}, version {made.version}: {price_words(price, info)}",
-        f"content   {hex_of(made.content_digest)}",
-        f"manifest  {made.manifest_uri}",
-        f"sealed    {made.content_uri}",
-        f"sent      {made.tx or 'nothing: these terms were listed already'}",
-    ]
-    emit(as_json, published_json(made), lines)
+    with progress(f"{'sealing' if wanted else 'pushing'} {source.name}", show) as draw:
+        if wanted is None:
+            made = containers.publish_sealed(session, source, asked, progress=draw)
+        else:
+            made = author.publish(
+                session,
+                source,
+                wanted,
+                entry_point=shlex.split(entry),
+                segment_bytes=segment_kib << 10,
+                progress=draw,
+                **{name: getattr(asked, name) for name in asked.__slots__},
+            )
+    sealing.listed(session, made, asked.price, as_json=as_json)
 
 
 @app.command()
 def digest(
     context: typer.Context,
-    folder: Folder,
-    kind: Kind = "engine",
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder, an archive of one, or a sealed file.")
+    ],
+    kind: Annotated[str, typer.Option("--kind", help="engine: only its digests are bare.")] = "engine",
     offer: Annotated[
         int | None, typer.Option("--offer", help="Compare with this offer, under its salt and segment size.")
     ] = None,
     segment_kib: Annotated[
         int, typer.Option("--segment-kib", help="As in the manifest to compare with.")
     ] = 1024,
+    show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the content digest of a folder. With --offer, compare it with what is on chain."""
+    """Print the digest of a folder, an archive or a sealed file. With --offer, compare it with the chain."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.domain.offer import kind_of
     from marketplace.sdk import author
+    from marketplace.sealing.containers import is_sealed
 
-    if not folder.is_dir():
-        raise BadInputError("folder", str(folder), "a folder")
-    with progress(f"reading {folder.name}") as draw:
-        if offer is None:
-            got = author.digest(folder, kind_of(kind), segment_bytes=segment_kib << 10, progress=draw)
-            emit(as_json, {"content_digest": hex_of(got)}, [hex_of(got)])
-            return
-        session = session_of(context)
-        got = author.own_digest(session, folder, offer, progress=draw)
-    expected = session.reader.get_offer(offer).terms.content_digest
+    if not path.exists():
+        raise BadInputError("path", str(path), "a folder or a file")
+    if path.is_file() and is_sealed(path):
+        _sealed_digest(context, path, offer, show=show, as_json=as_json)
+        return
+    if offer is None:
+        with progress(f"reading {path.name}", show) as draw:
+            got = author.digest(path, kind_of(kind), segment_bytes=segment_kib << 10, progress=draw)
+        emit(as_json, {"content_digest": hex_of(got)}, [hex_of(got)])
+        return
+    session = session_of(context)
+    with progress(f"reading {path.name}", show) as draw:
+        got = author.own_digest(session, path, offer, progress=draw)
+    _compared("content_digest", got, offer, session.reader.get_offer(offer).terms.content_digest, as_json)
+
+
+def _sealed_digest(
+    context: typer.Context, path: Path, offer: int | None, *, show: bool, as_json: bool
+) -> None:
+    """Print the ciphertext digest of a sealed file, compared with the one in an offer's manifest."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.sdk.market import manifest_of
+    from marketplace.sdk.streams import file_digest
+
+    with progress(f"reading {path.name}", show) as draw:
+        got = file_digest(path, progress=draw)
+    if offer is None:
+        emit(as_json, {"ciphertext_digest": hex_of(got)}, [f"{hex_of(got)}  ciphertext"])
+        return
+    session = session_of(context)
+    expected = manifest_of(session, session.reader.get_offer(offer)).sealed.ciphertext_digest
+    _compared("ciphertext_digest", got, offer, expected, as_json)
+
+
+def _compared(name: str, got: bytes, offer: int, expected: bytes, as_json: bool) -> None:
+    from enclave_runtime.wire.codec import hex_of
+
     same = got == expected
     word = "the same" if same else f"DIFFERENT: offer {offer} says {hex_of(expected)}"
-    value = {"content_digest": hex_of(got), "offer": offer, "offered": hex_of(expected), "same": same}
+    value = {name: hex_of(got), "offer": offer, "offered": hex_of(expected), "same": same}
     emit(as_json, dict(value), [f"{hex_of(got)}  {word}"])
     if not same:
         raise typer.Exit(ExitCode.NOT_VERIFIED)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -25,6 +26,25 @@ __all__ = ["ExitCode", "NotConfirmedError", "guarded", "one_line"]
 
 _INTERRUPTED: Final = 130
 _DEBUG: Final = "CLOISTER_DEBUG"
+
+
+_TODO: Final = {
+    "archive.changed": "let nothing write into the folder, and run it again",
+    "archive.quota": "it holds more than its report says: do not open it, and tell its author",
+    "archive.": "take what is named out of the folder, or put a plain copy in its place",
+    "sealed.key": "another key than it was sealed with: use the profile that sealed it, or placed the order",
+    "sealed.": "what was sealed is at fault, not who carried it: ask its author to seal it again",
+    "stream.digest": "it was altered: seal again, or take a whole copy",
+    "stream.size": "it was cut short or is not whole yet: fetch it again",
+    "result.": "the store or the node gave something else than the chain names: ask another node, and verify",
+    "offer.manifest": "the store gave another manifest than the offer names: try another store",
+}
+"""What a person can do about refusals, by the beginning of their step."""
+
+
+_SAID: Final = re.compile(r"(.+?): got (.+?), expected (.+)", re.DOTALL)
+"""How errors say what was got and what was expected."""
+_FETCH: Final = "these are other bytes than were sealed: fetch them again, or from another location"
 
 
 class ExitCode(IntEnum):
@@ -78,14 +98,29 @@ def _report_known(error: Exception, *, as_json: bool) -> int:
     code = _code_of(error)
     hint = str(getattr(error, "hint", ""))
     if isinstance(error, RefusedError):
-        return _report(error.step, error.got, error.expected, hint, as_json=as_json, code=code)
+        todo = hint or _todo_of(error.step)
+        return _report(error.step, error.got, error.expected, todo, as_json=as_json, code=code)
     if isinstance(error, BadInputError):
         return _report(error.name, error.got, error.expected, hint, as_json=as_json, code=code)
+    if hasattr(error, "part"):  # ciphertext that is not what was sealed
+        what, _, _ = str(error).partition(": got ")
+        expected = str(getattr(error, "expected", ""))
+        return _report(
+            what, str(getattr(error, "got", "")), expected, hint or _FETCH, as_json=as_json, code=code
+        )
+    said = _SAID.fullmatch(str(error)) if isinstance(error, MarketError) else None
+    if said:
+        return _report(said[1], said[2], said[3], hint, as_json=as_json, code=code)
     what, got = str(error), ""
     if hasattr(error, "arguments"):  # a contract's refusal: its custom error, and the values that disagreed
         what, _, values = what.partition("(")
         got = values.removesuffix(")")
     return _report(what, got, todo=hint, as_json=as_json, code=code)
+
+
+def _todo_of(step: str) -> str:
+    """Return what to do about a refusal at this step, or nothing where that depends."""
+    return next((words for prefix, words in _TODO.items() if step.startswith(prefix)), "")
 
 
 def _report_use(wrong: typer.TyperException, *, as_json: bool) -> int:

@@ -16,6 +16,7 @@ from marketplace.cli import (
     brokers,
     certifiers,
     checkup,
+    keys,
     leasing,
     markets,
     orders,
@@ -44,6 +45,8 @@ app = typer.Typer(
 )
 app.command("init")(setup.init)
 app.add_typer(authors.app, name="author")
+app.add_typer(keys.app, name="keys")
+app.command("digest")(authors.digest)
 app.add_typer(providers.app, name="provider")
 app.add_typer(orders.app, name="order")
 app.command("collect")(results.collect)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "Config",
+    "Entry",
     "Fixed",
     "HeldBack",
     "Leases",
@@ -31,6 +32,8 @@ __all__ = [
     "Payees",
     "PerHour",
     "PerUnit",
+    "SegmentKib",
+    "ShowProgress",
     "Yes",
     "parse_holdback",
     "parse_id",
@@ -48,6 +51,13 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before money 
 OrderId = Annotated[
     str, typer.Argument(metavar="ORDER", help="Order id, 0x-hex; its first digits do for your own orders.")
 ]
+ShowProgress = Annotated[
+    bool, typer.Option("--progress", help="Show progress in lines where there is no terminal.")
+]
+Entry = Annotated[
+    str, typer.Option("--entry", metavar="COMMAND", help="Engines: what runs, such as 'python train.py'.")
+]
+SegmentKib = Annotated[int, typer.Option("--segment-kib", help="Size of segments, a power of two.")]
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The service's settings (TOML).")]
 Fixed = Annotated[str, typer.Option("--fixed", metavar="AMOUNT", help="Price per order, in whole tokens.")]
 PerHour = Annotated[

@@ -28,6 +28,8 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Know the cost, place, watch, fund, end, open the result.", no_args_is_help=True)
 app.command("result")(results.result)
+app.command("download")(results.download)
+app.command("open")(results.open_result)
 app.command("payouts")(results.payouts)
 app.command("withdraw")(results.withdraw)
 app.command("receipt")(answers.receipt)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,7 +17,17 @@ from marketplace.cli.exits import NotConfirmedError, one_line
 if TYPE_CHECKING:
     from enclave_runtime.sealed.buffers import Progress
 
-__all__ = ["ask_secret", "confirm", "emit", "moment", "note", "progress", "simulated", "table"]
+__all__ = [
+    "ProgressLines",
+    "ask_secret",
+    "confirm",
+    "emit",
+    "moment",
+    "note",
+    "progress",
+    "simulated",
+    "table",
+]
 
 
 def emit(as_json: bool, value: dict[str, object], lines: Iterable[str]) -> None:
@@ -81,16 +92,36 @@ def ask_secret(question: str) -> str:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Progress | None]:
-    """Give a callback that draws a bar on standard error, or None where nobody looks."""
-    if not sys.stderr.isatty():
+def progress(what: str, wanted: bool = False) -> Iterator[Progress | None]:
+    """Give a callback that shows bytes done, rate and time left on standard error.
+
+    On a terminal it draws a bar; elsewhere it prints a line each second where that is `wanted`, else nothing
+    (the callback is None then).
+    """
+    if sys.stderr.isatty():
+        with _bar(what) as draw:
+            yield draw
+    elif wanted:
+        lines = ProgressLines(what, note)
+        yield lines.draw
+        lines.end()
+    else:
         yield None
-        return
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(what, total=None)
 
@@ -98,3 +129,58 @@ def progress(what: str) -> Iterator[Progress | None]:
             bars.update(task, completed=done, total=total)
 
         yield draw
+
+
+class ProgressLines:
+    """Progress in lines, for logs: at most one a second, and one at the end."""
+
+    def __init__(
+        self, what: str, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            say: prints a line.
+            clock: seconds that only grow.
+        """
+        self._what = what
+        self._say = say
+        self._clock = clock
+        self._begun = self._told = clock()
+        self._first: int | None = None
+        self._last = (0, 0)
+
+    def draw(self, done: int, total: int) -> None:
+        """Take bytes done and in all; from any thread."""
+        self._first = done if self._first is None else self._first
+        self._last = done, total
+        now = self._clock()
+        if now - self._told >= 1:
+            self._told = now
+            self._say(self._line(now))
+
+    def end(self) -> None:
+        """Say what it came to."""
+        self._say(self._line(self._clock()))
+
+    def _line(self, now: float) -> str:
+        done, total = self._last
+        # What an earlier run had done counts as done, not as speed.
+        rate = (done - (self._first or 0)) / (now - self._begun) if now > self._begun else 0.0
+        left = f"{round((total - done) / rate)} s left" if rate and done < total else ""
+        if done >= total:
+            left = f"done in {now - self._begun:.1f} s"
+        words = [f"{_bytes(done)} of {_bytes(total)}", f"{_bytes(int(rate))}/s", left]
+        return f"{self._what}: {', '.join(word for word in words if word)}"
+
+
+def _bytes(count: int) -> str:
+    """Return a number of bytes in words, in binary units."""
+    if count < 1024:
+        return f"{count} B"
+    size = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"

@@ -8,33 +8,82 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from marketplace.cli.exits import ExitCode
-from marketplace.cli.options import AsJson, OrderId, parse_order, session_of
+from marketplace.cli.options import AsJson, OrderId, ShowProgress, parse_order, session_of
 from marketplace.cli.output import emit, moment, note, progress, simulated, table
 
 if TYPE_CHECKING:
     from marketplace.chain.claims import Collected
     from marketplace.chain.tokens import TokenInfo
 
-__all__ = ["collect", "payouts", "result", "withdraw"]
+__all__ = ["collect", "download", "open_result", "payouts", "result", "withdraw"]
 
 
 def result(
     context: typer.Context,
     order: OrderId,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Empty, or made here.")],
+    show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
     """Download, check and open the result of an ended order. Only this profile's key can."""
+    _open(context, order, folder, None, show=show, as_json=as_json)
+
+
+def download(
+    context: typer.Context,
+    order: OrderId,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    show: ShowProgress = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the sealed result of an ended order. Needs no key; killed, it goes on by segment."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.sdk import results
+
+    session = session_of(context)
+    identity = parse_order(session, order)
+    with progress(f"fetching {target.name}", show) as draw:
+        got = results.download_result(session, identity, target, draw)
+    value: dict[str, object] = {
+        "order_id": hex_of(identity),
+        "file": str(target),
+        "bytes": got.size,
+        "kept": got.kept,
+    }
+    kept = f", {got.kept} of them from before" if got.kept else ""
+    emit(as_json, value, [f"{target}: {got.size} bytes as the CVM signed them{kept}"])
+
+
+def open_result(
+    context: typer.Context,
+    order: OrderId,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Empty, or made here.")],
+    downloaded: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", help="What `order download` fetched; default: read it from the store."
+        ),
+    ] = None,
+    show: ShowProgress = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check and open the result of an ended order, from a downloaded file if you have one."""
+    _open(context, order, folder, downloaded, show=show, as_json=as_json)
+
+
+def _open(
+    context: typer.Context, order: str, folder: Path, downloaded: Path | None, *, show: bool, as_json: bool
+) -> None:
     from enclave_runtime.wire.codec import hex_of
     from marketplace.errors import BadInputError
-    from marketplace.sdk import client
+    from marketplace.sdk import results
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInputError("folder", f"{folder}, which is not empty", "an empty or a new one")
     session = session_of(context)
     identity = parse_order(session, order)
-    with progress("opening the result") as draw:
-        files = client.result(session, identity, folder, draw)
+    with progress("opening the result", show) as draw:
+        files = results.open_result(session, identity, folder, draw, downloaded=downloaded)
     if session.profile.simulated:
         simulated("this result was made on a development platform")
     value: dict[str, object] = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enclave_runtime.sealed.buffers import Progress
+from enclave_runtime.sealed.manifest import Manifest
 from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES
 from enclave_runtime.wire.offers import OfferKind, OfferTerms, Payee, Price
 from enclave_runtime.wire.scalars import ZERO32
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
 
 __all__ = [
+    "Asked",
     "Published",
     "close_offer",
     "derivation_of",
     "digest",
+    "list_content",
     "list_terms",
     "own_digest",
     "publish",
@@ -92,7 +95,6 @@ def publish(
     """
     from marketplace.sealing.folders import seal_folder
 
-    receivers = sole_payee(session.address) if payees is None else tuple(payees)
     keystore = session.keystore()
     sealed = seal_folder(
         path,
@@ -105,23 +107,44 @@ def publish(
         segment_bytes=segment_bytes,
         progress=progress,
     )
-    derivation = None if made_by is None else derivation_of(session, made_by)
-    lineage = ZERO32 if derivation is None else _authors(session).derive(derivation).lineage
-    terms = content_terms(
-        kind,
-        token=session.deployment.token if token is None else token,
-        price=price,
-        payees=receivers,
-        manifest_digest=sealed.manifest_digest,
-        content_digest=sealed.content_digest,
-        grant_key=session.grant_address(),
-        lineage=lineage,
-        royalty_bps=royalty_bps,
-    )
     # Before the offer exists: an order on content whose key was lost could never be served.
     keystore.put(sealed.manifest_digest, sealed.content_key, sealed.salt)
     places = sealed.manifest_uri, sealed.content_uri
-    return list_terms(session, terms, *places, replaces=replaces, derivation=derivation)
+    asked = Asked(price, payees, token, replaces, royalty_bps, made_by)
+    return list_content(session, sealed.manifest, places, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an owner asks for content; members as the arguments of `publish`."""
+
+    price: Price
+    payees: Sequence[Payee] | None = None
+    token: bytes | None = None
+    replaces: int | None = None
+    royalty_bps: int = 0
+    made_by: bytes | None = None
+
+
+def list_content(session: Session, manifest: Manifest, places: tuple[str, str], asked: Asked) -> Published:
+    """List content that is stored and whose key is kept; errors as `publish`.
+
+    Args:
+        places: URIs of the manifest and of the ciphertext.
+    """
+    derivation = None if asked.made_by is None else derivation_of(session, asked.made_by)
+    terms = content_terms(
+        manifest.kind,
+        token=session.deployment.token if asked.token is None else asked.token,
+        price=asked.price,
+        payees=sole_payee(session.address) if asked.payees is None else tuple(asked.payees),
+        manifest_digest=manifest.digest(),
+        content_digest=manifest.sealed.content_digest,
+        grant_key=manifest.release.grant_key,
+        lineage=ZERO32 if derivation is None else _authors(session).derive(derivation).lineage,
+        royalty_bps=asked.royalty_bps,
+    )
+    return list_terms(session, terms, *places, replaces=asked.replaces, derivation=derivation)
 
 
 def list_terms(
@@ -188,7 +211,7 @@ def digest(
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> bytes:
-    """Return the content digest of a folder, 32 bytes, to compare with the one in an offer's terms.
+    """Return the content digest of a folder or of its archive, 32 bytes, to compare with an offer's.
 
     Args:
         salt: as in the owner's keystore; None for engines, whose digests are bare.
@@ -197,9 +220,10 @@ def digest(
         BadInputError: a salt for an engine, or none for a model or dataset.
         RefusedError: steps `archive.*`.
     """
-    from marketplace.sealing.folders import digest_folder
+    from marketplace.sealing.folders import digest_archive, digest_folder
 
-    return digest_folder(
+    measure = digest_folder if path.is_dir() else digest_archive
+    return measure(
         path, kind, NO_SALT if salt is None else salt, segment_bytes=segment_bytes, progress=progress
     )
 

@@ -221,6 +221,14 @@ class Session:
         opened: KeyStore = self.__dict__["_keystore"]
         return opened
 
+    def passphrase(self) -> str:
+        """Return the passphrase of this profile's encrypted files, asked for once.
+
+        Raises:
+            NotFoundError, BadInputError: its file cannot be used, or there is none, and nobody to ask.
+        """
+        return self._passphrase
+
     def grant_address(self) -> bytes:
         """Return the address of the owner's grant key, 20 bytes.
 

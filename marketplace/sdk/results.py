@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enclave_runtime.sealed.buffers import Progress
-from enclave_runtime.sealed.header import SealedInfo
+from enclave_runtime.sealed.header import CiphertextMismatchError, SealedInfo
+from enclave_runtime.sealed.locked import wipe
 from enclave_runtime.sealed.tree import Algorithm
+from enclave_runtime.sealed.unseal import FileSource, Source
 from enclave_runtime.sealed.wrap import PrivateKey, open_with
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import RefusedError, WireError
@@ -29,8 +32,9 @@ from marketplace.storage.base import StorageError
 
 if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
+    from marketplace.sealing.fetching import Fetched
 
-__all__ = ["SealedResult", "find_result", "open_result", "sealed_result"]
+__all__ = ["SealedResult", "download_result", "find_result", "open_result", "sealed_result"]
 
 _WITH_RESULT = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
@@ -86,22 +90,83 @@ def _checked(bundle: OrderBundle, order: bytes, cvm_id: bytes, summary: ReportSu
     return SealedResult(stated.result, summary, bundle.key_envelope, tuple(hints))
 
 
-def open_result(session: Session, order: bytes, folder: Path, progress: Progress | None = None) -> list[str]:
-    """Open an order's result into `folder`, made here or empty; see `client.result`."""
-    from marketplace.sealing.opening import open_to_folder
+def open_result(
+    session: Session,
+    order: bytes,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    downloaded: Path | None = None,
+) -> list[str]:
+    """Open an order's result into `folder`, made here or empty, and return the names of its files.
+
+    Args:
+        downloaded: where `download_result` left it; None reads it from the store as it is opened.
+    Raises:
+        RefusedError: steps `result.*`, `sealed.*`, `archive.*`; the folder stays empty.
+        CiphertextMismatchError: other bytes than were reported.
+        NotFoundError: no such order, one that leaves no result, or no key for it here.
+        MarketError: it has not ended, or nothing that is needed can be had.
+    """
+    from marketplace.sealing.opening import BlobSource, open_source
 
     sealed = sealed_result(session, order)
-    secret = session.keystore(create=False).get_secret(result_key_name(order))
-    info = result_key_info(order, sealed.summary.cvm_id, sealed.line.ciphertext_digest)
-    opened = open_with(PrivateKey(secret), sealed.key_envelope, info)
-    key, salt = opened[:32], opened[32:]
-    uri = find_result(session, sealed)
-    open_to_folder(session.store, uri, _info(sealed.line), key, salt, folder, progress=progress)
+    key = _result_key(session, order, sealed)
+    try:
+        if downloaded is None:
+            source: Source = BlobSource(session.store, find_result(session, sealed))
+            open_source(source, _info(sealed.line), key[:32], bytes(key[32:]), folder, progress=progress)
+        else:
+            with _opened(downloaded) as file:
+                source = FileSource(file.fileno())
+                open_source(source, _info(sealed.line), key[:32], bytes(key[32:]), folder, progress=progress)
+    finally:
+        wipe(key)
     return sorted(
         os.path.relpath(os.path.join(where, name), folder)
         for where, _, names in os.walk(folder)
         for name in names
     )
+
+
+def download_result(
+    session: Session, order: bytes, target: Path, progress: Progress | None = None
+) -> Fetched:
+    """Bring an order's sealed result into the new file `target`; a run that was killed goes on by segment.
+
+    No key is needed, and none used: every segment is compared with what the CVM signed.
+
+    Raises:
+        BadInputError: `target` exists.
+        StorageError: no location has it, or has it whole; says what each gave.
+        RefusedError, NotFoundError, MarketError: as `sealed_result`.
+    """
+    from marketplace.sealing.fetching import fetch_stream
+
+    sealed = sealed_result(session, order)
+    problems = []
+    for uri in sealed.locations:
+        try:
+            return fetch_stream(session.store, uri, _info(sealed.line), target, progress=progress)
+        except (StorageError, CiphertextMismatchError) as error:
+            problems.append(f"{uri}: {error}")
+    raise _nowhere(problems)
+
+
+def _result_key(session: Session, order: bytes, sealed: SealedResult) -> bytearray:
+    """Return content key || salt of a result, for the caller to wipe."""
+    info = result_key_info(order, sealed.summary.cvm_id, sealed.line.ciphertext_digest)
+    with session.keystore(create=False).lend(result_key_name(order)) as secret:
+        return bytearray(open_with(PrivateKey(bytes(secret)), sealed.key_envelope, info))
+
+
+def _opened(path: Path) -> FileIO:
+    try:
+        return FileIO(path, "r")
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"downloaded result {path}: no such file", hint="fetch it with `cloister order download`"
+        ) from None
 
 
 def find_result(session: Session, sealed: SealedResult) -> str:
@@ -120,7 +185,11 @@ def find_result(session: Session, sealed: SealedResult) -> str:
         if size == sealed.line.size:
             return uri
         problems.append(f"{uri}: got {size} bytes, expected {sealed.line.size}")
-    raise StorageError(
+    raise _nowhere(problems)
+
+
+def _nowhere(problems: list[str]) -> StorageError:
+    return StorageError(
         f"sealed result: no location has it: {'; '.join(problems)[:400] or 'none is named'}",
         hint="ask the provider where it is; its digest is in the order's report",
     )

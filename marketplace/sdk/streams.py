@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from enclave_runtime.sealed.buffers import Progress
-from enclave_runtime.sealed.header import HEADER_BYTES, Header, ciphertext_digest
+from enclave_runtime.sealed.header import HEADER_BYTES, TAG_BYTES, Header, ciphertext_digest
 from enclave_runtime.sealed.tree import LeafList, leaf
+from enclave_runtime.sealed.unseal import FileSource, Source
 from enclave_runtime.wire.errors import RefusedError
 from marketplace.sealing.folders import Blobs
+from marketplace.sealing.opening import BlobSource
 
-__all__ = ["stream_digest"]
+__all__ = ["file_digest", "stream_digest"]
 
 
 def stream_digest(store: Blobs, uri: str, *, progress: Progress | None = None) -> bytes:
@@ -19,16 +24,33 @@ def stream_digest(store: Blobs, uri: str, *, progress: Progress | None = None) -
         WireError: it has no header of a sealed stream.
         StorageError: it cannot be read.
     """
-    size = store.size(uri)
-    data = b"".join(store.open(uri, length=min(HEADER_BYTES, size)))
+    return _digest(BlobSource(store, uri), store.size(uri), progress)
+
+
+def file_digest(path: Path, *, progress: Progress | None = None) -> bytes:
+    """Return the ciphertext digest of a stream in a file; see `stream_digest`.
+
+    Raises:
+        RefusedError, WireError: as `stream_digest`.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb", buffering=0) as file:
+        return _digest(FileSource(file.fileno()), os.fstat(file.fileno()).st_size, progress)
+
+
+def _digest(source: Source, size: int, progress: Progress | None) -> bytes:
+    head = memoryview(bytearray(HEADER_BYTES))
+    data = bytes(head[: source.read_at(0, head)])
     header = Header.from_bytes(data)
     layout = header.layout
     if size != layout.total_bytes:
         raise RefusedError("stream.size", f"{size} bytes", f"{layout.total_bytes} bytes, as its header says")
     leaves = LeafList(header.algorithm, header.segment_bytes, header.plaintext_bytes)
+    buffer = memoryview(bytearray(min(header.segment_bytes, header.plaintext_bytes) + TAG_BYTES))
     for segment in range(layout.segments):
         offset, length = layout.segment_range(segment)
-        leaves[segment] = leaf(header.algorithm, b"".join(store.open(uri, offset=offset, length=length)))
+        got = source.read_at(offset, buffer[:length])
+        leaves[segment] = leaf(header.algorithm, buffer[:got])
         if progress is not None:
             progress(min(offset + length, size), size)
     return ciphertext_digest(data, leaves)

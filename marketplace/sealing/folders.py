@@ -6,11 +6,12 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Final, Protocol
 
 from enclave_runtime.sealed.archive import ArchiveReader
-from enclave_runtime.sealed.buffers import Entropy, Progress
+from enclave_runtime.sealed.buffers import Entropy, Progress, Readable
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.manifest import MEDIA_TYPE_TAR, PYTHON, Manifest, Release
 from enclave_runtime.sealed.stream import KEY_BYTES, Sealer
@@ -18,7 +19,15 @@ from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES, Algorithm, TreeH
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError
 
-__all__ = ["Blobs", "SealedContent", "check_salt", "digest_folder", "seal_folder"]
+__all__ = [
+    "Blobs",
+    "SealedContent",
+    "check_program",
+    "check_salt",
+    "digest_archive",
+    "digest_folder",
+    "seal_folder",
+]
 
 _PIECE: Final = 1 << 20
 
@@ -94,7 +103,7 @@ def seal_folder(
     unsealed = SealedInfo(algorithm, segment_bytes, 0, NO_SALT, NO_SALT, NO_SALT)
     release = Release(release_url, grant_key)
     draft = Manifest(kind, MEDIA_TYPE_TAR, unsealed, tuple(entry_point), (), release)
-    _check_program(Path(path), draft.entry_point)
+    check_program(Path(path), draft.entry_point)
     content_key = entropy(KEY_BYTES)
     salt = NO_SALT if kind is OfferKind.ENGINE else entropy(KEY_BYTES)
     with ArchiveReader(path) as reader:
@@ -135,15 +144,40 @@ def digest_folder(
         BadInputError: a salt for an engine, or none for a model or dataset.
     """
     check_salt(kind, salt)
-    hasher = TreeHasher(algorithm, segment_bytes)
-    buffer = memoryview(bytearray(_PIECE))
-    done = 0
     with ArchiveReader(path) as reader:
-        while got := reader.readinto(buffer):
-            hasher.update(buffer[:got])
-            done += got
-            if progress is not None:
-                progress(done, reader.length)
+        return _digest(reader, reader.length, salt, TreeHasher(algorithm, segment_bytes), progress)
+
+
+def digest_archive(
+    path: str | os.PathLike[str],
+    kind: OfferKind,
+    salt: bytes = NO_SALT,
+    *,
+    algorithm: Algorithm = Algorithm.BLAKE3,
+    segment_bytes: int = SEGMENT_BYTES,
+    progress: Progress | None = None,
+) -> bytes:
+    """Return the content digest of an archive in a file: the same as `digest_folder` of its folder.
+
+    Raises:
+        BadInputError: as `digest_folder`.
+        OSError: it cannot be read.
+    """
+    check_salt(kind, salt)
+    with FileIO(path, "r") as file:
+        length = os.fstat(file.fileno()).st_size
+        return _digest(file, length, salt, TreeHasher(algorithm, segment_bytes), progress)
+
+
+def _digest(
+    source: Readable, length: int, salt: bytes, hasher: TreeHasher, progress: Progress | None
+) -> bytes:
+    buffer, done = memoryview(bytearray(_PIECE)), 0
+    while got := source.readinto(buffer):
+        hasher.update(buffer[:got])
+        done += got
+        if progress is not None:
+            progress(done, length)
     return hasher.finish().content_digest(salt)
 
 
@@ -161,8 +195,12 @@ def check_salt(kind: OfferKind, salt: bytes) -> None:
         )
 
 
-def _check_program(folder: Path, entry_point: tuple[str, ...]) -> None:
-    """Refuse an entry point whose file is not there: better now than in the CVM."""
+def check_program(folder: Path, entry_point: tuple[str, ...]) -> None:
+    """Refuse an entry point whose file is not there: better now than in the CVM.
+
+    Raises:
+        BadInputError: names the file.
+    """
     words = entry_point[1:2] if entry_point[:1] == (PYTHON,) else entry_point[:1]
     for name in words:
         if not name.startswith("-") and not (folder / name).is_file():

@@ -10,8 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from enclave_runtime.sealed.buffers import Entropy
 from enclave_runtime.sealed.locked import wipe
-from marketplace.sealing.keyfile import Entry, Keys, KeystoreError, Snapshot, load
+from marketplace.sealing.keyfile import Entry, Head, Keys, KeystoreError, Snapshot, load
 from marketplace.sealing.privatefile import PrivateFileError, create_private, hold_lock, replace_private
 
 __all__ = ["Copied", "back_up", "restore"]
@@ -46,19 +47,41 @@ def back_up(keystore: Path, passphrase: str, target: Path) -> Copied:
     return Copied(len(entries), snapshot.head.serial)
 
 
-def restore(backup: Path, passphrase: str, keystore: Path) -> Copied:
+def restore(
+    backup: Path, passphrase: str, keystore: Path, *, entropy: Entropy, opens_with: str = ""
+) -> Copied:
     """Put a backup in the keystore's place.
 
+    Args:
+        passphrase: today's.
+        opens_with: the backup's own, where it is of before a change; it is wrapped anew under today's then.
     Raises:
         KeystoreError: the backup does not open, whole and with every entry; or a file is in the place that is
             newer, of another keystore, or holds a secret that the backup has not. Nothing was changed then.
     """
-    snapshot, keys, entries = _opened(backup, passphrase)
+    snapshot, keys, entries = _opened(backup, opens_with or passphrase)
+    data, serial = snapshot.data, snapshot.head.serial
+    if opens_with:
+        data = _wrapped_anew(snapshot.head, keys, entries, passphrase, entropy)
+        serial += 1
     with hold_lock(keystore):
         if os.path.lexists(keystore):
             _check_replaceable(keystore, passphrase, snapshot, keys, entries)
-        replace_private(keystore, snapshot.data)
-    return Copied(len(entries), snapshot.head.serial)
+        replace_private(keystore, data)
+    return Copied(len(entries), serial)
+
+
+def _wrapped_anew(
+    head: Head, keys: Keys, entries: dict[str, Entry], passphrase: str, entropy: Entropy
+) -> bytes:
+    new = Keys(passphrase, head.cost, entropy(32))
+    wrapped = {}
+    for name, entry in entries.items():
+        secret = keys.unwrap(name, entry)
+        wrapped[name] = new.wrap(name, entry.version + 1, secret, entropy)
+        wipe(secret)
+    made = Head(head.store_id, head.serial + 1, new.cost, new.salt, new.check)
+    return new.close(made, wrapped, entropy)
 
 
 def _opened(path: Path, passphrase: str) -> tuple[Snapshot, Keys, dict[str, Entry]]:

@@ -14,10 +14,10 @@ from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.sink import FileSink, Sink
 from enclave_runtime.sealed.unpack import Quota, Unpacked, unpack
-from enclave_runtime.sealed.unseal import Unsealer, VerifiedContent, unseal
+from enclave_runtime.sealed.unseal import Source, Unsealer, VerifiedContent, unseal
 from marketplace.sealing.folders import Blobs
 
-__all__ = ["BlobSource", "open_blob", "open_to_folder"]
+__all__ = ["BlobSource", "open_blob", "open_source", "open_to_folder"]
 
 _READ_BYTES = 1 << 20
 
@@ -66,9 +66,21 @@ def open_blob(
         RefusedError: steps `sealed.*`: what was sealed is at fault, or the key or salt is another one.
         StorageError: the blob is missing or cannot be read.
     """
+    return _open(BlobSource(store, uri), info, content_key, salt, sink, workers, progress)
+
+
+def _open(
+    source: Source,
+    info: SealedInfo,
+    content_key: Octets,
+    salt: bytes,
+    sink: Sink,
+    workers: int,
+    progress: Progress | None,
+) -> VerifiedContent:
     unsealer = Unsealer(info, content_key, salt, sink)
     try:
-        return unseal(BlobSource(store, uri), unsealer, workers=workers, progress=progress)
+        return unseal(source, unsealer, workers=workers, progress=progress)
     except BaseException:
         unsealer.abort()
         raise
@@ -86,6 +98,28 @@ def open_to_folder(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Unpacked:
+    """Open a sealed archive out of a store into `folder`; see `open_source`.
+
+    Raises:
+        StorageError: the blob is missing or cannot be read.
+    """
+    source = BlobSource(store, uri)
+    return open_source(
+        source, info, content_key, salt, folder, quota=quota, workers=workers, progress=progress
+    )
+
+
+def open_source(
+    source: Source,
+    info: SealedInfo,
+    content_key: Octets,
+    salt: bytes,
+    folder: str | os.PathLike[str],
+    *,
+    quota: Quota | None = None,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Unpacked:
     """Open a sealed archive into `folder`, made here or empty; nothing is left in it if anything fails.
 
     The plaintext archive waits in a nameless file beside the folder, so memory stays bounded.
@@ -93,16 +127,14 @@ def open_to_folder(
     Args:
         quota: what may be written; the size of the plaintext unless said.
     Raises:
-        CiphertextMismatchError, RefusedError, StorageError: as `open_blob`; steps `archive.*` too.
+        CiphertextMismatchError, RefusedError: as `open_blob`; steps `archive.*` too.
         ValueError: the folder is not empty.
         OSError: the folder cannot be made or written.
     """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent) as spool:
-        open_blob(
-            store, uri, info, content_key, salt, FileSink(spool.fileno()), workers=workers, progress=progress
-        )
+        _open(source, info, content_key, salt, FileSink(spool.fileno()), workers, progress)
         spool.seek(0)
         archive = BufferedReader(FileIO(spool.fileno(), closefd=False), _READ_BYTES)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -88,8 +88,9 @@ def spoken(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]
     return value
 
 
-def test_transcript_of_a_market(places: dict[str, str]) -> None:
-    Transcript(HERE / "market.txt", places).check()
+@pytest.mark.parametrize("name", ["market", "resealing"])
+def test_transcript_of_a_market(places: dict[str, str], name: str) -> None:
+    Transcript(HERE / f"{name}.txt", places).check()
 
 
 @pytest.fixture

@@ -39,10 +39,12 @@ _NORMAL = (
     (re.compile(r"\b1[5-9]\d{8}\b"), "<unix time>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"block \d+"), "block <n>"),
+    (re.compile(r"\bof user \d+"), "of user <n>"),
 )
 _NAMED = {
     "ORDER": re.compile(r'(?:^order +|"order_id": ")(0x[0-9a-f]{64})', re.MULTILINE),
     "LEASE": re.compile(r"^lease +(0x[0-9a-f]{64})", re.MULTILINE),
+    "MANIFEST": re.compile(r"^manifest +(file:sha256/[0-9a-f]{64})$", re.MULTILINE),
     "TERMS": re.compile(r"^terms +(0x[0-9a-f]{64})$", re.MULTILINE),
 }
 """Words that commands take from what the commands before them printed."""

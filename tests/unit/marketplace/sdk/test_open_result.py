@@ -3,86 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from enclave_runtime.sealed.header import CiphertextMismatchError
 from enclave_runtime.sealed.wrap import generate_keypair, seal_to
-from enclave_runtime.wire.canonical import dump
 from enclave_runtime.wire.dsse import sign_statement
 from enclave_runtime.wire.errors import RefusedError, WireError
-from enclave_runtime.wire.orders import Phase
-from marketplace.chain.reader import OrderEvent, PlacedOrder
-from marketplace.chain.reports import numbers_of
-from marketplace.domain.order import OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.errors import MarketError, NotFoundError
-from marketplace.sdk.bundle import OrderBundle
 from marketplace.sdk.orderfile import result_key_name
 from marketplace.sdk.results import open_result
 from marketplace.sdk.streams import stream_digest
-from marketplace.sealing.keystore import KeyStore, ScryptCost
 from marketplace.storage.base import StorageError
-from marketplace.storage.local import LocalStore
-from tests.fakes.audited_order import NOW, RESULT_FILES, Audited, make
-
-
-@dataclass
-class FakeReader:
-    """A chain that knows one reported order."""
-
-    order: Audited
-    location: str
-    state: OrderState = OrderState.COMPLETED
-
-    def get_order(self, order_id: bytes) -> OrderRecord:
-        phase = Phase.ENGINE
-        return OrderRecord(order_id, self.state, phase, self.order.facts.cvm_id, NOW, NOW, 1, 9, 0, 1)
-
-    def history(self, order_id: bytes) -> list[OrderEvent]:
-        terminal = self.order.facts.terminal
-        assert terminal is not None
-        members = {
-            "id": order_id,
-            "cvm": 7,
-            "numbers": numbers_of(terminal) | 4 << 240,
-            "resultDigest": terminal.result_digest,
-            "statementDigest": terminal.statement_digest,
-            "location": self.location,
-        }
-        return [OrderEvent("OrderReported", members, 5, 0, NOW + 70, "0x00")]
-
-    def cvm_id_at(self, cvm: int) -> bytes:
-        assert cvm == 7
-        return self.order.facts.cvm_id
-
-    def placed(self, order_id: bytes) -> PlacedOrder:
-        return PlacedOrder(order_id, self.order.facts.terms, "file:packet", 1, "0x01")
-
-
-class FakeSession:
-    """A client's session on that chain."""
-
-    def __init__(self, order: Audited, folder: Path) -> None:
-        self.store: Any = LocalStore(folder / "blobs")
-        self.order = order
-        self._keys = KeyStore.open(folder / "keys", "p", entropy=os.urandom, cost=ScryptCost(log2_n=14))
-        self._keys.put_secret(result_key_name(order.order_id), order.result_key.to_bytes())
-        self.store.put([order.result_stream])
-        self.reader = FakeReader(order, self.publish(order.bundle))
-
-    def publish(self, bundle: OrderBundle) -> str:
-        location: str = self.store.put([dump(bundle.to_json())])
-        return location
-
-    def use(self, bundle: OrderBundle) -> None:
-        self.reader.location = self.publish(bundle)
-
-    def keystore(self, *, create: bool = True) -> KeyStore:
-        return self._keys
+from tests.fakes.audited_order import RESULT_FILES, Audited, make
+from tests.fakes.client_session import FakeSession
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def test_backup_replaces_nothing_and_needs_the_passphrase(path: Path, tmp_path: 
 def test_restores_what_was_lost(path: Path, tmp_path: Path) -> None:
     back_up(path, PASS, tmp_path / "copy")
     path.unlink()
-    assert restore(tmp_path / "copy", PASS, path).entries == 1
+    assert restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes).entries == 1
     assert opened(path).get(ONE).salt == SALT
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -60,9 +60,9 @@ def test_restores_over_an_earlier_state_of_the_same(path: Path, tmp_path: Path) 
     opened(path).put(TWO, KEY, SALT)
     back_up(path, PASS, tmp_path / "copy")
     path.write_bytes(early)
-    assert restore(tmp_path / "copy", PASS, path).entries == 2
+    assert restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes).entries == 2
     assert opened(path).manifests() == (ONE, TWO)
-    assert restore(tmp_path / "copy", PASS, path).entries == 2
+    assert restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes).entries == 2
 
 
 def test_refuses_to_overwrite_what_is_newer(path: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_refuses_to_overwrite_what_is_newer(path: Path, tmp_path: Path) -> None:
     with pytest.raises(
         KeystoreError, match="write 2, expected one no older than what is there, write 3"
     ) as caught:
-        restore(tmp_path / "copy", PASS, path)
+        restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes)
     assert f"mv {path} {path}.old" in caught.value.hint
     assert path.read_bytes() == newer
 
@@ -84,10 +84,10 @@ def test_refuses_to_lose_a_secret_where_two_copies_went_apart(path: Path, tmp_pa
     elsewhere.put_secret("b", b"1")
     opened(path).put(TWO, KEY, SALT)
     with pytest.raises(KeystoreError, match="without 1 of its secrets, such as content/0404"):
-        restore(tmp_path / "copy", PASS, path)
+        restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes)
     elsewhere.put(TWO, SALT, KEY)
     with pytest.raises(KeystoreError, match="without 1 of its secrets"):
-        restore(tmp_path / "copy", PASS, path)
+        restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes)
     assert opened(path).get(TWO).content_key == KEY
 
 
@@ -96,26 +96,26 @@ def test_refuses_another_keystores_backup_a_damaged_one_and_a_damaged_place(
 ) -> None:
     opened(tmp_path / "other")
     with pytest.raises(KeystoreError, match="another keystore"):
-        restore(tmp_path / "other", PASS, path)
+        restore(tmp_path / "other", PASS, path, entropy=secrets.token_bytes)
     back_up(path, PASS, tmp_path / "copy")
     good = (tmp_path / "copy").read_bytes()
     (tmp_path / "copy").write_bytes(good[:-2] + b"0}")
     with pytest.raises(KeystoreError):
-        restore(tmp_path / "copy", PASS, path)
+        restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes)
     (tmp_path / "copy").write_bytes(good)
     path.write_bytes(good[:50])
     with pytest.raises(KeystoreError, match="in the place that does not open") as caught:
-        restore(tmp_path / "copy", PASS, path)
+        restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes)
     assert "mv " in caught.value.hint
     path.unlink()
-    restore(tmp_path / "copy", PASS, path)
+    restore(tmp_path / "copy", PASS, path, entropy=secrets.token_bytes)
 
 
 def test_refuses_a_backup_that_others_may_read(path: Path, tmp_path: Path) -> None:
     back_up(path, PASS, tmp_path / "copy")
     (tmp_path / "copy").chmod(0o644)
     with pytest.raises(KeystoreError) as caught:
-        restore(tmp_path / "copy", PASS, tmp_path / "new")
+        restore(tmp_path / "copy", PASS, tmp_path / "new", entropy=secrets.token_bytes)
     assert caught.value.hint == f"chmod 600 {tmp_path / 'copy'}"
 
 
@@ -139,6 +139,18 @@ def test_a_holder_of_the_old_key_is_told_to_start_again(path: Path) -> None:
     with pytest.raises(KeystoreError, match="passphrase") as caught:
         broker.content_key(ONE)
     assert "cloister keys passphrase" in caught.value.hint
+
+
+def test_restores_a_backup_of_before_another_passphrase(path: Path, tmp_path: Path) -> None:
+    back_up(path, PASS, tmp_path / "copy")
+    path.unlink()
+    with pytest.raises(KeystoreError, match="passphrase"):
+        restore(tmp_path / "copy", "another", path, entropy=secrets.token_bytes)
+    assert not path.exists()
+    done = restore(tmp_path / "copy", "another", path, entropy=secrets.token_bytes, opens_with=PASS)
+    assert (done.entries, done.serial) == (1, 3)
+    assert opened(path, "another").get(ONE).content_key == KEY
+    assert opened(path, "another").serial == 3
 
 
 def test_rotation_that_is_refused_changes_nothing(path: Path) -> None:

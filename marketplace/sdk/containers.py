@@ -1,0 +1,278 @@
+"""Sealing in steps, for what is too large or too dear to do in one: pack, seal, push, inspect, seal again.
+
+Each step leaves files that the next one finds, so a run that was killed goes on (protocol section 3.5).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from enclave_runtime.sealed.buffers import Octets, Progress
+from enclave_runtime.sealed.manifest import MAX_MANIFEST_BYTES, Manifest, Release
+from enclave_runtime.sealed.tree import SEGMENT_BYTES
+from enclave_runtime.wire.canonical import dump, parse_object
+from enclave_runtime.wire.codec import hex_of
+from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.offers import OfferKind
+from marketplace.errors import BadInputError, MarketError, NotFoundError
+from marketplace.sealing.containers import Packed, SealedFile, load_sealed, pack_folder, seal_to_file
+
+if TYPE_CHECKING:
+    from marketplace.sdk.author import Asked, Published
+    from marketplace.sdk.profile import Session
+    from marketplace.sealing.keystore import KeyStore
+
+__all__ = [
+    "Inspection",
+    "Pushed",
+    "inspect",
+    "manifest_at",
+    "pack",
+    "publish_sealed",
+    "push",
+    "reseal",
+    "seal",
+]
+
+_PIECE: Final = 1 << 20
+_MAX_STATE_BYTES: Final = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A sealed file that is in the store, with its manifest.
+
+    Attributes:
+        manifest: with the locations that were pushed to.
+        manifest_uri: where it lies; `author publish` lists it, and others inspect it.
+        kept: whether the ciphertext was in the store already, from an earlier push.
+    """
+
+    manifest: Manifest
+    manifest_uri: str
+    content_uri: str
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a sealed content says of itself, and what this profile has of it.
+
+    Attributes:
+        manifest_digest: 32 bytes; None for a file that was not pushed.
+        places: location -> what was found there, in words.
+        key_held: whether this profile's keystore has its key; None where the keystore did not open.
+        replaced_by: manifest digest of the content that took its place, or None.
+    """
+
+    manifest: Manifest
+    manifest_digest: bytes | None
+    places: dict[str, str]
+    key_held: bool | None
+    replaced_by: bytes | None
+
+
+def pack(folder: Path, out: Path, *, progress: Progress | None = None) -> Packed:
+    """Write the archive that sealing `folder` would seal; see `sealing.containers.pack_folder`."""
+    return pack_folder(folder, out, progress=progress)
+
+
+def seal(
+    session: Session,
+    folder: Path,
+    kind: OfferKind,
+    out: Path,
+    *,
+    entry_point: Sequence[str] = (),
+    segment_bytes: int = SEGMENT_BYTES,
+    progress: Progress | None = None,
+) -> SealedFile:
+    """Seal a folder into the file `out`; its key goes into this profile's keystore.
+
+    Raises:
+        RefusedError: steps `archive.*`: the folder has something that no archive takes.
+        BadInputError, WireError: terms that no manifest has, or `out` exists.
+    """
+    return seal_to_file(
+        folder,
+        kind,
+        out,
+        keep=keeper(session.keystore()),
+        entropy=os.urandom,
+        release=Release(session.profile.owner.release_url, session.grant_address()),
+        entry_point=entry_point,
+        segment_bytes=segment_bytes,
+        progress=progress,
+    )
+
+
+def keeper(keystore: KeyStore) -> Callable[[bytes, Octets, bytes], None]:
+    """Return what puts the secrets of a sealed stream into a keystore."""
+
+    def keep(ciphertext_digest: bytes, content_key: Octets, salt: bytes) -> None:
+        keystore.keep_sealed(ciphertext_digest, bytes(content_key), salt)
+
+    return keep
+
+
+def push(session: Session, path: Path, *, progress: Progress | None = None) -> Pushed:
+    """Store a sealed file and its manifest; what an earlier push brought there is not sent again.
+
+    Raises:
+        NotFoundError: no sealed file there, or its key is not in this keystore.
+        BadInputError: the file was changed or cut short.
+        StorageError: storing failed; push again.
+    """
+    sealed = load_sealed(path)
+    keystore = session.keystore(create=False)
+    try:
+        secret = keystore.sealed_secret(sealed.ciphertext_digest)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"sealed file {path}: its key is not in this keystore",
+            hint="push it with the profile that sealed it",
+        ) from error
+    with _state(path, sealed) as state:
+        uri = state.get("content", "")
+        kept = bool(uri) and _is_stored(session, uri, sealed)
+        if not kept:
+            uri = session.store.put(_pieces(sealed, progress))
+            state["content"] = uri
+    manifest = dataclasses.replace(sealed.draft, locations=(uri,))
+    # Before anybody can find the manifest: content whose key was lost could never be served.
+    keystore.put(manifest.digest(), secret.content_key, secret.salt)
+    return Pushed(manifest, session.store.put([manifest.to_bytes()]), uri, kept)
+
+
+def publish_sealed(
+    session: Session, path: Path, asked: Asked, *, progress: Progress | None = None
+) -> Published:
+    """Push a sealed file and list the offer; errors as `push` and `author.publish`."""
+    from marketplace.sdk.author import list_content
+
+    pushed = push(session, path, progress=progress)
+    return list_content(session, pushed.manifest, (pushed.manifest_uri, pushed.content_uri), asked)
+
+
+def reseal(session: Session, offer: int, *, progress: Progress | None = None) -> tuple[Published, bytes]:
+    """Encrypt an offer's content again, under a new key, as its next version; mark the old one.
+
+    The old version stays for sale, and its key in the keystore for orders that run, until it is closed.
+
+    Returns:
+        What was listed, and the manifest digest of what it takes the place of.
+    Raises:
+        NotFoundError: no such offer, or its key is not in this keystore.
+        BadInputError: it was replaced already, or is compute.
+        CiphertextMismatchError, StorageError: no location has the old ciphertext.
+        ContractRefusal: not this wallet's offer.
+    """
+    from marketplace.sdk.author import list_terms
+    from marketplace.sdk.market import manifest_of
+    from marketplace.sealing.resealing import reseal_content
+
+    listed = session.reader.get_offer(offer)
+    if listed.kind is OfferKind.COMPUTE:
+        raise BadInputError(f"offer {offer}", "a compute offer", "an engine, a model or a dataset")
+    old, keystore = manifest_of(session, listed), session.keystore(create=False)
+    if by := keystore.replaced_by(old.digest()):
+        raise BadInputError(f"offer {offer}", f"content that 0x{by.hex()} replaced", "content in use")
+    secret = keystore.get(old.digest())
+    made = reseal_content(
+        session.store, old, secret.content_key, secret.salt, entropy=os.urandom, progress=progress
+    )
+    keystore.put(made.manifest_digest, made.content_key, made.salt)
+    terms = dataclasses.replace(
+        listed.terms, manifest_digest=made.manifest_digest, content_digest=made.content_digest
+    )
+    published = list_terms(session, terms, made.manifest_uri, made.content_uri, replaces=offer)
+    keystore.mark_replaced(old.digest(), made.manifest_digest)
+    return published, old.digest()
+
+
+def inspect(session: Session, manifest: Manifest, *, pushed: bool = True) -> Inspection:
+    """Return what can be known of a sealed content without opening it.
+
+    Args:
+        pushed: False for a draft, whose digest nobody uses.
+    """
+    places = {}
+    for uri in manifest.locations:
+        try:
+            size = session.store.size(uri)
+        except MarketError as error:
+            places[uri] = str(error)
+            continue
+        expected = manifest.sealed.ciphertext_bytes
+        places[uri] = "there" if size == expected else f"got {size} bytes, expected {expected}"
+    held, replaced = _held(session, manifest, pushed=pushed)
+    return Inspection(manifest, manifest.digest() if pushed else None, places, held, replaced)
+
+
+def manifest_at(session: Session, uri: str) -> Manifest:
+    """Return the manifest at a location.
+
+    Raises:
+        StorageError: it is not there.
+        WireError: it is no manifest.
+    """
+    from marketplace.storage.base import read_blob
+
+    return Manifest.from_bytes(read_blob(session.store, uri, limit=MAX_MANIFEST_BYTES))
+
+
+def _held(session: Session, manifest: Manifest, *, pushed: bool) -> tuple[bool | None, bytes | None]:
+    try:
+        keystore = session.keystore(create=False)
+        if not pushed:
+            keystore.sealed_secret(manifest.sealed.ciphertext_digest)
+            return True, None
+        keystore.get(manifest.digest())
+        return True, keystore.replaced_by(manifest.digest())
+    except NotFoundError:
+        return False, None
+    except MarketError:  # it does not open here: looking at what is public needs no passphrase
+        return None, None
+
+
+def _pieces(sealed: SealedFile, progress: Progress | None) -> Iterator[bytes]:
+    done, total = 0, sealed.draft.sealed.ciphertext_bytes
+    with open(sealed.path, "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            yield piece
+            done += len(piece)
+            if progress is not None:
+                progress(done, total)
+
+
+def _is_stored(session: Session, uri: str, sealed: SealedFile) -> bool:
+    try:
+        return session.store.size(uri) == sealed.draft.sealed.ciphertext_bytes
+    except MarketError:
+        return False
+
+
+@contextmanager
+def _state(path: Path, sealed: SealedFile) -> Iterator[dict[str, str]]:
+    """Give what earlier pushes of this file came to; what is put into it is kept, whatever happens then."""
+    place = path.with_name(path.name + ".push.json")
+    mine = {"ciphertext": hex_of(sealed.ciphertext_digest)}
+    try:
+        found = parse_object(place.read_bytes(), limit=_MAX_STATE_BYTES)
+    except (FileNotFoundError, WireError):
+        found = {}
+    state = {name: str(value) for name, value in found.items()}
+    if state.get("ciphertext") != mine["ciphertext"]:  # of another sealing under the same name
+        state = mine
+    try:
+        yield state
+    finally:
+        aside = place.with_name(place.name + ".new")
+        aside.write_bytes(dump(state))
+        os.replace(aside, place)
