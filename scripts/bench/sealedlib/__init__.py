@@ -1,0 +1,1 @@
+"""What scripts/bench/sealed.py measures, one section in each file."""
