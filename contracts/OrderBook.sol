@@ -74,11 +74,13 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
         uint256 sum = 0;
         for (uint256 i = 0; i < orders.length; ++i) {
             bytes calldata order = orders[i];
-            OrderId id = _open(order, location);
-            _checkOwn(id, order);
+            _checkOwn(_open(order, location), order);
             if (i == 0) token = OrderCodec.token(order);
             else if (OrderCodec.token(order) != token) revert Errors.OrderBook_OtherInBatch(i, "token");
-            sum += order.deposit();
+            unchecked {
+                // Deposits are uint128: no calldata holds enough of them.
+                sum += order.deposit();
+            }
         }
         // Interaction: one transfer for all.
         _pull(token, msg.sender, sum);
@@ -98,8 +100,15 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     }
 
     /// @notice See {IOrderBook-checkpoint}.
-    function checkpoint(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) external {
+    function checkpoint(OrderId id, uint256 numbers, bytes32 r, bytes32 vs) external {
+        _checkpoint(id, numbers, 0, r, vs);
+    }
+
+    /// @notice See {IOrderBook-enterEngine}.
+    function enterEngine(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) external {
+        _match(statementDigest != 0, id, "statementDigest");
         _checkpoint(id, numbers, statementDigest, r, vs);
+        emit IOrderBook.OrderIntegrity(id, _words[id].cvm(), statementDigest);
     }
 
     /// @notice See {IOrderBook-complete}.
@@ -108,29 +117,35 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     }
 
     /// @notice See {IOrderBook-claim}.
-    function claim(bytes calldata order, uint256 k, bytes calldata head, bytes calldata payees, bytes calldata lineage)
-        external
-    {
-        _claim(order, k, head, payees, lineage);
+    function claim(bytes calldata order, bytes calldata proof) external {
+        _claim(order, proof);
     }
 
     /// @notice See {IOrderBook-batch}.
     /// @dev Each call is a delegatecall to this contract: the caller stays the caller, no ether is accepted anywhere,
     /// and each takes and frees the reentrancy guard by itself.
-    function batch(bytes[] calldata calls) external returns (uint256 succeeded) {
-        if (calls.length > MAX_BATCH) revert Errors.OrderBook_BatchTooLong(calls.length, MAX_BATCH);
-        for (uint256 i = 0; i < calls.length; ++i) {
-            if (_callSelf(calls[i])) succeeded |= 1 << i;
-            else emit IOrderBook.BatchItemFailed(i, _answer());
+    function batch(bytes calldata calls) external returns (uint256 succeeded) {
+        unchecked {
+            uint256 at = calls.pointer();
+            uint256 end = at + calls.length;
+            for (uint256 i = 0; at < end; ++i) {
+                if (i == MAX_BATCH) revert Errors.OrderBook_BatchTooLong(MAX_BATCH);
+                uint256 size = OrderCodec.load(at) >> 240;
+                at += 2;
+                if (at + size > end) revert Errors.OrderBook_BatchCut(i, size);
+                if (_callSelf(at, size)) succeeded |= 1 << i;
+                else emit IOrderBook.BatchItemFailed(i, _answer());
+                at += size;
+            }
         }
     }
 
     /// @dev Leaves the answer where it is: that of a call that stands is not looked at.
-    function _callSelf(bytes calldata data) private returns (bool done) {
+    function _callSelf(uint256 from, uint256 size) private returns (bool done) {
         assembly ("memory-safe") {
             let at := mload(0x40)
-            calldatacopy(at, data.offset, data.length)
-            done := delegatecall(gas(), address(), at, data.length, 0, 0)
+            calldatacopy(at, from, size)
+            done := delegatecall(gas(), address(), at, size, 0, 0)
         }
     }
 
@@ -145,6 +160,10 @@ contract OrderBook is OrderAccepting, OrderRunning, OrderClaiming, OrderParams {
     }
 
     function _checkOwn(OrderId id, bytes calldata order) private view {
+        // The common order: client and payer stand in front, side by side.
+        uint256 client = OrderCodec.load(order.pointer());
+        uint256 same = (client ^ OrderCodec.load(order.pointer() + OrderCodec.PAYER)) >> 96;
+        if (same == 0 && client >> 96 == uint160(msg.sender)) return;
         _checkClient(id, order);
         address payer = order.payer();
         if (payer != msg.sender) revert Errors.OrderBook_OtherPayer(payer, msg.sender);

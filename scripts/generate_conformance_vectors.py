@@ -13,6 +13,7 @@ import json
 import random
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from enclave_runtime.wire.orders import (  # noqa: E402
     order_book_domain,
     runtime_policy_digest,
 )
+from enclave_runtime.wire.scalars import ZERO32  # noqa: E402
 from marketplace.chain.abicodec import encode, list_of, parse_type, struct_type, tuple_type  # noqa: E402
 from marketplace.domain.order_state import TRANSITIONS, OrderState  # noqa: E402
 from marketplace.domain.tight import encode_head, encode_order, encode_payees, encode_policy, payees_hash  # noqa: E402
@@ -142,7 +144,12 @@ def orders(make: Maker) -> Table:
     table: Table = {name: [] for name in ("abi", "order", "root", "hash", "chain_id", "contract", "digest")}
     kind = tuple_type((struct_type(OrderTerms),))
     for _ in range(HASH_CASES):
-        value, chain_id, contract = make.any(OrderTerms), make.uint(40), make.data(20)
+        # A delivery is reserved and has no bytes; some orders have a lease or an access key, others none.
+        drawn = replace(make.any(OrderTerms), delivery=0, delivery_digest=ZERO32)
+        bare = tuple(replace(item, lease=ZERO32) if make.uint(1) else item for item in drawn.inputs)
+        key = drawn.access_key_digest if make.uint(1) else ZERO32
+        value = replace(drawn, inputs=bare, access_key_digest=key)
+        chain_id, contract = make.uint(40), make.data(20)
         row = {
             "abi": hex_of(encode(kind, (to_abi(value),))),
             "order": hex_of(encode_order(value)),

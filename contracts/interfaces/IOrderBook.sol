@@ -14,8 +14,8 @@ interface IOrderBook {
     // ------------------------------------------------------------------------------------------------- events
     /// @notice PLACED: the deposit is in escrow.
     /// @param compute  Compute offer that the order asks for.
-    /// @param inputs   Number of inputs: the first 362 + 76 * inputs bytes of `preimage` are the order.
-    /// @param preimage The order's bytes, and behind them where the client's order packet may be found: a hint in UTF-8,
+    /// @param inputs   Number of inputs.
+    /// @param preimage The order's bytes, 300 + 44 * inputs and 32 for each extra (see OrderCodec), and behind them where the client's order packet may be found: a hint in UTF-8,
     /// neither hashed nor believed.
     event OrderPlaced(OrderId indexed id, address indexed client, uint64 indexed compute, uint8 inputs, bytes preimage);
     /// @notice ACCEPTED by the desk's operator for one CVM.
@@ -24,9 +24,9 @@ interface IOrderBook {
     event OrderAccepted(OrderId indexed id, uint64 indexed compute, uint32 indexed cvm, uint256 taken);
     /// @notice RUNNING, phase SETUP.
     event OrderStarted(OrderId indexed id, uint32 indexed cvm, bytes32 indexed cvmId, uint16 n, bytes32 inputsRoot);
-    /// @notice The CVM proved what it used so far.
+    /// @notice The CVM that accepted the order proved what it used so far.
     /// @param numbers As signed (`Report.numbers`), with `n` from bit 240.
-    event OrderCheckpointed(OrderId indexed id, uint32 indexed cvm, uint256 numbers);
+    event OrderCheckpointed(OrderId indexed id, uint256 numbers);
     /// @notice Phase ENGINE was entered with that checkpoint: every digest was checked.
     /// @param statementDigest Of the IntegrityReport.
     event OrderIntegrity(OrderId indexed id, uint32 indexed cvm, bytes32 statementDigest);
@@ -58,9 +58,9 @@ interface IOrderBook {
     /// @notice The deposit changed; `limit` is the most seconds that it pays for now.
     event OrderFunded(OrderId indexed id, address indexed account, bool added, uint16 n, uint32 limit, uint256 amount);
     /// @notice Dues of offer `k` (0 compute) were credited.
-    /// @param credited From the least significant bit: gross due so far 232, fees inside; whether this was the last of it
-    /// 8; `n` 16.
-    event Claimed(OrderId indexed id, uint256 indexed k, uint256 credited);
+    /// @param credited From the least significant bit: gross due so far 224, fees inside; `k` 8; whether this was the last
+    /// of it 8; `n` 16.
+    event Claimed(OrderId indexed id, uint256 credited);
     /// @notice Refund, fees, penalty and what a contest burned were credited; `slashed` came from the provider's lock.
     event Settled(
         OrderId indexed id, uint16 n, uint256 refund, uint256 fees, uint256 penalty, uint256 burned, uint256 slashed
@@ -157,11 +157,14 @@ interface IOrderBook {
     function start(OrderId id, bytes32 cvmId, bytes32 inputsRoot, bytes32 r, bytes32 vs) external;
 
     /// @notice RUNNING or STOPPING, paid as far as the CVM's signature proves, from its start on.
-    /// @param numbers         `Report.numbers` with outcome 0 and attributableInput 255. The sequence rises strictly,
-    /// seconds and units never fall, phase ENGINE is never left.
-    /// @param statementDigest Of the IntegrityReport when ENGINE is entered, else zero. The signed `cvmId`, `inputsRoot`
-    /// and `resultDigest` are zero: the key that signs says which CVM, the order id which inputs.
-    function checkpoint(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) external;
+    /// @param numbers `Report.numbers` with the phase that the order is in, outcome 0 and attributableInput 255. The
+    /// sequence rises strictly, seconds and units never fall. What else a summary has is signed as zero: the key that
+    /// signs says which CVM, the order id which inputs.
+    function checkpoint(OrderId id, uint256 numbers, bytes32 r, bytes32 vs) external;
+
+    /// @notice The checkpoint that enters ENGINE, which is never left: every digest was checked.
+    /// @param statementDigest Of the IntegrityReport, as signed.
+    function enterEngine(OrderId id, uint256 numbers, bytes32 statementDigest, bytes32 r, bytes32 vs) external;
 
     /// @notice RUNNING or STOPPING in SETUP -> REFUSED, by anybody who has the CVM's signed refusal.
     function refuse(bytes calldata order, Report calldata report, string calldata location) external;
@@ -196,11 +199,9 @@ interface IOrderBook {
     // ------------------------------------------------------------------------------------------------- money
     /// @notice Credits the payees of offer `k` (0 compute, i + 1 input i) with what is due and not yet claimed.
     /// @dev While the order runs only what no end can take back. Of an EXPIRED order after `claimRest` alone.
-    /// @param head   Head of that offer.
-    /// @param payees Its payees.
-    /// @param lineage For a derived model: its order id, then its royalty table; else empty.
-    function claim(bytes calldata order, uint256 k, bytes calldata head, bytes calldata payees, bytes calldata lineage)
-        external;
+    /// @param proof `k` 1 byte, number of the offer's payees 1, the offer's head, its payees, and for a derived model its
+    /// lineage: order id 32 and royalty table.
+    function claim(bytes calldata order, bytes calldata proof) external;
 
     /// @notice Credits refund, fees, penalty and burned amounts of an ended order, and ends the provider's lock where
     /// that waited for it. While a holdback is pending it reverts.
@@ -235,8 +236,9 @@ interface IOrderBook {
 
     // ------------------------------------------------------------------------------------------------- batches
     /// @notice Makes several calls of the caller to this contract; a failing one is undone alone and reported.
-    /// @return succeeded Bit i set: call i stands. At most 256.
-    function batch(bytes[] calldata calls) external returns (uint256 succeeded);
+    /// @param calls One behind the other, at most 256: length 2 bytes, then the call's data.
+    /// @return succeeded Bit i set: call i stands.
+    function batch(bytes calldata calls) external returns (uint256 succeeded);
 
     // ------------------------------------------------------------------------------------------------- governance
     /// @notice Adds a set of shares and makes it current. Accepted orders keep theirs. By AUTHORITY alone.

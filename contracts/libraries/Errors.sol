@@ -166,8 +166,10 @@ library Errors {
     error ReferenceValues_NotAscending(bytes32 previous, bytes32 measurement);
 
     // ------------------------------------------------------------------------------------------ OrderCodec
-    /// @notice An order's bytes are 362 + 76 * n, with n from 1 to 16.
+    /// @notice An order's bytes are 300 + 44 * n, with n from 1 to 16, and 32 for each of its extras.
     error OrderCodec_Length(uint256 got);
+    /// @notice Extras of inputs that are not there, bits without a meaning, or an extra that is zero.
+    error OrderCodec_Extras(uint256 got);
 
     // ----------------------------------------------------------------------------------------- PolicyCodec
     /// @notice A policy's bytes are 34 + 32 * n, and name no more trust classes than n.
@@ -187,7 +189,6 @@ library Errors {
     error OrderBook_OtherInBatch(uint256 index, bytes32 field);
     error OrderBook_NotSignedBy(OrderId id, address account);
     error OrderBook_Paused();
-    error OrderBook_Reserved(bytes32 field);
     error OrderBook_LocationTooLong(uint256 size, uint256 most);
     error OrderBook_DuplicateInput(uint256 index, uint64 offer);
     error OrderBook_TermsHash(uint64 offer, bytes32 got, bytes32 expected);
@@ -221,6 +222,7 @@ library Errors {
     error OrderBook_SummaryMismatch(OrderId id, bytes32 field);
     error OrderBook_Outcome(OrderId id, uint256 outcome);
     error OrderBook_AlreadyClaimed(OrderId id, uint256 k);
+    error OrderBook_ProofLength(uint256 got, uint256 least);
     error OrderBook_NoSuchOffer(OrderId id, uint256 k, uint256 inputs);
     /// @notice An order that EXPIRED gets what the lock owes first, by `claimRest`.
     error OrderBook_SlashFirst(OrderId id);
@@ -229,7 +231,9 @@ library Errors {
     error OrderBook_FullyFunded(OrderId id, uint256 limit);
     error OrderBook_NotServed(OrderId id);
     error OrderBook_NoEquivocation(OrderId id);
-    error OrderBook_BatchTooLong(uint256 calls, uint256 max);
+    error OrderBook_BatchTooLong(uint256 max);
+    /// @notice A call of a batch says that it is longer than what is left.
+    error OrderBook_BatchCut(uint256 index, uint256 size);
     error OrderBook_NotAuthority(address caller, address authority);
     error OrderBook_NoTreasury();
     error OrderBook_ParamsBound(bytes32 field, uint256 got, uint256 bound);

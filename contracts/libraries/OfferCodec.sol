@@ -231,17 +231,17 @@ library OfferCodec {
 
     /// @return value Hash of the payees, as `hashPayees` makes it.
     function payeesHash(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
-        return _word(heads, at + PAYEES_HASH);
+        return _word(heads, at, PAYEES_HASH);
     }
 
     /// @return value Digest of the sealed manifest; zero for compute.
     function manifestDigest(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
-        return _word(heads, at + MANIFEST_DIGEST);
+        return _word(heads, at, MANIFEST_DIGEST);
     }
 
     /// @return value Digest of the plaintext archive; zero for compute.
     function contentDigest(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
-        return _word(heads, at + CONTENT_DIGEST);
+        return _word(heads, at, CONTENT_DIGEST);
     }
 
     /// @return value Address whose key signs grants; zero for compute.
@@ -253,12 +253,12 @@ library OfferCodec {
 
     /// @return value Proven lineage of a derived model, or zero.
     function lineage(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
-        return _word(heads, at + LINEAGE);
+        return _word(heads, at, LINEAGE);
     }
 
     /// @return value Roots of who may order, hashed; zero is anybody.
     function restrictions(bytes calldata heads, uint256 at) internal pure returns (bytes32 value) {
-        return _word(heads, at + RESTRICTIONS);
+        return _word(heads, at, RESTRICTIONS);
     }
 
     // ---------------------------------------------------------------------------------------------- for people
@@ -305,9 +305,9 @@ library OfferCodec {
         );
     }
 
-    function _word(bytes calldata data, uint256 at) private pure returns (bytes32 value) {
+    function _word(bytes calldata heads, uint256 at, uint256 member) private pure returns (bytes32 value) {
         assembly ("memory-safe") {
-            value := calldataload(add(data.offset, at))
+            value := calldataload(add(add(heads.offset, at), member))
         }
     }
 }

@@ -7,7 +7,10 @@ import {Errors} from "./Errors.sol";
 /// @title An order's terms as tight bytes (docs/protocol.md section 6.1), the twin of `domain/tight.py`.
 /// @notice What is hashed is the EIP-712 struct, word for word; what travels is the same members without the zeros that
 /// fill ABI words, since a sender pays for each byte three times: in calldata, in memory and in the log. There is one
-/// encoding of each order: every member has its place and width, and the length says how many inputs there are.
+/// encoding of each order: every member has its place and width, and the length says how many inputs there are. What
+/// most orders lack stands behind the inputs, and only where `EXTRAS` says so: the access key's digest of a served order
+/// first, then the lease of each input that has one. The reserved members of a delivery are zero in every order, and are
+/// not carried at all.
 /// @dev Members stand at constant offsets. Bytes behind the end of calldata read as zero, so that nothing here needs a
 /// bound of its own once `check` has seen the length.
 library OrderCodec {
@@ -19,31 +22,29 @@ library OrderCodec {
     uint256 internal constant COMPUTE_TERMS = 72;
     uint256 internal constant CONFIG_DIGEST = 104;
     uint256 internal constant RESULT_KEY_DIGEST = 136;
-    uint256 internal constant ACCESS_KEY_DIGEST = 168;
-    uint256 internal constant RUNTIME_POLICY_DIGEST = 200;
-    uint256 internal constant PLACE_BEFORE = 232;
-    uint256 internal constant ACCEPT_WITHIN = 237;
-    uint256 internal constant START_WITHIN = 241;
-    uint256 internal constant SETUP_SECONDS = 245;
-    uint256 internal constant KEYS_WITHIN = 249;
-    uint256 internal constant LOAD_WITHIN = 253;
-    uint256 internal constant MAX_SECONDS = 257;
-    uint256 internal constant GRACE = 261;
-    uint256 internal constant MAX_UNITS = 265;
-    uint256 internal constant HOLDBACK_BPS = 273;
-    uint256 internal constant HOLDBACK_WINDOW = 275;
-    uint256 internal constant DELIVERY = 279;
-    uint256 internal constant DELIVERY_DIGEST = 280;
-    uint256 internal constant MAX_FEE_BPS = 312;
-    uint256 internal constant DEPOSIT = 314;
-    uint256 internal constant SALT = 330;
-    uint256 internal constant INPUTS = 362;
+    uint256 internal constant RUNTIME_POLICY_DIGEST = 168;
+    uint256 internal constant PLACE_BEFORE = 200;
+    uint256 internal constant ACCEPT_WITHIN = 205;
+    uint256 internal constant START_WITHIN = 209;
+    uint256 internal constant SETUP_SECONDS = 213;
+    uint256 internal constant KEYS_WITHIN = 217;
+    uint256 internal constant LOAD_WITHIN = 221;
+    uint256 internal constant MAX_SECONDS = 225;
+    uint256 internal constant GRACE = 229;
+    uint256 internal constant MAX_UNITS = 233;
+    uint256 internal constant HOLDBACK_BPS = 241;
+    uint256 internal constant HOLDBACK_WINDOW = 243;
+    uint256 internal constant MAX_FEE_BPS = 247;
+    uint256 internal constant DEPOSIT = 249;
+    uint256 internal constant SALT = 265;
+    /// @dev Three bytes: bit i for a lease of input i, bit 16 for an access key.
+    uint256 internal constant EXTRAS = 297;
+    uint256 internal constant INPUTS = 300;
 
-    uint256 internal constant INPUT = 76;
+    uint256 internal constant INPUT = 44;
     uint256 internal constant INPUT_OFFER = 0;
     uint256 internal constant INPUT_VERSION = 8;
     uint256 internal constant INPUT_TERMS = 12;
-    uint256 internal constant INPUT_LEASE = 44;
     uint256 internal constant MAX_INPUTS = 16;
 
     bytes32 internal constant COMPUTE_REF_TYPEHASH =
@@ -62,14 +63,44 @@ library OrderCodec {
     );
 
     // ---------------------------------------------------------------------------------------------- reading
-    /// @return count The number of inputs, 1 to 16. Reverts where the length fits no number of inputs.
+    /// @return count The number of inputs, 1 to 16. Reverts where the length fits no number of inputs, or where bytes say
+    /// in a second way what fewer can say.
     function check(bytes calldata order) internal pure returns (uint256 count) {
         uint256 size = order.length;
+        uint256 named = extras(order);
         unchecked {
+            uint256 inputs = size - INPUTS;
+            if (named != 0) inputs -= 32 * _count(named);
             // A shorter order wraps around, as no input does: both are far more than 16.
             // slither-disable-next-line divide-before-multiply: the product shows whether anything was left over
-            count = (size - INPUTS) / INPUT;
-            if (count - 1 >= MAX_INPUTS || INPUTS + INPUT * count != size) revert Errors.OrderCodec_Length(size);
+            count = inputs / INPUT;
+            if (count - 1 >= MAX_INPUTS || INPUT * count != inputs) revert Errors.OrderCodec_Length(size);
+            if (named != 0) _checkExtras(order, named, count);
+        }
+    }
+
+    /// @dev No lease of an input that is not there, and no bits beyond the access key's; what is named is not zero.
+    function _checkExtras(bytes calldata order, uint256 named, uint256 count) private pure {
+        if (named >> 17 != 0 || uint16(named) >> count != 0) revert Errors.OrderCodec_Extras(named);
+        for (uint256 at = inputAt(count); at < order.length; at += 32) {
+            if (wordAt(order, at) == 0) revert Errors.OrderCodec_Extras(named);
+        }
+    }
+
+    /// @return count How many bits of `bits` are set.
+    function _count(uint256 bits) private pure returns (uint256 count) {
+        unchecked {
+            // Each round takes the lowest one away.
+            for (; bits != 0; bits &= bits - 1) {
+                ++count;
+            }
+        }
+    }
+
+    /// @return named What stands behind the inputs: bit i a lease of input i, bit 16 an access key.
+    function extras(bytes calldata order) internal pure returns (uint256 named) {
+        assembly ("memory-safe") {
+            named := shr(232, calldataload(add(order.offset, EXTRAS)))
         }
     }
 
@@ -121,7 +152,7 @@ library OrderCodec {
 
     /// @return Whether the order serves: a batch order has no access key.
     function isServed(bytes calldata order) internal pure returns (bool) {
-        return wordAt(order, ACCESS_KEY_DIGEST) != 0;
+        return extras(order) >> 16 != 0;
     }
 
     function setupSeconds(bytes calldata order) internal pure returns (uint256) {
@@ -163,32 +194,46 @@ library OrderCodec {
         }
     }
 
-    function inputLease(bytes calldata order, uint256 i) internal pure returns (bytes32) {
-        return wordAt(order, inputAt(i) + INPUT_LEASE);
+    /// @return Whether input `i` is used under a lease, and so costs this order nothing.
+    function isLeased(bytes calldata order, uint256 i) internal pure returns (bool) {
+        return (extras(order) >> i) & 1 != 0;
     }
 
-    /// @return leased Whether any input names a lease.
-    function hasLease(bytes calldata order) internal pure returns (bool leased) {
-        assembly ("memory-safe") {
-            let from := add(order.offset, add(INPUTS, INPUT_LEASE))
-            let end := add(order.offset, order.length)
-            // There is one input at least: the condition stands behind the body, which saves a jump each time.
-            for {} 1 {} {
-                leased := or(leased, calldataload(from))
-                from := add(from, INPUT)
-                if iszero(lt(from, end)) { break }
-            }
-            leased := iszero(iszero(leased))
+    /// @return Whether any input is.
+    function hasLease(bytes calldata order) internal pure returns (bool) {
+        return uint16(extras(order)) != 0;
+    }
+
+    /// @return at Where the leases begin, of an order with `count` inputs.
+    function leasesAt(bytes calldata order, uint256 count) internal pure returns (uint256 at) {
+        unchecked {
+            return inputAt(count) + 32 * (extras(order) >> 16);
         }
     }
 
+    /// @return Lease of input `i`, or zero, in an order with `count` inputs.
+    function inputLease(bytes calldata order, uint256 count, uint256 i) internal pure returns (bytes32) {
+        if (!isLeased(order, i)) return 0;
+        unchecked {
+            uint256 before = extras(order) & ((1 << i) - 1);
+            return wordAt(order, leasesAt(order, count) + 32 * _count(before));
+        }
+    }
+
+    /// @return digest Of the access key, or zero.
+    function accessKeyDigest(bytes calldata order, uint256 count) internal pure returns (bytes32 digest) {
+        if (isServed(order)) digest = wordAt(order, inputAt(count));
+    }
+
     // ---------------------------------------------------------------------------------------------- hashing
-    /// @return hash The EIP-712 struct hash of the terms, whose length was checked.
+    /// @param count As `check` returned it.
+    /// @return hash The EIP-712 struct hash of the terms.
     /// @dev One buffer at the free pointer, for the hashes of the members first, then for the nineteen words of the
     /// struct. Nothing of it is used afterwards, so that the pointer stays where it was.
-    function structHash(bytes calldata order) internal pure returns (bytes32 hash) {
-        bytes32 inputs = _inputsHash(order);
+    function structHash(bytes calldata order, uint256 count) internal pure returns (bytes32 hash) {
+        bytes32 inputs = _inputsHash(order, count);
         (bytes32 compute, bytes32 windows, bytes32 held) = _memberHashes(order);
+        bytes32 accessKey = accessKeyDigest(order, count);
         bytes32 typeHash = ORDER_TERMS_TYPEHASH;
         assembly ("memory-safe") {
             let at := mload(0x40)
@@ -199,14 +244,16 @@ library OrderCodec {
             mstore(add(at, 0x60), shr(96, calldataload(add(from, TOKEN))))
             mstore(add(at, 0x80), compute)
             mstore(add(at, 0xa0), inputs)
-            // configDigest, resultKeyDigest, accessKeyDigest and runtimePolicyDigest stand in one piece.
-            calldatacopy(add(at, 0xc0), add(from, CONFIG_DIGEST), 0x80)
+            // configDigest and resultKeyDigest stand in one piece.
+            calldatacopy(add(at, 0xc0), add(from, CONFIG_DIGEST), 0x40)
+            mstore(add(at, 0x100), accessKey)
+            mstore(add(at, 0x120), calldataload(add(from, RUNTIME_POLICY_DIGEST)))
             mstore(add(at, 0x140), shr(216, calldataload(add(from, PLACE_BEFORE))))
             mstore(add(at, 0x160), windows)
             mstore(add(at, 0x180), shr(192, calldataload(add(from, MAX_UNITS))))
             mstore(add(at, 0x1a0), held)
-            mstore(add(at, 0x1c0), shr(248, calldataload(add(from, DELIVERY))))
-            mstore(add(at, 0x1e0), calldataload(add(from, DELIVERY_DIGEST)))
+            // delivery and deliveryDigest: what lies behind the end of calldata is zero.
+            calldatacopy(add(at, 0x1c0), calldatasize(), 0x40)
             mstore(add(at, 0x200), shr(240, calldataload(add(from, MAX_FEE_BPS))))
             mstore(add(at, 0x220), shr(128, calldataload(add(from, DEPOSIT))))
             mstore(add(at, 0x240), calldataload(add(from, SALT)))
@@ -223,12 +270,20 @@ library OrderCodec {
             let to := add(at, 0x40)
             let from := add(order.offset, INPUTS)
             let end := add(to, shl(7, count))
+            let named := shr(232, calldataload(add(order.offset, EXTRAS)))
+            // Behind the inputs and the access key, as `leasesAt`.
+            let lease := add(add(from, mul(count, INPUT)), shl(5, shr(16, named)))
             for {} 1 {} {
-                // Offer and version in one word, terms hash and lease in one piece.
+                // Offer and version in one word.
                 let word := calldataload(from)
                 mstore(to, shr(192, word))
                 mstore(add(to, 0x20), and(shr(160, word), 0xffffffff))
-                calldatacopy(add(to, 0x40), add(from, INPUT_TERMS), 0x40)
+                mstore(add(to, 0x40), calldataload(add(from, INPUT_TERMS)))
+                // The lease, or zero: whatever stood there.
+                word := and(named, 1)
+                mstore(add(to, 0x60), mul(word, calldataload(lease)))
+                lease := add(lease, shl(5, word))
+                named := shr(1, named)
                 from := add(from, INPUT)
                 to := add(to, 0x80)
                 if iszero(lt(to, end)) { break }
@@ -237,25 +292,32 @@ library OrderCodec {
         }
     }
 
-    function _inputsHash(bytes calldata order) private pure returns (bytes32 hash) {
+    function _inputsHash(bytes calldata order, uint256 count) private pure returns (bytes32 hash) {
         bytes32 typeHash = INPUT_REF_TYPEHASH;
         assembly ("memory-safe") {
             let at := mload(0x40)
-            let to := add(at, 0xa0)
+            let list := add(at, 0xa0)
+            let to := list
+            let end := add(to, shl(5, count))
             let from := add(order.offset, INPUTS)
-            let end := add(order.offset, order.length)
+            let named := shr(232, calldataload(add(order.offset, EXTRAS)))
+            // As in `inputsRoot`.
+            let lease := add(add(from, mul(count, INPUT)), shl(5, shr(16, named)))
             mstore(at, typeHash)
             for {} 1 {} {
                 let word := calldataload(from)
                 mstore(add(at, 0x20), shr(192, word))
                 mstore(add(at, 0x40), and(shr(160, word), 0xffffffff))
-                calldatacopy(add(at, 0x60), add(from, INPUT_TERMS), 0x40)
+                mstore(add(at, 0x60), calldataload(add(from, INPUT_TERMS)))
+                word := and(named, 1)
+                mstore(add(at, 0x80), mul(word, calldataload(lease)))
+                lease := add(lease, shl(5, word))
+                named := shr(1, named)
                 mstore(to, keccak256(at, 0xa0))
                 to := add(to, 0x20)
                 from := add(from, INPUT)
-                if iszero(lt(from, end)) { break }
+                if iszero(lt(to, end)) { break }
             }
-            let list := add(at, 0xa0)
             hash := keccak256(list, sub(to, list))
         }
     }
@@ -304,7 +366,7 @@ library OrderCodec {
             ComputeRef(computeOffer(order), uint32(uintAt(order, COMPUTE_VERSION, 4)), wordAt(order, COMPUTE_TERMS));
         terms.configDigest = wordAt(order, CONFIG_DIGEST);
         terms.resultKeyDigest = wordAt(order, RESULT_KEY_DIGEST);
-        terms.accessKeyDigest = wordAt(order, ACCESS_KEY_DIGEST);
+        terms.accessKeyDigest = accessKeyDigest(order, count);
         terms.runtimePolicyDigest = wordAt(order, RUNTIME_POLICY_DIGEST);
         terms.placeBefore = uint40(uintAt(order, PLACE_BEFORE, 5));
         terms.windows = Windows({
@@ -318,8 +380,7 @@ library OrderCodec {
         });
         terms.maxUnits = uint64(maxUnits(order));
         terms.holdback = Holdback(uint16(holdbackBps(order)), uint32(uintAt(order, HOLDBACK_WINDOW, 4)));
-        terms.delivery = uint8(uintAt(order, DELIVERY, 1));
-        terms.deliveryDigest = wordAt(order, DELIVERY_DIGEST);
+        // delivery and deliveryDigest stay zero.
         terms.maxFeeBps = uint16(uintAt(order, MAX_FEE_BPS, 2));
         terms.deposit = uint128(deposit(order));
         terms.salt = wordAt(order, SALT);
@@ -330,7 +391,7 @@ library OrderCodec {
                 offer: uint64(uintAt(order, at, 8)),
                 version: uint32(uintAt(order, at + INPUT_VERSION, 4)),
                 termsHash: wordAt(order, at + INPUT_TERMS),
-                lease: wordAt(order, at + INPUT_LEASE)
+                lease: inputLease(order, count, i)
             });
         }
     }

@@ -177,15 +177,16 @@ abstract contract OfferShelf is IOfferRegistry {
     }
 
     function _checkForSale(bytes calldata order, uint256 except) private view {
-        // slither-disable-next-line unused-return: asked for its revert; the loop ends by the length
-        OrderCodec.check(order);
+        uint256 count = OrderCodec.check(order);
         unchecked {
             uint256 at = OrderCodec.pointer(order);
-            uint256 end = at + order.length;
             if (except & 1 == 0) _checkAt(at + OrderCodec.COMPUTE_OFFER);
-            for (at += OrderCodec.INPUTS; at < end; at += OrderCodec.INPUT) {
+            // What is leased was sold by its lease.
+            except = (except >> 1) | uint16(OrderCodec.extras(order));
+            at += OrderCodec.INPUTS;
+            for (uint256 end = at + count * OrderCodec.INPUT; at < end; at += OrderCodec.INPUT) {
+                if (except & 1 == 0) _checkAt(at);
                 except >>= 1;
-                if (except & 1 == 0 && OrderCodec.load(at + OrderCodec.INPUT_LEASE) == 0) _checkAt(at);
             }
         }
     }

@@ -137,7 +137,9 @@ abstract contract OrderAccepting is OrderPlacing {
             uint256 revenue = OrderCodec.load(head + OfferCodec.REVENUE_BPS) >> 240;
             taking.restrictions = OrderCodec.load(head + OfferCodec.RESTRICTIONS);
             uint256 input = at + OrderCodec.INPUTS;
-            for (uint256 end = input + taking.count * OrderCodec.INPUT; input < end; input += OrderCodec.INPUT) {
+            // A bit for each input, set where it is leased, and one above them all that ends the loop.
+            uint256 leases = uint16(OrderCodec.load(at + OrderCodec.EXTRAS) >> 232) | (1 << taking.count);
+            for (; leases != 1; leases >>= 1) {
                 head += OfferCodec.HEAD;
                 // The engine is the first input and alone; all others are what it works on.
                 uint256 most = input - at == OrderCodec.INPUTS ? _ENGINE : _DATA;
@@ -145,10 +147,11 @@ abstract contract OrderAccepting is OrderPlacing {
                 most = _checkHead(at, input, head, price);
                 revenue += OrderCodec.load(head + OfferCodec.REVENUE_BPS) >> 240;
                 taking.restrictions |= OrderCodec.load(head + OfferCodec.RESTRICTIONS);
-                if (OrderCodec.load(input + OrderCodec.INPUT_LEASE) == 0) {
+                if (leases & 1 == 0) {
                     cost += most;
                     lock += SettlementLib.inputLockAt(price, OrderCodec.load(at + OrderCodec.GRACE) >> 224);
                 }
+                input += OrderCodec.INPUT;
             }
             // More than all of what it earns is no share.
             if (revenue > SettlementLib.BPS) revert Errors.OrderBook_RevenueAboveAll(revenue);

@@ -113,7 +113,7 @@ abstract contract OrderBase is Ledger {
     /// @return count Its number of inputs.
     function _idOf(bytes calldata order) internal view returns (OrderId id, uint256 count) {
         count = order.check();
-        id = OrderId.wrap(_digest(order.structHash()));
+        id = OrderId.wrap(_digest(order.structHash(count)));
     }
 
     // ------------------------------------------------------------------------------------------ state
@@ -247,10 +247,9 @@ abstract contract OrderBase is Ledger {
 
     /// @notice Frees the leases' places. LeaseBook never refuses that.
     function _freeLeases(bytes calldata order, uint256 count) private {
-        for (uint256 i = 0; i < count; ++i) {
-            bytes32 lease = order.inputLease(i);
+        for (uint256 at = order.leasesAt(count); at < order.length; at += 32) {
             // slither-disable-next-line calls-loop: at most 16 inputs, and LeaseBook never refuses
-            if (lease != 0) LEASES.free(lease);
+            LEASES.free(order.wordAt(at));
         }
     }
 

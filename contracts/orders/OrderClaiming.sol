@@ -17,20 +17,46 @@ abstract contract OrderClaiming is OrderBase {
     using OfferCodec for bytes;
     using OrderCodec for bytes;
 
-    /// @dev Bit of `Claimed.credited`: nothing more will be due to this offer.
+    /// @dev Where `Claimed.credited` has the offer's number.
+    uint256 private constant _K = 224;
+    /// @dev Its bit that says: nothing more will be due to this offer.
     uint256 private constant _LAST = 1 << 232;
 
     /// @notice See {IOrderBook-claim}.
-    function _claim(bytes calldata order, uint256 k, bytes calldata head, bytes calldata payees, bytes calldata lineage)
-        internal
-    {
+    function _claim(bytes calldata order, bytes calldata proof) internal {
+        (uint256 k, uint256 head, bytes calldata payees, bytes calldata lineage) = _split(proof);
         // Check (1): these are the offer's receivers. From here on `lineage` is the table of royalties.
-        lineage = _checkPayees(order.pointer() + OrderCodec.offerAt(k), head.pointer(), payees, lineage);
+        lineage = _checkPayees(order.pointer() + OrderCodec.offerAt(k), head, payees, lineage);
         // Check (2): the order can pay this offer now, and has not paid it. Effect: so much was drawn, or all of it.
-        head.check(1);
-        (uint256 before, uint256 net, bool isLast) = _draw(order, k, head.pointer());
-        if (lineage.length == 0) _creditPayees(OrderCodec.token(order), before, net, isLast, payees);
-        else _creditAll(OrderCodec.token(order), before, net, isLast, lineage, payees);
+        (uint256 before, uint256 net, bool isLast) = _draw(order, k, head);
+        _creditAll(OrderCodec.token(order), before, net, isLast, lineage, payees);
+    }
+
+    /// @dev What a claim brings: number of the offer 1, number of its payees 1, head, payees, lineage.
+    /// @return k       Offer.
+    /// @return head    Where its head begins in calldata.
+    /// @return payees  Behind it.
+    /// @return lineage All the rest.
+    function _split(bytes calldata proof)
+        private
+        pure
+        returns (uint256 k, uint256 head, bytes calldata payees, bytes calldata lineage)
+    {
+        unchecked {
+            head = proof.pointer();
+            uint256 word = OrderCodec.load(head);
+            k = word >> 248;
+            uint256 size = uint8(word >> 240) * OfferCodec.PAYEE;
+            uint256 least = 2 + OfferCodec.HEAD + size;
+            if (proof.length < least) revert Errors.OrderBook_ProofLength(proof.length, least);
+            head += 2;
+            assembly ("memory-safe") {
+                payees.offset := sub(add(proof.offset, least), size)
+                payees.length := size
+                lineage.offset := add(proof.offset, least)
+                lineage.length := sub(proof.length, least)
+            }
+        }
     }
 
     /// @return before What the offer was credited until now, fees taken off.
@@ -40,7 +66,8 @@ abstract contract OrderClaiming is OrderBase {
         private
         returns (uint256 before, uint256 net, bool isLast)
     {
-        (OrderId id,) = _idOf(order);
+        (OrderId id, uint256 count) = _idOf(order);
+        if (k > count) revert Errors.OrderBook_NoSuchOffer(id, k, count);
         Entry storage entry = _entryOf(id);
         OrderWord word = entry.word;
         (net, isLast) = _findDue(id, word, order, k, head);
@@ -49,12 +76,11 @@ abstract contract OrderClaiming is OrderBase {
         if (net == before && (net == 0 || !isLast)) revert Errors.OrderBook_NothingDue(id, k);
         if (isLast) {
             entry.word = word.claimed(1 << k).counted();
-            emit IOrderBook.Claimed(id, k, net | word.numbered() | _LAST);
         } else {
             _drawn[id][k] = net;
             entry.word = word.withDrawn().counted();
-            emit IOrderBook.Claimed(id, k, net | word.numbered());
         }
+        _emitClaimed(id, net | (k << _K) | word.numbered() | (isLast ? _LAST : 0));
         unchecked {
             // No fee exceeds what it is a share of.
             net -= SettlementLib.shareDown(net, word.feeBps());
@@ -62,13 +88,20 @@ abstract contract OrderClaiming is OrderBase {
         }
     }
 
-    /// @param order Whose length was checked.
+    /// @dev IOrderBook.Claimed, whose one word needs no buffer.
+    function _emitClaimed(OrderId id, uint256 credited) private {
+        bytes32 topic = IOrderBook.Claimed.selector;
+        assembly ("memory-safe") {
+            mstore(0, credited)
+            log2(0, 0x20, topic, id)
+        }
+    }
+
+    /// @param k An offer that the order has.
     /// @return price Where the price of offer `k` stands in memory, after a check that the head at `head` in calldata is
     /// the one that the order names.
-    function _priceOf(OrderId id, bytes calldata order, uint256 k, uint256 head) internal pure returns (uint256 price) {
+    function _priceOf(bytes calldata order, uint256 k, uint256 head) internal pure returns (uint256 price) {
         unchecked {
-            uint256 count = (order.length - OrderCodec.INPUTS) / OrderCodec.INPUT;
-            if (k > count) revert Errors.OrderBook_NoSuchOffer(id, k, count);
             price = OfferCodec.form(OrderCodec.load(order.pointer() + OrderCodec.TOKEN) >> 96);
             uint256 at = order.pointer() + OrderCodec.offerAt(k);
             bytes32 expected = bytes32(OrderCodec.load(at + OrderCodec.INPUT_TERMS));
@@ -116,7 +149,7 @@ abstract contract OrderClaiming is OrderBase {
         view
         returns (uint256 due, bool isLast)
     {
-        uint256 price = _priceOf(id, order, k, head);
+        uint256 price = _priceOf(order, k, head);
         OrderState state = word.state();
         if (OrderStateLib.isTerminal(state)) {
             uint256 mark = word.mark();
@@ -131,7 +164,7 @@ abstract contract OrderClaiming is OrderBase {
                     isLast = _pendingUntil(word, order) == 0;
                     return (_dueOf(id, word, order, k, price), isLast);
                 }
-            } else if (order.inputLease(k - 1) != 0) {
+            } else if (order.isLeased(k - 1)) {
                 // Nothing, in any state.
                 return (0, true);
             }
@@ -155,7 +188,7 @@ abstract contract OrderClaiming is OrderBase {
         if (word.phase() == Phase.NONE) return 0;
         SettlementLib.Frozen memory f = _frozen(id, word, order);
         Price memory price = OfferCodec.priceOf(form);
-        if (k != 0) return SettlementLib.inputDueDown(price, f, order.inputLease(k - 1) != 0);
+        if (k != 0) return SettlementLib.inputDueDown(price, f, order.isLeased(k - 1));
         uint256 due = SettlementLib.computeDueDown(price, f);
         return SettlementLib.claimableDown(due, f.state, order.holdbackBps(), _isReleased(word, order));
     }

@@ -77,7 +77,7 @@ abstract contract OrderFunding is OrderClaiming, OrderPricing {
         Service memory s = _service(order, heads, amount, payees.length, lineages.length);
         for (uint256 k = 0; k < payees.length; ++k) {
             // A lease is paid for as it is: the order owes such an input nothing.
-            if (k != 0 && order.inputLease(k - 1) != 0) continue;
+            if (k != 0 && order.isLeased(k - 1)) continue;
             uint256 offer = order.pointer() + OrderCodec.offerAt(k);
             _share(s, offer, heads, OfferCodec.HEAD * k, payees[k], lineages[k]);
         }

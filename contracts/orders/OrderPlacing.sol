@@ -28,7 +28,7 @@ abstract contract OrderPlacing is OrderBase {
         // Check (2): the terms are ones that this contract keeps.
         _checkNotAfter(id, order.uintAt(OrderCodec.PLACE_BEFORE, 5));
         _checkTerms(order.pointer());
-        bool leased = _checkInputs(order);
+        _checkInputs(order.pointer() + OrderCodec.INPUTS, count);
         _checkLocation(location);
         // Effect: PLACED now, with event 0 behind it.
         entry.word = OrderWord.wrap(
@@ -36,7 +36,7 @@ abstract contract OrderPlacing is OrderBase {
         );
         _emitPlaced(id, order, count, location);
         // Interaction, with our own LeaseBook: each lease has a place for this order, and lasts as long as it can.
-        if (leased) _takeLeases(order, count);
+        if (order.hasLease()) _takeLeases(order, count);
     }
 
     /// @dev IOrderBook.OrderPlaced, from one buffer: the preimage is copied once, from calldata to where it is logged.
@@ -64,11 +64,6 @@ abstract contract OrderPlacing is OrderBase {
     /// @param at Where the order begins in calldata.
     function _checkTerms(uint256 at) private pure {
         unchecked {
-            // Other deliveries have no meaning yet, in any runtime.
-            if (OrderCodec.load(at + OrderCodec.DELIVERY) >> 248 != 0) revert Errors.OrderBook_Reserved("delivery");
-            if (OrderCodec.load(at + OrderCodec.DELIVERY_DIGEST) != 0) {
-                revert Errors.OrderBook_Reserved("deliveryDigest");
-            }
             // The members of OrderWord hold these. maxSeconds, grace and maxUnits stand side by side.
             uint256 word = OrderCodec.load(at + OrderCodec.MAX_SECONDS);
             uint256 longest = (word >> 224) + uint32(word >> 192);
@@ -89,27 +84,23 @@ abstract contract OrderPlacing is OrderBase {
     }
 
     /// @dev At most 16 inputs: 120 comparisons of calldata words.
-    /// @return Whether any input names a lease.
-    function _checkInputs(bytes calldata order) private pure returns (bool) {
+    /// @param first Where the inputs begin in calldata.
+    function _checkInputs(uint256 first, uint256 count) private pure {
         unchecked {
-            uint256 first = order.pointer() + OrderCodec.INPUTS;
-            uint256 end = order.pointer() + order.length;
-            uint256 leases = OrderCodec.load(first + OrderCodec.INPUT_LEASE);
+            uint256 end = first + count * OrderCodec.INPUT;
             for (uint256 at = first + OrderCodec.INPUT; at < end; at += OrderCodec.INPUT) {
-                leases |= OrderCodec.load(at + OrderCodec.INPUT_LEASE);
                 uint256 offer = OrderCodec.load(at) >> 192;
                 for (uint256 other = first; other < at; other += OrderCodec.INPUT) {
                     if (OrderCodec.load(other) >> 192 != offer) continue;
                     revert Errors.OrderBook_DuplicateInput((at - first) / OrderCodec.INPUT, uint64(offer));
                 }
             }
-            return leases != 0;
         }
     }
 
     function _takeLeases(bytes calldata order, uint256 count) private {
         for (uint256 i = 0; i < count; ++i) {
-            bytes32 lease = order.inputLease(i);
+            bytes32 lease = order.inputLease(count, i);
             if (lease == 0) continue;
             uint256 at = OrderCodec.inputAt(i);
             // slither-disable-next-line calls-loop: at most 16 inputs, and the market's own LeaseBook

@@ -38,7 +38,7 @@ abstract contract OrderPricing is OrderPart {
         prices[0] = heads.price(0);
         uint256 paid = 1;
         for (uint256 i = 0; i < count; ++i) {
-            if (order.inputLease(i) == 0) prices[paid++] = heads.price(OfferCodec.HEAD * (i + 1));
+            if (!order.isLeased(i)) prices[paid++] = heads.price(OfferCodec.HEAD * (i + 1));
         }
         // The list is as long as what is paid: settlement loops over all of it.
         assembly ("memory-safe") {

@@ -96,7 +96,7 @@ abstract contract OrderPunishing is OrderRunning, OrderSettling {
         if (_isLiving(f.state)) f.state = OrderState.REVOKED;
         cost = SettlementLib.computeDueDown(heads.price(0), f);
         for (uint256 at = OfferCodec.HEAD; at < heads.length; at += OfferCodec.HEAD) {
-            bool leased = order.inputLease(at / OfferCodec.HEAD - 1) != 0;
+            bool leased = order.isLeased(at / OfferCodec.HEAD - 1);
             cost += SettlementLib.inputDueDown(heads.price(at), f, leased);
             cost -= SettlementLib.inputLockShareDown(heads.price(at), f, leased);
         }

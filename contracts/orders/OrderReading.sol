@@ -62,9 +62,10 @@ abstract contract OrderReading is OrderRunning, OrderClaiming {
         view
         returns (uint256 gross, uint256 claimed)
     {
-        (OrderId id,) = _idOf(order);
+        (OrderId id, uint256 count) = _idOf(order);
+        if (k > count) revert Errors.OrderBook_NoSuchOffer(id, k, count);
         head.check(1);
-        uint256 form = _priceOf(id, order, k, head.pointer());
+        uint256 form = _priceOf(order, k, head.pointer());
         OrderWord word = _words[id];
         gross = _dueOf(id, word, order, k, form);
         bool paid = OrderStateLib.isTerminal(word.state()) && word.mark() & (1 << k) != 0;

@@ -51,24 +51,21 @@ abstract contract OrderRunning is OrderBase {
         // Check (1): a checkpoint of a living order, whose sequence rises and whose usage does not fall.
         _checkProof(id, word, numbers, statementDigest);
         // Check (2): the order's own CVM signed it, and was not revoked.
-        uint32 cvm = word.cvm();
         bytes32 hash = OrderHashLib.hashCheckpoint(OrderId.unwrap(id), numbers, statementDigest);
-        _checkSigned(id, _unrevoked(cvm), hash, r, vs);
+        _checkSigned(id, _unrevoked(word.cvm()), hash, r, vs);
         // Effect: proven, as far as clock and word go; maxSeconds, maxUnits and limit cut it where it is paid.
         uint256 elapsed = block.timestamp - word.since();
         entry.word = word.proven(numbers, elapsed);
-        _emitCheckpointed(id, cvm, numbers | word.numbered());
-        if (statementDigest != 0) emit IOrderBook.OrderIntegrity(id, cvm, statementDigest);
+        _emitCheckpointed(id, numbers | word.numbered());
         if (word.hasExtra()) _warn(id, elapsed);
     }
 
     /// @dev IOrderBook.OrderCheckpointed, whose one word needs no buffer.
-    function _emitCheckpointed(OrderId id, uint32 cvm, uint256 numbers) private {
+    function _emitCheckpointed(OrderId id, uint256 numbers) private {
         bytes32 topic = IOrderBook.OrderCheckpointed.selector;
         assembly ("memory-safe") {
             mstore(0, numbers)
-            // The CVM comes out of a word by a shift: what stands above its 32 bits is other members.
-            log3(0, 0x20, topic, id, and(cvm, 0xffffffff))
+            log2(0, 0x20, topic, id)
         }
     }
 

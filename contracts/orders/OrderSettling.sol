@@ -117,7 +117,7 @@ abstract contract OrderSettling is OrderClaiming, OrderPricing {
             rest.burned = 2 * (full - rest.gross);
             for (uint256 at = OfferCodec.HEAD; at < heads.length; at += OfferCodec.HEAD) {
                 price = heads.price(at);
-                bool leased = order.inputLease(at / OfferCodec.HEAD - 1) != 0;
+                bool leased = order.isLeased(at / OfferCodec.HEAD - 1);
                 uint256 due = SettlementLib.inputDueDown(price, f, leased);
                 rest.gross += due;
                 rest.fees += SettlementLib.shareDown(due, shares.feeBps);

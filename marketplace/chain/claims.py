@@ -22,13 +22,14 @@ from marketplace.domain.order import REST_BIT, Hold, OrderRecord
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.owed import hold_at
 from marketplace.domain.settlement import bit_name
-from marketplace.domain.tight import encode_head, encode_heads, encode_order, encode_payees
+from marketplace.domain.tight import encode_calls, encode_claim, encode_heads, encode_order
 
 __all__ = ["Claim", "Claims", "Collected", "Failure", "Movement", "royalties_of"]
 
 _WITHDRAWAL: Final = -1
-_GROSS: Final = (1 << 232) - 1
-"""Of `Claimed.credited` (IOrderBook): the gross dues. Above them stand `last` and the event's number."""
+_NUMBER: Final = 224
+_GROSS: Final = (1 << _NUMBER) - 1
+"""Of `Claimed.credited` (IOrderBook): the gross dues. Above: the offer's number, `last`, the event's."""
 _ITEMS_AT_ONCE: Final = 40
 """Calls in one batch: some three million gas, a fraction of any block."""
 
@@ -135,7 +136,9 @@ class Claims:
         whole = Collected()
         for start in range(0, len(claims), _ITEMS_AT_ONCE):
             part = claims[start : start + _ITEMS_AT_ONCE]
-            receipt = self.writer.call("OrderBook", "batch", [one.data for one in part], sent=sent)
+            receipt = self.writer.call(
+                "OrderBook", "batch", encode_calls([one.data for one in part]), sent=sent
+            )
             whole += self._outcome(part, receipt)
         return whole
 
@@ -242,13 +245,7 @@ class Claims:
             ref = preimage.terms.inputs[number - 1]
             lineage = self.reader.get_offer(ref.offer, ref.version).lineage_proof
         data = contract("OrderBook").functions["claim"]
-        arguments = (
-            encode_order(preimage.terms),
-            number,
-            encode_head(terms),
-            encode_payees(terms.payees),
-            lineage,
-        )
+        arguments = (encode_order(preimage.terms), encode_claim(number, terms, lineage))
         return Claim(record.order_id, number, bit_name(number), data.call(*arguments))
 
     def _outcome(self, part: Sequence[Claim], receipt: Receipt) -> Collected:
@@ -259,7 +256,9 @@ class Claims:
             if name == "Withdrawn":
                 paid.append(Movement(members["account"], "withdrawn", members["amount"]))
             elif name == "Claimed":
-                claimed.append(Movement(b"", bit_name(members["k"]), members["credited"] & _GROSS))
+                credited = members["credited"]
+                number = credited >> _NUMBER & 0xFF
+                claimed.append(Movement(b"", bit_name(number), credited & _GROSS))
             elif name == "BatchItemFailed" and members["index"] < len(part):
                 refused, call = refusal_of(members["reason"]), part[members["index"]]
                 if call.offer == _WITHDRAWAL and refused.name == "Ledger_NothingCredited":

@@ -19,6 +19,7 @@ from enclave_runtime.wire.orders import (
     RuntimePolicy,
     order_id,
 )
+from enclave_runtime.wire.scalars import ZERO32
 from marketplace.chain.abicodec import AbiType, encode, tuple_type
 from marketplace.chain.certificates import quorum_evidence
 from marketplace.chain.funds import permit_for
@@ -302,14 +303,11 @@ class Operators:
         Raises:
             ContractRefusal: not running, or not this CVM's word.
         """
-        arguments = (
-            summary.order_id,
-            numbers_of(summary),
-            summary.statement_digest,
-            *compact(signature),
-        )
-        done = _proven(summary.sequence)
-        return self._once(summary.order_id, done, "checkpoint", *arguments, sent=sent)
+        order, done = summary.order_id, _proven(summary.sequence)
+        said, signed = (order, numbers_of(summary)), compact(signature)
+        if summary.statement_digest == ZERO32:
+            return self._once(order, done, "checkpoint", *said, *signed, sent=sent)
+        return self._once(order, done, "enterEngine", *said, summary.statement_digest, *signed, sent=sent)
 
     def refuse(
         self,

@@ -22,7 +22,7 @@ from marketplace.chain.rpc import Rpc, hex_data
 from marketplace.domain.order import Extra, Hold, OrderRecord, OrderView, check_preimage
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.pricing import Params
-from marketplace.domain.tight import INPUT_BYTES, ORDER_BYTES, decode_order, encode_head, encode_order
+from marketplace.domain.tight import decode_calls, decode_order, encode_head, encode_order, order_size
 from marketplace.errors import NotFoundError, WaitTimeoutError
 
 __all__ = ["CvmRecord", "Desk", "OrderEvent", "PlacedOrder", "Reader"]
@@ -324,7 +324,7 @@ class Reader:
         book = contract("OrderBook")
         members = book.events["OrderPlaced"].read(log.topics, log.data)
         try:
-            end = ORDER_BYTES + INPUT_BYTES * members["inputs"]
+            end = order_size(members["preimage"], members["inputs"])
             terms, rest = decode_order(members["preimage"][:end]), members["preimage"][end:]
         except WireError as error:
             raise NotFoundError(f"order 0x{members['id'].hex()}: a node sent no order's bytes") from error
@@ -363,4 +363,4 @@ class Reader:
 def calls_in(data: bytes) -> list[bytes]:
     """Return the calls of OrderBook in calldata: itself, or each item of a batch."""
     items = contract("OrderBook").functions["batch"].read_call(data)
-    return [data] if items is None else list(items["calls"])
+    return [data] if items is None else list(decode_calls(items["calls"]))

@@ -23,58 +23,74 @@ from enclave_runtime.wire.orders import (
     RuntimePolicy,
     Windows,
 )
+from enclave_runtime.wire.scalars import ZERO32
 
 __all__ = [
+    "EXTRA_BYTES",
     "HEAD_BYTES",
     "INPUT_BYTES",
     "MAX_INPUTS",
     "MAX_PAYEES",
     "ORDER_BYTES",
     "PAYEE_BYTES",
+    "decode_calls",
     "decode_head",
     "decode_order",
     "decode_payees",
+    "encode_calls",
+    "encode_claim",
     "encode_head",
     "encode_heads",
     "encode_order",
     "encode_payees",
     "encode_policy",
+    "order_size",
     "payees_hash",
     "split_heads",
 ]
 
-ORDER_BYTES: Final = 362
+ORDER_BYTES: Final = 300
 """The part of an order before its inputs."""
-INPUT_BYTES: Final = 76
+INPUT_BYTES: Final = 44
+EXTRA_BYTES: Final = 32
+"""What most orders lack, behind the inputs: the access key's digest first, then the leases."""
 HEAD_BYTES: Final = 241
 """An offer's terms but its token, which the order names, and its payees, which are there by hash."""
 PAYEE_BYTES: Final = 22
 MAX_INPUTS: Final = 16
+_EXTRAS_BYTES: Final = 3
+_SERVED_BIT: Final = MAX_INPUTS
 MAX_PAYEES: Final = 8
 
 
 def encode_order(terms: OrderTerms) -> bytes:
-    """Return the bytes of an order's terms: 362, and 76 for each input.
+    """Return the bytes of an order's terms: 300, 44 for each input, and 32 for each extra.
 
     Raises:
-        WireError: a member outside its width, or not 1 to 16 inputs.
+        WireError: a member outside its width, not 1 to 16 inputs, or reserved members that are not zero.
     """
     _check_count("order", len(terms.inputs), MAX_INPUTS)
+    if terms.delivery or terms.delivery_digest != ZERO32:
+        raise WireError("order: got a delivery, expected zero: it is reserved, and has no bytes")
     compute, windows = terms.compute, terms.windows
+    leases = [item.lease for item in terms.inputs]
+    served = terms.access_key_digest != ZERO32
+    extras = sum((lease != ZERO32) << place for place, lease in enumerate(leases)) | served << _SERVED_BIT
     return b"".join(
         (
             *(_data(item, 20) for item in (terms.client, terms.payer, terms.token)),
             *(_uint(compute.offer, 8), _uint(compute.version, 4), _data(compute.terms_hash, 32)),
             *(_data(item, 32) for item in (terms.config_digest, terms.result_key_digest)),
-            *(_data(item, 32) for item in (terms.access_key_digest, terms.runtime_policy_digest)),
+            _data(terms.runtime_policy_digest, 32),
             _uint(terms.place_before, 5),
             *(_uint(item, 4) for item in (windows.accept_within, windows.start_within)),
             *(_uint(item, 4) for item in (windows.setup_seconds, windows.keys_within)),
             *(_uint(item, 4) for item in (windows.load_within, windows.max_seconds, windows.grace)),
             *(_uint(terms.max_units, 8), _uint(terms.holdback.bps, 2), _uint(terms.holdback.window, 4)),
-            *(_uint(terms.delivery, 1), _data(terms.delivery_digest, 32)),
             *(_uint(terms.max_fee_bps, 2), _uint(terms.deposit, 16), _data(terms.salt, 32)),
+            _uint(extras, _EXTRAS_BYTES),
             *(_input(item) for item in terms.inputs),
+            *(_data(item, 32) for item in (terms.access_key_digest, *leases) if item != ZERO32),
         )
     )
 
@@ -83,13 +99,25 @@ def decode_order(data: bytes) -> OrderTerms:
     """Return the terms in the bytes of an order.
 
     Raises:
-        WireError: another length than that of an order with 1 to 16 inputs.
+        WireError: another length than that of an order with 1 to 16 inputs and the extras that it names, or
+            an extra that is zero: these terms have shorter bytes.
     """
-    count, over = divmod(len(data) - ORDER_BYTES, INPUT_BYTES)
+    extras = int.from_bytes(data[ORDER_BYTES - _EXTRAS_BYTES : ORDER_BYTES], "big")
+    count, over = divmod(len(data) - ORDER_BYTES - EXTRA_BYTES * extras.bit_count(), INPUT_BYTES)
     if over or not 1 <= count <= MAX_INPUTS:
         raise WireError(
-            f"order: got {len(data)} bytes, expected {ORDER_BYTES} and 1 to 16 times {INPUT_BYTES}"
+            f"order: got {len(data)} bytes, expected {ORDER_BYTES}, 1 to 16 times {INPUT_BYTES}, "
+            f"and {EXTRA_BYTES} for each extra"
         )
+    behind = [
+        data[at : at + EXTRA_BYTES] for at in range(ORDER_BYTES + INPUT_BYTES * count, len(data), EXTRA_BYTES)
+    ]
+    if extras >> _SERVED_BIT + 1 or (extras & (1 << _SERVED_BIT) - 1) >> count or ZERO32 in behind:
+        raise WireError(
+            f"order: got extras {extras:#x}, expected leases of its inputs and an access key, none zero"
+        )
+    access_key = behind.pop(0) if extras >> _SERVED_BIT else ZERO32
+    leases = [behind.pop(0) if extras >> place & 1 else ZERO32 for place in range(count)]
     take = _Reader(data)
     return OrderTerms(
         client=take.data(20),
@@ -98,21 +126,31 @@ def decode_order(data: bytes) -> OrderTerms:
         compute=ComputeRef(take.uint(8), take.uint(4), take.data(32)),
         config_digest=take.data(32),
         result_key_digest=take.data(32),
-        access_key_digest=take.data(32),
+        access_key_digest=access_key,
         runtime_policy_digest=take.data(32),
         place_before=take.uint(5),
         windows=Windows(*(take.uint(4) for _ in range(7))),
         max_units=take.uint(8),
         holdback=Holdback(take.uint(2), take.uint(4)),
-        delivery=take.uint(1),
-        delivery_digest=take.data(32),
+        delivery=0,
+        delivery_digest=ZERO32,
         max_fee_bps=take.uint(2),
         deposit=take.uint(16),
-        salt=take.data(32),
-        inputs=tuple(
-            InputRef(take.uint(8), take.uint(4), take.data(32), take.data(32)) for _ in range(count)
-        ),
+        salt=take.data(32 + _EXTRAS_BYTES)[:32],
+        inputs=tuple(InputRef(take.uint(8), take.uint(4), take.data(32), lease) for lease in leases),
     )
+
+
+def order_size(data: bytes, inputs: int) -> int:
+    """Return how many of the bytes in `data` are those of an order with `inputs` inputs that stands first.
+
+    Raises:
+        WireError: fewer than an order begins with.
+    """
+    if len(data) < ORDER_BYTES:
+        raise WireError(f"order: got {len(data)} bytes, expected at least {ORDER_BYTES}")
+    extras = int.from_bytes(data[ORDER_BYTES - _EXTRAS_BYTES : ORDER_BYTES], "big")
+    return ORDER_BYTES + INPUT_BYTES * inputs + EXTRA_BYTES * extras.bit_count()
 
 
 def encode_payees(payees: Sequence[Payee]) -> bytes:
@@ -213,6 +251,43 @@ def encode_heads(preimage: OrderPreimage) -> bytes:
     return b"".join(encode_head(offer) for offer in (preimage.compute, *preimage.inputs))
 
 
+def encode_claim(number: int, terms: OfferTerms, lineage: bytes = b"") -> bytes:
+    """Return what a claim of offer `number` (0 compute, i + 1 input i) brings beside the order.
+
+    Args:
+        lineage: of a derived model: its order id, then its royalty table.
+    Raises:
+        WireError: as `encode_head` and `encode_payees`.
+    """
+    payees = encode_payees(terms.payees)
+    return _uint(number, 1) + _uint(len(terms.payees), 1) + encode_head(terms) + payees + lineage
+
+
+def encode_calls(calls: Sequence[bytes]) -> bytes:
+    """Return the calls of a batch, one behind the other, each behind its length in two bytes.
+
+    Raises:
+        WireError: a call of 64 KiB or more.
+    """
+    return b"".join(_uint(len(call), 2) + call for call in calls)
+
+
+def decode_calls(data: bytes) -> tuple[bytes, ...]:
+    """Return the calls of a batch.
+
+    Raises:
+        WireError: the last one is cut.
+    """
+    calls, at = [], 0
+    while at < len(data):
+        begin = at + 2
+        at = begin + int.from_bytes(data[begin - 2 : begin], "big")
+        calls.append(data[begin:at])
+    if at > len(data):
+        raise WireError(f"batch: got {len(data)} bytes, expected {at} for its last call")
+    return tuple(calls)
+
+
 def split_heads(data: bytes) -> tuple[bytes, ...]:
     """Return the heads of an order one by one, compute first.
 
@@ -243,9 +318,7 @@ class _Reader:
 
 
 def _input(item: InputRef) -> bytes:
-    return b"".join(
-        (_uint(item.offer, 8), _uint(item.version, 4), _data(item.terms_hash, 32), _data(item.lease, 32))
-    )
+    return _uint(item.offer, 8) + _uint(item.version, 4) + _data(item.terms_hash, 32)
 
 
 def _check_count(name: str, count: int, most: int) -> None:

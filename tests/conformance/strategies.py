@@ -105,7 +105,8 @@ def windows(draw: st.DrawFn) -> Windows:
 @st.composite
 def order_terms(draw: st.DrawFn) -> OrderTerms:
     """Return any terms whose members fit their types: for hashes, not for life."""
-    refs = st.builds(InputRef, offer=uint(64), version=uint(32), terms_hash=words, lease=words)
+    extras = st.one_of(st.just(ZERO32), words)
+    refs = st.builds(InputRef, offer=uint(64), version=uint(32), terms_hash=words, lease=extras)
     return OrderTerms(
         client=draw(addresses),
         payer=draw(addresses),
@@ -114,14 +115,14 @@ def order_terms(draw: st.DrawFn) -> OrderTerms:
         inputs=tuple(draw(st.lists(refs, min_size=1, max_size=4))),
         config_digest=draw(words),
         result_key_digest=draw(words),
-        access_key_digest=draw(words),
+        access_key_digest=draw(extras),
         runtime_policy_digest=draw(words),
         place_before=draw(uint(40)),
         windows=Windows(*[draw(uint(32)) for _ in range(7)]),
         max_units=draw(uint(64)),
         holdback=Holdback(draw(uint(16)), draw(uint(32))),
-        delivery=draw(uint(8)),
-        delivery_digest=draw(words),
+        delivery=0,  # reserved, and without bytes
+        delivery_digest=ZERO32,
         max_fee_bps=draw(uint(16)),
         deposit=draw(uint(128)),
         salt=draw(words),

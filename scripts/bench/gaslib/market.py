@@ -48,7 +48,7 @@ from marketplace.domain.offer import ListedOffer, compute_terms, content_terms, 
 from marketplace.domain.order import runtime_policy
 from marketplace.domain.pricing import Params
 from marketplace.domain.tight import (
-    encode_head,
+    encode_claim,
     encode_heads,
     encode_order,
     encode_payees,
@@ -264,10 +264,10 @@ class Market:
     def checkpoint(self, order: OrderPreimage, cvm: Cvm, seconds: int, sequence: int) -> bytes:
         """Return the calldata of a checkpoint; the first enters ENGINE."""
         summary, signature = self._say(order, cvm, Outcome.NONE, seconds, sequence)
-        arguments = (
-            summary.order_id, numbers_of(summary), summary.statement_digest, *compact(signature),
-        )  # fmt: skip
-        return self.stage.encode("OrderBook", "checkpoint", *arguments)
+        said, signed = (summary.order_id, numbers_of(summary)), compact(signature)
+        if summary.statement_digest == ZERO32:
+            return self.stage.encode("OrderBook", "checkpoint", *said, *signed)
+        return self.stage.encode("OrderBook", "enterEngine", *said, summary.statement_digest, *signed)
 
     def complete(self, order: OrderPreimage, cvm: Cvm, *, signed: bool = True) -> Call:
         """Submit the CVM's last word."""
@@ -280,8 +280,7 @@ class Market:
     def claim_data(self, order: OrderPreimage, k: int) -> bytes:
         """Return the calldata of a claim for the payees of offer `k`, 0 being compute."""
         terms = (order.compute, *order.inputs)[k]
-        arguments = (encode_order(order.terms), k, encode_head(terms), encode_payees(terms.payees), b"")
-        return self.stage.encode("OrderBook", "claim", *arguments)
+        return self.stage.encode("OrderBook", "claim", encode_order(order.terms), encode_claim(k, terms))
 
     def claim_rest_data(self, order: OrderPreimage) -> bytes:
         """Return the calldata of a claim of refund and fees."""

@@ -16,7 +16,7 @@ from enclave_runtime.wire.offers import OfferKind, Price
 from enclave_runtime.wire.orders import OrderPreimage
 from marketplace.chain.authors import listing_bytes
 from marketplace.domain.offer import content_terms, sole_payee
-from marketplace.domain.tight import encode_order
+from marketplace.domain.tight import encode_calls, encode_order
 from scripts.bench.gaslib.floor import Slot, SlotCost
 from scripts.bench.gaslib.market import LOCATION, UNIT, USED_S, Cvm, Market, build
 from scripts.bench.gaslib.report import Measured, Operation
@@ -133,7 +133,7 @@ def _checkpoint_batch(market: Market) -> Measured:
         market.running(*orders[-1])
     market.stage.warp(USED_S)
     calls = [market.checkpoint(order, cvm, 90, 2) for order, cvm in orders]
-    call = market.stage.call(market.who["operator"], "OrderBook", "batch", calls)
+    call = market.stage.call(market.who["operator"], "OrderBook", "batch", encode_calls(calls))
     slots = [Slot("the orders", SlotCost.UPDATE, _CHECKPOINTS), Slot(CVM.why, SlotCost.READ, _CHECKPOINTS)]
     return Measured([call], slots, units=_CHECKPOINTS, note="eight orders on eight CVMs")
 
@@ -222,10 +222,10 @@ def _life_paid(market: Market) -> Measured:
     calls.append(stage.send(market.who["operator"], book, market.checkpoint(order, cvm, 60, 1)))
     calls.append(market.complete(order, cvm))
     batch = [market.claim_rest_data(order), *(market.claim_data(order, k) for k in range(4))]
-    calls.append(stage.call(market.who["passer_by"], "OrderBook", "batch", batch))
+    calls.append(stage.call(market.who["passer_by"], "OrderBook", "batch", encode_calls(batch)))
     receivers = ("client", "provider", "engine_owner", "owner_a", "owner_b", "co_a", "co_b", "treasury")
     pushes = [market.withdraw_data(name) for name in receivers]
-    calls.append(stage.call(market.who["passer_by"], "OrderBook", "batch", pushes))
+    calls.append(stage.call(market.who["passer_by"], "OrderBook", "batch", encode_calls(pushes)))
     slots = [NEW_ORDER, *MOVE, ALLOWANCE, *ACCEPT, *START, ORDER, CVM, *COMPLETE]
     slots += [
         ORDER,

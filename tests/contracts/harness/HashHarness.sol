@@ -21,8 +21,7 @@ contract HashHarness {
     }
 
     function hashOrder(bytes calldata order) external pure returns (bytes32) {
-        OrderCodec.check(order);
-        return OrderCodec.structHash(order);
+        return OrderCodec.structHash(order, OrderCodec.check(order));
     }
 
     function inputsRoot(bytes calldata order) external pure returns (bytes32) {

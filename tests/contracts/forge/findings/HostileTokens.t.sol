@@ -142,7 +142,7 @@ contract HostileTokensTest is Market {
         third.terms.salt = "third";
         _place(third);
         _cancelAs(client, third);
-        bad.arm(address(book), abi.encodeCall(book.batch, (calls)));
+        bad.arm(address(book), abi.encodeCall(book.batch, (Pack.calls(calls))));
         _withdraw(client);
         assertEq(bad.tried(), 2);
         assertEq(bad.balanceOf(address(book)), other.terms.deposit, "the other order's deposit stays");
@@ -204,9 +204,7 @@ contract HostileTokensTest is Market {
         _complete(deal, Outcome.COMPLETED, 300, 5);
         _claimRest(deal);
         _claim(deal, 0);
-        bytes memory claim = abi.encodeCall(
-            book.claim, (Pack.order(deal.terms), 1, Pack.head(deal.inputs[0]), Pack.payees(deal.inputs[0].payees), "")
-        );
+        bytes memory claim = abi.encodeCall(book.claim, (Pack.order(deal.terms), Pack.proof(1, deal.inputs[0], "")));
         bad.arm(address(book), claim);
         _withdraw(provider);
         assertEq(bad.succeeded(), 1);

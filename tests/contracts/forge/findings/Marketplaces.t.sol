@@ -138,7 +138,7 @@ contract MarketplacesTest is Money {
         OrderId id = _id(deal);
         uint256 numbers = _numbers(said);
         vm.expectRevert(_notSigned(deal, address(0)));
-        book.checkpoint(id, numbers, 0, 0, 0);
+        book.checkpoint(id, numbers, 0, 0);
         Deal memory none = _deal();
         none.terms.salt = "never placed";
         Report memory report;
@@ -196,11 +196,9 @@ contract MarketplacesTest is Money {
         bytes[] memory calls = new bytes[](3);
         OfferTerms memory terms = deal.inputs[0];
         calls[0] = abi.encodeCall(IOrderBook.claimRest, (Pack.order(deal.terms), ""));
-        calls[1] = abi.encodeCall(
-            IOrderBook.claim, (Pack.order(deal.terms), 1, Pack.head(terms), Pack.payees(terms.payees), "")
-        );
+        calls[1] = abi.encodeCall(IOrderBook.claim, (Pack.order(deal.terms), Pack.proof(1, terms, "")));
         calls[2] = abi.encodeCall(ILedger.withdraw, (address(token), engineOwner));
-        assertEq(book.batch(calls), 6);
+        assertEq(book.batch(Pack.calls(calls)), 6);
         assertEq(token.balanceOf(engineOwner), _net(_amount(terms.price, 1000, 50)));
     }
 

@@ -292,11 +292,9 @@ contract RoyaltiesTest is Money {
 
     // ------------------------------------------------------------------------------------------- money
     function _claimWith(Deal memory deal, uint256 k, bytes memory lineage) private {
-        OfferTerms memory terms = _termsOf(deal, k);
-        (bytes memory order, bytes memory head, bytes memory payees) =
-            (Pack.order(deal.terms), Pack.head(terms), Pack.payees(terms.payees));
+        (bytes memory order, bytes memory proof) = (Pack.order(deal.terms), Pack.proof(k, _termsOf(deal, k), lineage));
         _arm(poker);
-        book.claim(order, k, head, payees, lineage);
+        book.claim(order, proof);
     }
 
     function _everybodyWithdraws() private {

@@ -330,7 +330,10 @@ contract Handler is HandlerWorld {
         if (word.phase() == Phase.ENGINE || !enter) (said.phase, said.statement) = (word.phase(), 0);
         (bytes32 r, bytes32 vs) = _signedWord(g, said);
         bool must = _isAlive(word.state()) && !_isRevoked(_cvms[g.cvm]);
-        bytes memory data = abi.encodeCall(book.checkpoint, (g.id, _numbers(said), said.statement, r, vs));
+        bytes memory data = abi.encodeCall(book.checkpoint, (g.id, _numbers(said), r, vs));
+        if (said.statement != 0) {
+            data = abi.encodeCall(book.enterEngine, (g.id, _numbers(said), said.statement, r, vs));
+        }
         _try("checkpoint", must, poker, data);
     }
 

@@ -155,7 +155,9 @@ abstract contract HandlerMoney is HandlerOrders {
     }
 
     function _claimData(Ghost storage g, uint256 k) internal view returns (bytes memory) {
-        return abi.encodeCall(book.claim, (g.order, k, _head(g, k), _payees(g, k), ""));
+        bytes memory payees = _payees(g, k);
+        bytes memory proof = abi.encodePacked(uint8(k), uint8(payees.length / 22), _head(g, k), payees);
+        return abi.encodeCall(book.claim, (g.order, proof));
     }
 
     function _restData(Ghost storage g) internal view returns (bytes memory) {

@@ -128,9 +128,8 @@ abstract contract HandlerWorld is HandlerMoney {
             if (what == 1) data = _claimData(g, 0);
             if (what == 2) data = abi.encodeCall(book.cancel, (g.order));
             if (what == 3) {
-                bytes[] memory calls = new bytes[](1);
-                calls[0] = abi.encodeCall(ILedger.withdraw, (address(_moody), _accounts[seed % _accounts.length]));
-                data = abi.encodeCall(book.batch, (calls));
+                data = abi.encodeCall(ILedger.withdraw, (address(_moody), _accounts[seed % _accounts.length]));
+                data = abi.encodeCall(book.batch, (abi.encodePacked(uint16(data.length), data)));
             }
         }
         _moody.setMood(Mood(seed % 6), account, target, data);

@@ -12,18 +12,35 @@ import {Money} from "./Money.sol";
 
 contract BatchTest is Money {
     function test_RevertWhen_ThereAreMoreThan256Calls() external {
-        bytes[] memory calls = new bytes[](257);
-        vm.expectRevert(abi.encodeWithSelector(Errors.OrderBook_BatchTooLong.selector, 257, 256));
+        bytes memory calls = Pack.calls(new bytes[](257));
+        vm.expectRevert(abi.encodeWithSelector(Errors.OrderBook_BatchTooLong.selector, 256));
         book.batch(calls);
-        calls = new bytes[](256);
+        bytes[] memory most = new bytes[](256);
         for (uint256 i = 0; i < 256; ++i) {
-            calls[i] = abi.encodeCall(IOrderBook.paramsVersion, ());
+            most[i] = abi.encodeCall(IOrderBook.paramsVersion, ());
         }
-        assertEq(book.batch(calls), type(uint256).max);
+        assertEq(book.batch(Pack.calls(most)), type(uint256).max);
+    }
+
+    function test_RevertWhen_TheLastCallIsCut() external {
+        bytes memory call = abi.encodeCall(IOrderBook.paramsVersion, ());
+        bytes memory good = abi.encodePacked(uint16(4), call);
+        bytes[4] memory bad = [
+            bytes.concat(good, hex"00"),
+            bytes.concat(good, hex"0001"),
+            bytes.concat(good, hex"0005", call),
+            bytes.concat(good, hex"ffff", call)
+        ];
+        uint256[4] memory sizes = [uint256(0), 1, 5, 0xffff];
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(Errors.OrderBook_BatchCut.selector, 1, sizes[i]));
+            book.batch(bad[i]);
+        }
+        assertEq(book.batch(bytes.concat(good, hex"0000")), 1, "nothing is no function");
     }
 
     function test_WhenThereIsNothingToCall() external {
-        assertEq(book.batch(new bytes[](0)), 0);
+        assertEq(book.batch(""), 0);
     }
 
     function test_WhenTheCallsAreOfEveryPart() external {
@@ -40,7 +57,7 @@ contract BatchTest is Money {
         calls[7] = abi.encodeCall(IOrderBook.place, (Pack.order(next.terms), WHERE));
         calls[8] = abi.encodeCall(IOrderBook.cancel, (Pack.order(next.terms)));
         vm.prank(client);
-        assertEq(book.batch(calls), (1 << 9) - 1);
+        assertEq(book.batch(Pack.calls(calls)), (1 << 9) - 1);
         assertEq(token.balanceOf(provider), _net(_amount(deal.compute.price, 1000, 50)));
         assertEq(token.balanceOf(poker), 5);
         assertState(next, OrderState.CANCELLED);
@@ -61,7 +78,7 @@ contract BatchTest is Money {
             2, abi.encodeWithSelector(Errors.Ledger_NothingCredited.selector, address(token), operator)
         );
         vm.prank(poker);
-        assertEq(book.batch(calls), 9);
+        assertEq(book.batch(Pack.calls(calls)), 9);
         assertEq(_credit(provider), _net(_amount(deal.compute.price, 1000, 50)));
         assertEq(_credit(engineOwner), _net(_amount(deal.inputs[0].price, 1000, 50)));
     }
@@ -71,7 +88,7 @@ contract BatchTest is Money {
         calls[0] = "";
         calls[1] = hex"deadbeef";
         calls[2] = abi.encodeCall(IOrderBook.isPaused, ());
-        assertEq(book.batch(calls), 4);
+        assertEq(book.batch(Pack.calls(calls)), 4);
     }
 
     function test_WhenABatchIsWithinABatch() external {
@@ -79,9 +96,9 @@ contract BatchTest is Money {
         bytes[] memory inner = new bytes[](2);
         (inner[0], inner[1]) = (_claimCall(deal, 0), _claimCall(deal, 0));
         bytes[] memory outer = new bytes[](2);
-        outer[0] = abi.encodeCall(IOrderBook.batch, (inner));
+        outer[0] = abi.encodeCall(IOrderBook.batch, (Pack.calls(inner)));
         outer[1] = _claimCall(deal, 1);
-        assertEq(book.batch(outer), 3, "an inner failure is reported by the inner batch");
+        assertEq(book.batch(Pack.calls(outer)), 3, "an inner failure is reported by the inner batch");
         assertEq(_order(deal).claimed, 3);
     }
 
@@ -96,7 +113,7 @@ contract BatchTest is Money {
         calls[3] = abi.encodeCall(IOrderBook.addParams, (Params(0, 0, 0, poker)));
         calls[4] = abi.encodeCall(ILedger.withdrawTo, (address(token), 1, poker));
         vm.prank(poker);
-        assertEq(book.batch(calls), 0);
+        assertEq(book.batch(Pack.calls(calls)), 0);
     }
 
     /// @dev Eight checkpoints of eight orders, one of them bad.
@@ -114,19 +131,15 @@ contract BatchTest is Money {
         for (uint256 i = 0; i < 8; ++i) {
             Said memory said = _integrity(uint32(10 * i), 0);
             (bytes32 r, bytes32 vs) = _signSaid(deals[i], said, i == 3 ? operatorKey : signerKey);
-            calls[i] = abi.encodeCall(IOrderBook.checkpoint, (_id(deals[i]), _numbers(said), said.statement, r, vs));
+            calls[i] = abi.encodeCall(IOrderBook.enterEngine, (_id(deals[i]), _numbers(said), said.statement, r, vs));
         }
         vm.prank(operator);
-        assertEq(book.batch(calls), 0xff ^ 8);
+        assertEq(book.batch(Pack.calls(calls)), 0xff ^ 8);
         assertEq(_order(deals[7]).secondsUsed, 70);
         assertEq(_order(deals[3]).sequence, 0);
     }
 
     function _claimCall(Deal memory deal, uint256 k) private pure returns (bytes memory) {
-        OfferTerms memory terms = _termsOf(deal, k);
-        return
-            abi.encodeCall(
-                IOrderBook.claim, (Pack.order(deal.terms), k, Pack.head(terms), Pack.payees(terms.payees), "")
-            );
+        return abi.encodeCall(IOrderBook.claim, (Pack.order(deal.terms), Pack.proof(k, _termsOf(deal, k), "")));
     }
 }

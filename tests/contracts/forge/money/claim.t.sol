@@ -23,7 +23,7 @@ contract ClaimTest is Money {
         Deal memory deal = _completed();
         bytes memory order = bytes.concat(Pack.order(deal.terms), hex"00");
         _refused(order, 0, deal.compute, _wrongLength(order.length));
-        uint256[4] memory missing = [uint256(4), 16, 17, type(uint256).max];
+        uint256[4] memory missing = [uint256(4), 16, 17, 255];
         for (uint256 i = 0; i < 4; ++i) {
             bytes memory error_ =
                 abi.encodeWithSelector(Errors.OrderBook_NoSuchOffer.selector, _id(deal), missing[i], 3);
@@ -42,16 +42,20 @@ contract ClaimTest is Money {
         dearer = _engineTerms();
         dearer.payees = _solo(poker);
         _refused(order, 1, dearer, _otherTerms(inputOffers[0], dearer, deal.inputs[0]));
-        // One byte more, one byte fewer.
-        bytes memory head = Pack.head(deal.compute);
-        bytes memory payees = Pack.payees(deal.compute.payees);
-        vm.expectRevert(_headsLength(242, 241));
-        book.claim(order, 0, bytes.concat(head, hex"00"), payees, "");
-        assembly ("memory-safe") {
-            mstore(head, 240)
+        // Too few bytes for what they say that they hold.
+        bytes memory proof = Pack.proof(0, deal.compute, "");
+        assertEq(proof.length, 265);
+        uint256[4] memory sizes = [uint256(0), 1, 2, 264];
+        for (uint256 i = 0; i < 4; ++i) {
+            uint256 size = sizes[i];
+            assembly ("memory-safe") {
+                mstore(proof, size)
+            }
+            // Without its second byte a proof has no payees.
+            uint256 least = size < 2 ? 243 : 265;
+            vm.expectRevert(abi.encodeWithSelector(Errors.OrderBook_ProofLength.selector, size, least));
+            book.claim(order, proof);
         }
-        vm.expectRevert(_headsLength(240, 241));
-        book.claim(order, 0, head, payees, "");
     }
 
     function test_RevertWhen_ThePayeesAreOthers() external {
@@ -60,23 +64,29 @@ contract ClaimTest is Money {
         bytes memory head = Pack.head(deal.inputs[1]);
         bytes memory payees = Pack.payees(_solo(poker));
         vm.expectRevert(_otherPayees(inputOffers[1], _solo(poker), deal.inputs[1].payees));
-        book.claim(order, 2, head, payees, "");
-        uint256[3] memory sizes = [uint256(0), 65, 67];
+        book.claim(order, abi.encodePacked(uint8(2), uint8(1), head, payees));
+        payees = Pack.payees(deal.inputs[1].payees);
+        uint8[3] memory counts = [0, 9, 255];
         for (uint256 i = 0; i < 3; ++i) {
-            payees = bytes.concat(Pack.payees(deal.inputs[1].payees), hex"00");
-            uint256 size = sizes[i];
+            bytes memory row = new bytes(22 * uint256(counts[i]));
+            vm.expectRevert(abi.encodeWithSelector(Errors.OfferCodec_PayeesLength.selector, row.length, 22, 8));
+            book.claim(order, abi.encodePacked(uint8(2), counts[i], head, row));
+        }
+        // One payee fewer, and one more.
+        for (uint8 count = 2; count < 5; count += 2) {
+            bytes memory row = bytes.concat(payees, new bytes(22));
             assembly ("memory-safe") {
-                mstore(payees, size)
+                mstore(row, mul(count, 22))
             }
-            vm.expectRevert(abi.encodeWithSelector(Errors.OfferCodec_PayeesLength.selector, size, 22, 8));
-            book.claim(order, 2, head, payees, "");
+            vm.expectPartialRevert(Errors.OrderBook_PayeesHash.selector);
+            book.claim(order, abi.encodePacked(uint8(2), count, head, row));
         }
     }
 
     function test_WhenALineageIsGivenForAnOfferWithoutParents() external {
         Deal memory deal = _completed();
         bytes memory table = abi.encodePacked(bytes32("an order"), poker, uint16(5000), uint8(1));
-        book.claim(Pack.order(deal.terms), 1, Pack.head(deal.inputs[0]), Pack.payees(deal.inputs[0].payees), table);
+        book.claim(Pack.order(deal.terms), Pack.proof(1, deal.inputs[0], table));
         assertEq(_credit(poker), 0);
         assertEq(_credit(engineOwner), _net(_amount(deal.inputs[0].price, 1000, 50)));
     }
@@ -265,7 +275,7 @@ contract ClaimTest is Money {
         uint256 net = _net(gross);
         uint16 n = _order(deal).events;
         vm.expectEmit(address(book));
-        emit IOrderBook.Claimed(id, 2, gross | (1 << 232) | (uint256(n) << 240));
+        emit IOrderBook.Claimed(id, gross | (2 << 224) | (1 << 232) | (uint256(n) << 240));
         _claim(deal, 2);
         assertEq(_credit(ownerA), net * 3333 / 10_000);
         assertEq(_credit(ownerB), net - 2 * (net * 3333 / 10_000), "the remainder too");
@@ -281,7 +291,7 @@ contract ClaimTest is Money {
         uint16 n = _order(deal).events;
         uint256 gross = _usage(deal.compute.price, 100, 0);
         vm.expectEmit(address(book));
-        emit IOrderBook.Claimed(id, 0, gross | (uint256(n) << 240));
+        emit IOrderBook.Claimed(id, gross | (uint256(n) << 240));
         _claim(deal, 0);
         assertEq(_order(deal).events, n + 1);
         assertTrue(_order(deal).drawn);
@@ -317,8 +327,8 @@ contract ClaimTest is Money {
     }
 
     function _refused(bytes memory order, uint256 k, OfferTerms memory terms, bytes memory error_) private {
-        (bytes memory head, bytes memory payees) = (Pack.head(terms), Pack.payees(terms.payees));
+        bytes memory proof = Pack.proof(k, terms, "");
         vm.expectRevert(error_);
-        book.claim(order, k, head, payees, "");
+        book.claim(order, proof);
     }
 }

@@ -109,14 +109,22 @@ abstract contract Stage is Test {
     /// @dev Only what the registry looks at is set; the rest is noise that it must not mind.
     function _order(In memory compute, In[] memory inputs) internal view returns (bytes memory order) {
         order = abi.encodePacked(client, poker, token, compute.offer, compute.version, compute.terms);
-        bytes memory rest = new bytes(362 - order.length);
+        bytes memory rest = new bytes(297 - order.length);
         for (uint256 i = 0; i < rest.length; ++i) {
             rest[i] = 0xee;
         }
-        order = bytes.concat(order, rest);
+        uint24 extras = 0;
+        bytes memory leases;
         for (uint256 i = 0; i < inputs.length; ++i) {
-            order = abi.encodePacked(order, inputs[i].offer, inputs[i].version, inputs[i].terms, inputs[i].lease);
+            if (inputs[i].lease == 0) continue;
+            extras |= uint24(1 << i);
+            leases = abi.encodePacked(leases, inputs[i].lease);
         }
+        order = abi.encodePacked(order, rest, extras);
+        for (uint256 i = 0; i < inputs.length; ++i) {
+            order = abi.encodePacked(order, inputs[i].offer, inputs[i].version, inputs[i].terms);
+        }
+        order = bytes.concat(order, leases);
     }
 
     function _in(uint64 offer, OfferTerms memory terms) internal pure returns (In memory) {

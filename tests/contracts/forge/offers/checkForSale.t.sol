@@ -24,12 +24,12 @@ contract CheckForSaleTest is Stage {
 
     function test_CheckForSale_RevertWhen_TheLengthFitsNoNumberOfInputs() external {
         bytes memory none = _order(compute, new In[](0));
-        vm.expectRevert(abi.encodeWithSelector(Errors.OrderCodec_Length.selector, 362));
+        vm.expectRevert(abi.encodeWithSelector(Errors.OrderCodec_Length.selector, 300));
         offers.checkForSale(none);
-        vm.expectRevert(abi.encodeWithSelector(Errors.OrderCodec_Length.selector, 362 + 17 * 76));
-        offers.checkForSale(new bytes(362 + 17 * 76));
-        vm.expectRevert(abi.encodeWithSelector(Errors.OrderCodec_Length.selector, 439));
-        offers.checkForSale(new bytes(439));
+        vm.expectRevert(abi.encodeWithSelector(Errors.OrderCodec_Length.selector, 300 + 17 * 44));
+        offers.checkForSale(new bytes(300 + 17 * 44));
+        vm.expectRevert(abi.encodeWithSelector(Errors.OrderCodec_Length.selector, 345));
+        offers.checkForSale(new bytes(345));
     }
 
     function test_CheckForSale_GivenEverythingIsForSale() external view {

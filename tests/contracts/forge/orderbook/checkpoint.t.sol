@@ -51,6 +51,14 @@ contract CheckpointTest is Stage {
         said = _integrity(0, 0);
         said.sequence = 2;
         _bad(deal, said, "statementDigest");
+        // And not without saying by which proof, whatever was signed.
+        OrderId id = _id(deal);
+        said.statement = 0;
+        (bytes32 r, bytes32 vs) = _signSaid(deal, said, signerKey);
+        uint256 numbers = _numbers(said);
+        vm.expectRevert(_mismatch(deal, "statementDigest"));
+        book.enterEngine(id, numbers, 0, r, vs);
+        book.checkpoint(id, numbers, r, vs);
     }
 
     function test_RevertWhen_ThereIsAnOutcomeOrABlame() external {
@@ -322,11 +330,11 @@ contract CheckpointTest is Stage {
         uint256 numbers = _numbers(said);
         vm.recordLogs();
         vm.expectEmit(address(book));
-        emit IOrderBook.OrderCheckpointed(id, cvm, numbers | (uint256(3) << 240));
+        emit IOrderBook.OrderCheckpointed(id, numbers | (uint256(3) << 240));
         vm.expectEmit(address(book));
         emit IOrderBook.OrderIntegrity(id, cvm, STATEMENT);
         vm.prank(makeAddr("anybody"));
-        book.checkpoint(id, numbers, STATEMENT, r, vs);
+        book.enterEngine(id, numbers, STATEMENT, r, vs);
         Order memory expected;
         expected.state = OrderState.RUNNING;
         expected.phase = Phase.ENGINE;
@@ -369,7 +377,7 @@ contract CheckpointTest is Stage {
         OrderId id = _id(deal);
         (bytes32 r, bytes32 vs) = _signCompact(signerKey, _bookDigest(_hash(deal, numbers, STATEMENT)));
         vm.expectRevert(_mismatch(deal, field));
-        book.checkpoint(id, numbers, STATEMENT, r, vs);
+        book.enterEngine(id, numbers, STATEMENT, r, vs);
     }
 
     function _hash(Deal memory deal, uint256 numbers, bytes32 statement) private view returns (bytes32) {
@@ -390,7 +398,7 @@ contract CheckpointTest is Stage {
         OrderId id = _id(deal);
         uint256 numbers = _numbers(_integrity(0, 0));
         vm.expectRevert(_notSigned(deal, who));
-        book.checkpoint(id, numbers, STATEMENT, r, vs);
+        book.enterEngine(id, numbers, STATEMENT, r, vs);
     }
 
     function _warns(Deal memory deal, uint32 secs, uint256 left) private {
@@ -400,9 +408,9 @@ contract CheckpointTest is Stage {
         (said.sequence, said.statement) = (_order(deal).sequence + 1, 0);
         (bytes32 r, bytes32 vs) = _signSaid(deal, said, signerKey);
         vm.expectEmit(address(book));
-        emit IOrderBook.OrderCheckpointed(id, cvm, _numbers(said) | (events << 240));
+        emit IOrderBook.OrderCheckpointed(id, _numbers(said) | (events << 240));
         vm.expectEmit(address(book));
         emit IOrderBook.OrderLowBalance(id, 1040, left);
-        book.checkpoint(id, _numbers(said), 0, r, vs);
+        book.checkpoint(id, _numbers(said), r, vs);
     }
 }

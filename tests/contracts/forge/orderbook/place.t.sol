@@ -61,21 +61,12 @@ contract PlaceTest is Stage {
         assertState(deal, OrderState.PLACED);
     }
 
-    function test_RevertWhen_AReservedMemberIsSet() external {
-        Deal memory deal = _deal();
-        deal.terms.delivery = 1;
-        _refused(deal, abi.encodeWithSelector(Errors.OrderBook_Reserved.selector, bytes32("delivery")));
-        deal.terms.delivery = 0;
-        deal.terms.deliveryDigest = bytes32(uint256(1));
-        _refused(deal, abi.encodeWithSelector(Errors.OrderBook_Reserved.selector, bytes32("deliveryDigest")));
-    }
-
     function test_RevertWhen_TheBytesAreNoOrders() external {
         Deal memory deal = _deal();
         bytes memory good = Pack.order(deal.terms);
-        assertEq(good.length, 362 + 3 * 76);
+        assertEq(good.length, 300 + 3 * 44);
         _badBytes("");
-        _badBytes(new bytes(361));
+        _badBytes(new bytes(299));
         _badBytes(bytes.concat(good, hex"00"));
         assembly {
             mstore(good, sub(mload(good), 1))
@@ -85,6 +76,43 @@ contract PlaceTest is Stage {
         _badBytes(Pack.order(deal.terms));
         deal.terms.inputs = new InputRef[](17);
         _badBytes(Pack.order(deal.terms));
+    }
+
+    function test_RevertWhen_TheExtrasAreOfNoUse() external {
+        Deal memory deal = _deal();
+        bytes memory good = Pack.order(deal.terms);
+        bytes32 extra = bytes32(uint256(1));
+        // Three inputs: bits 0 to 2 are theirs, and 16 is the access key's.
+        uint24[4] memory wrong = [uint24(1 << 3), 1 << 15, 1 << 17, 1 << 23];
+        for (uint256 i = 0; i < 4; ++i) {
+            _badExtras(bytes.concat(_named(good, wrong[i]), extra), wrong[i]);
+        }
+        _badExtras(bytes.concat(_named(good, (1 << 16) | (1 << 3)), extra, extra), (1 << 16) | (1 << 3));
+        uint24[4] memory empty = [uint24(1), 1 << 2, 1 << 16, 7];
+        for (uint256 i = 0; i < 3; ++i) {
+            _badExtras(bytes.concat(_named(good, empty[i]), bytes32(0)), empty[i]);
+        }
+        _badExtras(bytes.concat(_named(good, 7), extra, extra, bytes32(0)), 7);
+        // As many as are named, none more and none fewer.
+        _badBytes(_named(good, 1));
+        _badBytes(bytes.concat(good, extra));
+        _badBytes(bytes.concat(_named(good, 3), extra));
+        _badBytes(bytes.concat(_named(good, 1 << 16), extra, extra));
+        _badBytes(_named(new bytes(300), type(uint24).max));
+    }
+
+    /// @return order `bytes_` with other extras.
+    function _named(bytes memory bytes_, uint24 extras) private pure returns (bytes memory order) {
+        order = bytes.concat(bytes_);
+        for (uint256 i = 0; i < 3; ++i) {
+            order[297 + i] = bytes3(extras)[i];
+        }
+    }
+
+    function _badExtras(bytes memory order, uint24 extras) private {
+        vm.expectRevert(abi.encodeWithSelector(Errors.OrderCodec_Extras.selector, extras));
+        vm.prank(client);
+        book.place(order, WHERE);
     }
 
     function test_WhenThereAreSixteenInputs() external {

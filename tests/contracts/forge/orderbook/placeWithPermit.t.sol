@@ -113,9 +113,9 @@ contract PlaceWithPermitTest is Stage {
 
     function test_RevertWhen_TheTermsCannotBePlaced() external {
         Deal memory deal = _permitted();
-        deal.terms.delivery = 1;
-        _placeIt(client, deal, _until, abi.encodeWithSelector(Errors.OrderBook_Reserved.selector, bytes32("delivery")));
-        deal.terms.delivery = 0;
+        deal.terms.holdback.bps = 1;
+        _placeIt(client, deal, _until, abi.encodeWithSelector(Errors.OrderBook_Holdback.selector, 1, 0));
+        deal.terms.holdback.bps = 0;
         _placeIt(client, deal, _until, "");
         _placeIt(client, deal, _until, _wrongState(deal, OrderState.PLACED, OrderState.PLACED));
     }

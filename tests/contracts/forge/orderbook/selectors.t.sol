@@ -92,7 +92,7 @@ contract SelectorsTest is Stage {
         vm.expectEmit(address(book));
         emit IOrderBook.BatchItemFailed(2, reason);
         vm.prank(client);
-        assertEq(book.batch(calls), 11);
+        assertEq(book.batch(Pack.calls(calls)), 11);
         assertState(deal, OrderState.CANCELLED);
         assertState(next, OrderState.PLACED);
         next.terms.salt = "next";
@@ -209,7 +209,8 @@ contract SelectorsTest is Stage {
         bytes memory notThere =
             abi.encodeWithSelector(Errors.OrderBook_WrongState.selector, 0, OrderState.NONE, OrderState.RUNNING);
         _case(abi.encodeCall(IOrderBook.start, (nothing, 0, 0, 0, 0)), _CORE, notThere);
-        _case(abi.encodeCall(IOrderBook.checkpoint, (nothing, 0, 0, 0, 0)), _CORE, notThere);
+        _case(abi.encodeCall(IOrderBook.checkpoint, (nothing, 0, 0, 0)), _CORE, notThere);
+        _case(abi.encodeCall(IOrderBook.enterEngine, (nothing, 0, "a statement", 0, 0)), _CORE, notThere);
         Report memory report;
         report.numbers = uint256(Outcome.COMPLETED) << 8;
         _case(abi.encodeCall(IOrderBook.refuse, ("", report, "")), 1, _wrongLength(0));
@@ -235,8 +236,7 @@ contract SelectorsTest is Stage {
         bytes[] memory none;
         // With a head and payees that fit each other: which of the three is looked at first is nobody's concern.
         OfferTerms memory compute = _computeTerms();
-        (bytes memory head, bytes memory payees) = (Pack.head(compute), Pack.payees(compute.payees));
-        _case(abi.encodeCall(IOrderBook.claim, ("", 0, head, payees, "")), _CORE, noOrder);
+        _case(abi.encodeCall(IOrderBook.claim, ("", Pack.proof(0, compute, ""))), _CORE, noOrder);
         _case(abi.encodeCall(IOrderBook.claimRest, ("", "")), 2, noOrder);
         _case(abi.encodeCall(IOrderBook.receipt, ("", "")), 2, noOrder);
         _case(abi.encodeCall(IOrderBook.contest, ("")), 2, noOrder);
@@ -244,9 +244,9 @@ contract SelectorsTest is Stage {
         _case(abi.encodeCall(IOrderBook.reclaim, ("", "", 0)), 1, noOrder);
         _case(abi.encodeCall(IOrderBook.payService, ("", "", none, none, 0)), 1, noOrder);
         _case(
-            abi.encodeCall(IOrderBook.batch, (new bytes[](257))),
+            abi.encodeCall(IOrderBook.batch, (hex"0001")),
             _CORE,
-            abi.encodeWithSelector(Errors.OrderBook_BatchTooLong.selector, 257, 256)
+            abi.encodeWithSelector(Errors.OrderBook_BatchCut.selector, 0, 1)
         );
         _case(
             abi.encodeCall(ILedger.withdraw, (address(token), poker)),

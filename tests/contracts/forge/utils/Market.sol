@@ -522,7 +522,8 @@ abstract contract Market is Test {
         OrderId id = _id(deal);
         (bytes32 r, bytes32 vs) = _signSaid(deal, said, key);
         _arm(poker);
-        book.checkpoint(id, _numbers(said), said.statement, r, vs);
+        if (said.statement == 0) book.checkpoint(id, _numbers(said), r, vs);
+        else book.enterEngine(id, _numbers(said), said.statement, r, vs);
     }
 
     function _complete(Deal memory deal, Outcome outcome, uint32 secs, uint64 units) internal {
@@ -604,11 +605,9 @@ abstract contract Market is Test {
 
     // ------------------------------------------------------------------------------------------- money
     function _claim(Deal memory deal, uint256 k) internal {
-        OfferTerms memory terms = _termsOf(deal, k);
-        (bytes memory order, bytes memory head, bytes memory payees) =
-            (Pack.order(deal.terms), Pack.head(terms), Pack.payees(terms.payees));
+        (bytes memory order, bytes memory proof) = (Pack.order(deal.terms), Pack.proof(k, _termsOf(deal, k), ""));
         _arm(poker);
-        book.claim(order, k, head, payees, "");
+        book.claim(order, proof);
     }
 
     function _claimRest(Deal memory deal) internal {

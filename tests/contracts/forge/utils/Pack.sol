@@ -10,14 +10,30 @@ import {OfferCodec} from "../../../../contracts/libraries/OfferCodec.sol";
 library Pack {
     function order(OrderTerms memory t) internal pure returns (bytes memory packed) {
         packed = abi.encodePacked(t.client, t.payer, t.token, t.compute.offer, t.compute.version, t.compute.termsHash);
-        packed = abi.encodePacked(
-            packed, t.configDigest, t.resultKeyDigest, t.accessKeyDigest, t.runtimePolicyDigest, t.placeBefore
-        );
+        packed = abi.encodePacked(packed, t.configDigest, t.resultKeyDigest, t.runtimePolicyDigest, t.placeBefore);
         packed = abi.encodePacked(packed, windows(t.windows), t.maxUnits, t.holdback.bps, t.holdback.window);
-        packed = abi.encodePacked(packed, t.delivery, t.deliveryDigest, t.maxFeeBps, t.deposit, t.salt);
+        packed = abi.encodePacked(packed, t.maxFeeBps, t.deposit, t.salt);
+        (uint24 extras, bytes memory inputs, bytes memory leases) = (0, "", "");
+        if (t.accessKeyDigest != 0) (extras, leases) = (1 << 16, abi.encodePacked(t.accessKeyDigest));
         for (uint256 i = 0; i < t.inputs.length; ++i) {
             InputRef memory input = t.inputs[i];
-            packed = abi.encodePacked(packed, input.offer, input.version, input.termsHash, input.lease);
+            inputs = abi.encodePacked(inputs, input.offer, input.version, input.termsHash);
+            if (input.lease == 0) continue;
+            extras |= uint24(1 << i);
+            leases = abi.encodePacked(leases, input.lease);
+        }
+        packed = abi.encodePacked(packed, extras, inputs, leases);
+    }
+
+    /// @notice What `claim` takes beside the order.
+    function proof(uint256 k, OfferTerms memory t, bytes memory lineage) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(k), uint8(t.payees.length), head(t), payees(t.payees), lineage);
+    }
+
+    /// @notice What `batch` takes.
+    function calls(bytes[] memory list) internal pure returns (bytes memory packed) {
+        for (uint256 i = 0; i < list.length; ++i) {
+            packed = abi.encodePacked(packed, uint16(list[i].length), list[i]);
         }
     }
 
