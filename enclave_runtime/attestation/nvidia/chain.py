@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
 
-__all__ = ["MALFORMED", "Chain", "load", "p384_key", "raw_signature_holds", "spki", "verified_chain"]
+__all__ = [
+    "MALFORMED",
+    "Chain",
+    "forget",
+    "load",
+    "p384_key",
+    "raw_signature_holds",
+    "spki",
+    "verified_chain",
+]
 
 MALFORMED = (
     ValueError,
@@ -69,6 +78,12 @@ class Chain:
         return sha256(spki(self.certs[-1]))
 
 
+def forget() -> None:
+    """Empty the caches, as a fresh process has them."""
+    for cached in (verified_chain, load, _check_link):
+        cached.cache_clear()
+
+
 @lru_cache(maxsize=64)
 def verified_chain(ders: tuple[bytes, ...]) -> Chain:
     """Return the chain of the certificates `ders`, leaf first, self-signed root last.
@@ -111,6 +126,8 @@ def load(der: bytes) -> x509.Certificate:
         inner = der.count(bytes.fromhex("300a06082a8648ce3d040303"))
     except MALFORMED as error:
         raise WireError("chain: got a certificate that does not parse") from error
+    if not 0 < cert.serial_number < 1 << 160:
+        raise WireError("chain: got a serial number that is not positive or has over 20 bytes")
     if oid != _ECDSA_SHA384 or inner != 2:
         raise WireError(f"chain: got signature algorithm {oid}, expected ECDSA with SHA-384")
     return cert

@@ -21,7 +21,7 @@ from enclave_runtime.attestation.nvidia import chain
 from enclave_runtime.attestation.nvidia.refusals import Check, DeviceError
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["MAX_OCSP_BYTES", "Answer", "check_certificate", "parse_answers"]
+__all__ = ["MAX_OCSP_BYTES", "Answer", "check_certificate", "forget", "parse_answers"]
 
 MAX_OCSP_BYTES = 1 << 13
 """A real answer with its responder's certificate is 950 bytes."""
@@ -40,6 +40,12 @@ class Answer:
 
     der: bytes
     response: ocsp.OCSPResponse
+
+
+def forget() -> None:
+    """Empty the caches, as a fresh process has them."""
+    for cached in (_parse, _signer_until):
+        cached.cache_clear()
 
 
 def parse_answers(ders: tuple[bytes, ...]) -> tuple[Answer, ...]:

@@ -129,10 +129,27 @@ def test_the_path_length_of_an_authority_holds():
             assert "allows 0" in refused(*chain)
 
 
+def re_serialled(der: bytes, serial: int) -> bytes:
+    """Return a certificate with another serial number (its signature is then nobody's)."""
+    content = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
+    place = der.index(b"\xa0\x03\x02\x01\x02\x02") + 5
+    old = 2 + der[place + 1]
+    body = der[4:place] + bytes([2, len(content)]) + content + der[place + old :]
+    shift = len(content) + 2 - old
+    size = int.from_bytes(der[6:8], "big") + shift  # of the signed part, which comes first
+    body = body[:2] + size.to_bytes(2, "big") + body[4:]
+    return der[:2] + len(body).to_bytes(2, "big") + body
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_bytes_that_are_no_certificate_are_refused():
     for der in (b"", b"0", LEAF.der[:-1], LEAF.der + b"\0", b"\x30\x80" + LEAF.der, LEAF.der[4:]):
         with pytest.raises(WireError):
             load(der)
+    for serial in (0, -1, 1 << 160):
+        with pytest.raises(WireError) as caught:
+            load(re_serialled(LEAF.der, serial))
+        assert "serial" in str(caught.value)
     other_algorithm = LEAF.der.replace(
         bytes.fromhex("2a8648ce3d040303"), bytes.fromhex("2a8648ce3d040302"), 1
     )
