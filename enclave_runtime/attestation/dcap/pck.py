@@ -25,6 +25,7 @@ __all__ = [
     "encode_extension",
     "parse_chain",
     "parse_extension",
+    "read_extension",
 ]
 
 PCK_CHAIN_PEM = 5
@@ -119,7 +120,16 @@ def parse_extension(leaf: x509.Certificate) -> PckExtension:
         raise WireError("pck certificate: got no SGX extension") from error
     if not isinstance(extension, x509.UnrecognizedExtension):
         raise WireError("pck certificate: got an SGX extension of an unknown kind")
-    top = _pairs(_whole(extension.value))
+    return read_extension(extension.value)
+
+
+def read_extension(der: bytes) -> PckExtension:
+    """Return what the DER of an SGX extension says.
+
+    Raises:
+        WireError: other DER, or a required part that is missing.
+    """
+    top = _pairs(_whole(der))
     tcb = _pairs(_value_of(top, ".2", _SEQUENCE, None))
     return PckExtension(
         ppid=_value_of(top, ".1", _OCTETS, 16),
