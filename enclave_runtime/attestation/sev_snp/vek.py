@@ -25,6 +25,7 @@ _LEVELS = {"bl": "3.1", "tee": "3.2", "snp": "3.3", "ucode": "3.8"}
 _FMC = "3.9"
 _SPARE = ("3.4", "3.5", "3.6", "3.7")
 _HWID_BYTES_TURIN = 8
+_MAX_TEXT = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,12 @@ def _level(certificate: Certificate, name: str) -> int:
 
 def _text(certificate: Certificate, name: str) -> str:
     content = der.value(_value(certificate, name), der.IA5_STRING).content
-    if not content or not content.isascii() or not content.decode("ascii").isprintable():
-        raise WireError(f"vek: got extension {name} that is no printable ASCII")
+    if (
+        not 0 < len(content) <= _MAX_TEXT
+        or not content.isascii()
+        or not content.decode("ascii").isprintable()
+    ):
+        raise WireError(f"vek: got extension {name} that is no short text in printable ASCII")
     return content.decode("ascii")
 
 
