@@ -7,11 +7,11 @@ is not byte for byte what the writer writes is refused, so one tree has one arch
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from enclave_runtime.sealed.names import text_fault
 from enclave_runtime.wire.errors import WireError
 
 __all__ = [
@@ -90,11 +90,7 @@ def name_fault(name: str) -> str | None:
         return f"a name deeper than {MAX_DEPTH} directories"
     if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
         return "a name that is absolute or has an empty, '.' or '..' part"
-    if any(unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp") for sign in name):
-        return "a name with control or invisible characters"
-    if unicodedata.normalize("NFC", name) != name:
-        return "a name that is not in Unicode NFC"
-    return None
+    return text_fault(name)
 
 
 def link_fault(name: str, target: str) -> str | None:
