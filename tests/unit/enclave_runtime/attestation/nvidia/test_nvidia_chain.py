@@ -176,9 +176,17 @@ def test_signatures_are_96_bytes_of_the_keys_own():
 FWID = b"\x44" * 48
 
 
-def device_chain(name: str, extensions: list[tuple[str, bytes]]) -> tuple[bytes, ...]:
-    leaf = issue(name, new_key(), MIDDLE, ca=False, extensions=extensions)
-    return leaf.der, MIDDLE.der, ROOT.der
+def device_chain(
+    name: str, extensions: list[tuple[str, bytes]], *, rom: str = "", maker: str = "", more: int = 0
+) -> tuple[bytes, ...]:
+    """Return the chain of a device; its boot ROM's key is MIDDLE's."""
+    authorities = [issue("identity", new_key(), ROOT)]
+    authorities.extend(issue(f"more {number}", new_key(), authorities[-1]) for number in range(more))
+    provisioner = issue(maker or f"X {name.split()[0]} Provisioner ICA", new_key(), authorities[-1])
+    below = issue(rom or name.replace("FMC LF", "BROM"), MIDDLE.key, provisioner)
+    leaf = issue(name, new_key(), below, ca=False, extensions=extensions)
+    above = [identity.der for identity in reversed(authorities)]
+    return leaf.der, below.der, provisioner.der, *above, ROOT.der
 
 
 def test_leaves_name_chip_firmware_and_boot_rom():
@@ -198,6 +206,16 @@ def test_leaves_name_chip_firmware_and_boot_rom():
     for name in ("GA100 A01 GSP FMC LF", "GH100", "GH100 A01 GSP FMC LF ", "GH100 A01 GSP BROM", ""):
         with pytest.raises(WireError):
             identify(device_chain(name or "x", hopper))
+    leaf = "GH100 A01 GSP FMC LF"
+    for other in (
+        {"rom": "GH100 A02 GSP BROM"},
+        {"rom": "GB100 A01 GSP BROM"},
+        {"maker": "X GB100 Provisioner ICA"},
+        {"maker": "GH100 Provisioner"},
+        {"more": 1},
+    ):
+        with pytest.raises(WireError):
+            identify(device_chain(leaf, hopper, **other))
     for extensions in ([], hopper + blackwell):
         with pytest.raises(WireError):
             identify(device_chain("GH100 A01 GSP FMC LF", extensions))
