@@ -280,6 +280,11 @@ def test_a_list_can_be_too_old_before_it_ends():
     refused(Step.REVOCATION, SnpCase(rules=SnpRules(max_crl_age_s=3599)))
 
 
+@pytest.mark.parametrize("name", ["Genoa", "Genoa-B1", "Bergamo", "Siena"])
+def test_names_of_one_line_are_of_one_root(name):
+    assert SnpCase(SnpWorld(certified_product=name)).verify().facts["product"] == name
+
+
 def test_bindings_count():
     refused(Step.EVENT_LOG, SnpCase(event_log=b"[]"))
     refused(Step.MEASUREMENT, SnpCase(policy={"measurements": frozenset({bytes(32)})}))
