@@ -194,19 +194,19 @@ def _check_report_data(got: bytes, expected: bytes) -> None:
 
 
 def _facts(report: layout.SnpReport, chain: chains.Chain, levels: tcb.Levels) -> dict[str, str]:
-    """Return words for people about a report that was believed."""
+    """Return words for people about a report that was believed; the chip's id is not spelled out."""
     cloud = f" of {chain.facts.csp_id}" if chain.facts.csp_id else ""
     return {
         "product": chain.facts.product_name,
         "report version": str(report.version),
         "signing key": _KEYS[report.signing_key] + cloud,
-        "reported TCB": str(levels.reported),
-        "committed TCB": str(levels.committed),
-        "launch TCB": str(levels.launch),
+        "reported tcb": str(levels.reported),
+        "committed tcb": str(levels.committed),
+        "launch tcb": str(levels.launch),
         "firmware": ".".join(map(str, levels.current_version)),
-        "guest policy": f"{report.policy:#x}",
-        "platform": f"{report.platform_info:#x}",
+        "platform info": f"{report.platform_info:#x}",
         "vmpl": str(report.vmpl),
         "guest svn": str(report.guest_svn),
-        "chip id": "masked" if report.chip_masked else report.chip_id.hex(),
+        "chip id": "masked" if report.chip_masked else "shown",
+        **SnpRegisters.of(report).to_json(),
     }
