@@ -89,12 +89,13 @@ def flipped(quote: bytes, at: int, mask: int) -> bytes:
 
 
 def timed(verify: Verify, data: bytes) -> tuple[float, VerifiedEvidence | None]:
-    start = time.perf_counter()
+    """Return the processor's time of one verification, whoever else uses the machine, and its verdict."""
+    start = time.thread_time()
     try:
         verdict: VerifiedEvidence | None = verify(data)
     except AttestationError:
         verdict = None
-    return time.perf_counter() - start, verdict
+    return time.thread_time() - start, verdict
 
 
 def first_time(verify: Verify, quote: bytes) -> float:
@@ -117,8 +118,8 @@ def hold(name: str, spoiled: Iterator[bytes], *, same_identity: bool = False) ->
         for data in spoiled:
             took, verdict = timed(verify, data)
             assert verdict is None or (same_identity and verdict.canonical_id == identity)
-            # Whoever else uses this machine is no defect of ours: three slow times in a row are.
-            assert took < allowed or min(timed(verify, data)[0] for _ in range(3)) < allowed
+            # One slow time may be the interpreter's own house-keeping; two in a row are ours.
+            assert took < allowed or timed(verify, data)[0] < allowed
         assert tracemalloc.get_traced_memory()[1] < MAX_BYTES
     finally:
         tracemalloc.stop()

@@ -5,6 +5,7 @@ Nothing here is believed yet: `platform` holds it against the pinned root, again
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.hashes import sha256
 
-__all__ = ["Anchors", "Span", "Statements", "read_anchors", "read_statements"]
+__all__ = ["Anchors", "Span", "Statements", "read_anchors", "read_statements", "span_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,11 @@ class Span:
         """Return the span between two moments."""
         return cls(int(first.timestamp()), int(last.timestamp()))
 
-    @classmethod
-    def of_certificate(cls, cert: x509.Certificate) -> Span:
-        """Return when a certificate is valid."""
-        return cls.of(cert.not_valid_before_utc, cert.not_valid_after_utc)
+
+@functools.lru_cache(maxsize=64)  # the same few issuers in every quote
+def span_of(cert: x509.Certificate) -> Span:
+    """Return when a certificate is valid."""
+    return Span.of(cert.not_valid_before_utc, cert.not_valid_after_utc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,10 @@ def read_anchors(collateral: IntelCollateral, roots: RootSet) -> Anchors:
     chains = [_chain(pem, roots) for pem in dict.fromkeys(texts)]
     root_crl, root_span = _crl("root", collateral.root_ca_crl)
     pck_crl, pck_span = _crl("PCK", collateral.pck_crl)
-    span = root_span & pck_span & Span.of_certificate(chains[0][-1])
+    span = root_span & pck_span & span_of(chains[0][-1])
     below_root = tuple(cert for chain in chains for cert in chain[:-1])
     for cert in below_root:
-        span &= Span.of_certificate(cert)
+        span &= span_of(cert)
     return Anchors(below_root, root_crl, pck_crl, root_span.first, pck_span.first, span)
 
 

@@ -11,6 +11,7 @@ holds inside the dates of everything that it rests on; each quote's own signatur
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass, fields
 
@@ -31,7 +32,7 @@ from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256, tagged
 
-__all__ = ["Platform", "forget", "forget_platforms", "platform_id_hash", "platform_of"]
+__all__ = ["Platform", "forget", "forget_verdicts", "platform_id_hash", "platform_of"]
 
 _Trusted = tuple[Anchors, Statements]
 
@@ -58,7 +59,8 @@ class Platform:
         issued_at: Unix time of the oldest statement, in seconds; the root's yearly list does not count.
         span: when everything that this rests on holds.
         pck: what Intel signed about the hardware.
-        key: the attestation key that the quoting enclave bound.
+        id_hash: tagged digest of the hardware's id, see `platform_id_hash`.
+        key: the attestation key that the quoting enclave bound: x || y, 64 bytes.
     """
 
     status: str
@@ -67,7 +69,8 @@ class Platform:
     issued_at: int
     span: Span
     pck: PckExtension
-    key: ec.EllipticCurvePublicKey
+    id_hash: bytes
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,17 @@ def platform_id_hash(ppid: bytes) -> bytes:
     return tagged("platform-id/intel/v1", ppid)
 
 
-def forget_platforms() -> None:
-    """Forget every remembered platform and its certificates, but no collateral: for measurements."""
+def forget_verdicts() -> None:
+    """Forget every verdict, but no certificate and no collateral that was read: for measurements."""
     _PLATFORMS.clear()
-    _CHAINS.clear()
 
 
 def forget() -> None:
-    """Forget everything remembered: for measurements of the very first time."""
-    forget_platforms()
-    _COLLATERAL.clear()
+    """Forget everything: for measurements of the very first time."""
+    for memo in (_PLATFORMS, _CHAINS, _COLLATERAL):
+        memo.clear()
+    for cache in (_collateral_digest, _public_key, pck.read_certificate, facts.span_of):
+        cache.cache_clear()
 
 
 def platform_of(
@@ -143,7 +147,7 @@ def _first_sight(
     verdict = qvl.run(raw, collateral, own.root_der, now)
     statements = trusted[1] if trusted else facts.read_statements(collateral)
     # (2) Nor is anything revoked that signs the collateral, whatever dcap-qvl looks up.
-    _check_revoked(anchors, own)
+    _check_revoked(anchors, own, trusted is not None)
     # (0) Two parsers read the same. (3) The rest of the QE's report. (4) All of it is about this platform.
     _check_agreement(quote.body, own.extension, verdict)
     _check_quoting_enclave(quote)
@@ -157,9 +161,8 @@ def _first_sight(
         issued_at=min(statements.issued_at, anchors.pck_crl_issued),
         span=own.span & anchors.span & statements.span,
         pck=own.extension,
-        key=ec.EllipticCurvePublicKey.from_encoded_point(
-            ec.SECP256R1(), b"\x04" + quote.signatures.attestation_key
-        ),
+        id_hash=platform_id_hash(own.extension.ppid),
+        key=quote.signatures.attestation_key,
     )
 
 
@@ -172,7 +175,7 @@ def _certified(cert_data: bytes) -> _Certified:
             extension = pck.parse_extension(chain[0])
         except WireError as error:
             raise AttestationError(Step.PARSE, str(error), "a PCK chain in the quote") from error
-        leaf, issuer, root = (Span.of_certificate(cert) for cert in chain)
+        leaf, issuer, root = (facts.span_of(cert) for cert in chain)
         known = _Certified(chain, chain[2].public_bytes(Encoding.DER), extension, leaf & issuer & root)
         _CHAINS.put(key, known)
     return known
@@ -191,10 +194,10 @@ def _check_crl_dates(anchors: Anchors, now: int) -> None:
             raise AttestationError(Step.REVOCATION, f"a {name} CRL issued at {issued}", f"at most {now}")
 
 
-def _check_revoked(anchors: Anchors, own: _Certified) -> None:
+def _check_revoked(anchors: Anchors, own: _Certified, known: bool) -> None:
     leaf, issuer, _ = own.chain
-    lists = ((anchors.root_crl, (issuer, *anchors.below_root)), (anchors.pck_crl, (leaf,)))
-    for crl, certs in lists:
+    below_root = (issuer,) if known else (issuer, *anchors.below_root)
+    for crl, certs in ((anchors.root_crl, below_root), (anchors.pck_crl, (leaf,))):
         for cert in certs:
             if crl.get_revoked_certificate_by_serial_number(cert.serial_number) is not None:
                 got = f"{cert.subject.rfc4514_string()} on a revocation list"
@@ -233,11 +236,16 @@ def _check_subject(statements: Statements, extension: PckExtension, tee_type: in
             raise AttestationError(Step.TCB, f"TCB info for {name} {about.hex()}", own.hex())
 
 
-def _check_signature(quote: layout.Quote, key: ec.EllipticCurvePublicKey) -> None:
+@functools.lru_cache(maxsize=256)
+def _public_key(raw: bytes) -> ec.EllipticCurvePublicKey:
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + raw)
+
+
+def _check_signature(quote: layout.Quote, key: bytes) -> None:
     signature = quote.signatures.signature
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
-        key.verify(encode_dss_signature(r, s), quote.signed, _SHA256)
+        _public_key(key).verify(encode_dss_signature(r, s), quote.signed, _SHA256)
     except InvalidSignature as error:
         raise AttestationError(
             Step.SIGNATURE,
@@ -261,6 +269,7 @@ def _judged(raw: bytes, quote: layout.Quote) -> tuple[bytes, bytes, bytes, bytes
     )
 
 
+@functools.lru_cache(maxsize=16)  # equal objects only: a service holds one for weeks
 def _collateral_digest(collateral: IntelCollateral, roots: RootSet) -> bytes:
     values = (getattr(collateral, field.name) for field in fields(collateral))
     parts = (value.encode() if isinstance(value, str) else value for value in values)
