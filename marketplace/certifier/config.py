@@ -18,6 +18,11 @@ unsafe_accept_simulated = "dev:<sha256>"  # only for development: that one SIMUL
 platforms = ["0x..."]                     # left out: any
 rejected_advisories = []
 min_tcb_eval_number = 0
+[accept.snp]                              # and [accept.intel]: vendors' rules, as in release policies
+require_smt_off = true
+[accept.gpu]                              # left out: CVMs have no GPU
+count = 2
+root_sets = ["nvidia"]
 [collateral]
 intel = "file:collateral.json"
 ```
@@ -30,11 +35,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.policy import AppraisalPolicy, UnsafeAcceptSimulated
 from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import WireError
 from marketplace.domain.tcb import tcb_level, words_within
+from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp
 from marketplace.errors import BadInputError
 from marketplace.service.appraisal import take_collateral
 from marketplace.service.sections import KeyFile, Limits, Listen
@@ -127,6 +135,9 @@ def _policy(accept: Table) -> AppraisalPolicy:
         platforms=platforms,
         rejected_advisories=frozenset(accept.texts("rejected_advisories", [])),
         simulated=simulated,
+        intel=accept.maybe("intel", read_intel) or IntelRules(),
+        snp=accept.maybe("snp", read_snp) or SnpRules(),
+        gpu=accept.maybe("gpu", read_gpu),
     )
     accept.done()
     return policy

@@ -129,7 +129,8 @@ class Certifier:
         signature = secp256k1_sign(self.key, typed_digest(self.domain, certificate))
         signed = SignedCertificate(certificate, signature)
         # On disk before it leaves: nobody holds a certificate that the log does not know.
-        self.audit.append("certified", {**signed.to_json(), "trust_class": verified.trust_class}, at=now)
+        believed = {"trust_class": verified.trust_class, "devices": verified.device_words}
+        self.audit.append("certified", {**signed.to_json(), **believed}, at=now)
         return signed
 
     def _record_refusal(
@@ -163,7 +164,7 @@ def certificate_of(bundle: EvidenceBundle, verified: VerifiedEvidence, operator:
         root_set=root_set_hash(verified.root_set),
         tcb_status=int(tcb_level(verified.tcb_status)),
         platform_id=verified.platform_id_hash,
-        gpu_digest=verified.gpu_digest,
+        gpu_digest=verified.devices_digest,
         evidence_id=verified.canonical_id,
         challenge=bundle.challenge,
         issued_at=0,
