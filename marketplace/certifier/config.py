@@ -4,6 +4,7 @@
 name = "certifier-1"
 state_dir = "state"                       # audit.log
 validity_s = 86400                        # of certificates, unless collateral expires earlier
+evidence_s = 604800                       # how long evidence serves for renewals
 [key]                                     # signs certificates; both files for their owner's eyes only
 file = "certifier.key"                    # 64 hex digits, or an encrypted Ethereum keystore with
 passphrase_file = "certifier.pass"        # this
@@ -25,6 +26,12 @@ count = 2
 root_sets = ["nvidia"]
 [collateral]
 intel = "file:collateral.json"
+[x509]                                    # left out: made at the first start, in state_dir
+key = "ca.key"                            # PKCS #8 in PEM, P-256; for its owner's eyes only
+certificate = "ca.pem"
+url = "https://certifier.example"         # where this certifier is served: goes into certificates
+[attestation]
+device = "none"                           # or "tsm": this certifier runs in a CVM, and shows it
 ```
 [listen] and [limits]: see `service.sections`.
 """
@@ -51,10 +58,44 @@ from marketplace.service.settings import Table, load
 if TYPE_CHECKING:
     from marketplace.collateral.base import CollateralSource
 
-__all__ = ["CertifierConfig", "load_config"]
+__all__ = ["DEVICES", "CertifierConfig", "X509Files", "load_config"]
+
+DEVICES = ("none", "tsm")
+"""What makes evidence of the machine that a certifier runs on: nothing, or the kernel's tsm reports."""
 
 MAX_VALIDITY_S = 31 * 86_400
 """What CvmRegistry takes at most (its MAX_VALIDITY): a certificate beyond it would register nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class X509Files:
+    """[x509]: key and certificate of the X.509 root, and where the service is reached.
+
+    Attributes:
+        made: whether to make both where there is neither.
+    """
+
+    key: Path
+    certificate: Path
+    url: str | None
+    made: bool
+
+    @classmethod
+    def take(cls, table: Table, state_dir: Path) -> X509Files:
+        """Take the section.
+
+        Raises:
+            BadInputError: one file without the other.
+        """
+        section = table.table("x509", optional=True)
+        key, certificate = section.maybe_path("key"), section.maybe_path("certificate")
+        url = section.maybe_text("url")
+        section.done()
+        if (key is None) is not (certificate is None):
+            raise BadInputError("x509", "one of key and certificate", "both, or neither")
+        if key is None or certificate is None:
+            return cls(state_dir / "x509-root.key", state_dir / "x509-root.pem", url, made=True)
+        return cls(key, certificate, url, made=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +109,7 @@ class CertifierConfig:
     name: str
     state_dir: Path
     validity_s: int
+    evidence_s: int
     listen: Listen
     limits: Limits
     key: KeyFile
@@ -75,6 +117,13 @@ class CertifierConfig:
     deployment: Path
     policy: AppraisalPolicy
     collateral: dict[str, CollateralSource]
+    x509: X509Files
+    device: str
+
+    @property
+    def store_path(self) -> Path:
+        """Where certificates issued, evidence and revocations are."""
+        return self.state_dir / "certifier.sqlite3"
 
     @property
     def audit_path(self) -> Path:
@@ -91,10 +140,13 @@ def load_config(path: Path) -> CertifierConfig:
     """
     table = load(path)
     chain = table.table("chain")
+    state_dir = table.path("state_dir")
+    attestation = table.table("attestation", optional=True)
     config = CertifierConfig(
         name=table.text("name"),
-        state_dir=table.path("state_dir"),
+        state_dir=state_dir,
         validity_s=table.integer("validity_s", 86_400, least=120, most=MAX_VALIDITY_S),
+        evidence_s=table.integer("evidence_s", 7 * 86_400, least=120, most=31 * 86_400),
         listen=Listen.take(table),
         limits=Limits.take(table),
         key=KeyFile.take(table, "key"),
@@ -102,7 +154,10 @@ def load_config(path: Path) -> CertifierConfig:
         deployment=chain.path("deployment"),
         policy=_policy(table.table("accept")),
         collateral=take_collateral(table),
+        x509=X509Files.take(table, state_dir),
+        device=attestation.choice("device", DEVICES, "none"),
     )
+    attestation.done()
     chain.done()
     table.done()
     without = sorted(config.policy.root_sets - set(config.collateral))
