@@ -128,7 +128,7 @@ def hold(name: str, spoiled: Iterator[bytes], *, same_identity: bool = False) ->
 @pytest.mark.parametrize("name", GOOD)
 def test_a_sample_of_flips_is_refused(name):
     quote, dice = good(name)[0], random.Random(name)
-    places = dice.sample(range(certificates_at(quote)), 120)
+    places = dice.sample(range(certificates_at(quote)), 80)
     hold(name, (flipped(quote, at, 1 << dice.randrange(8)) for at in places))
 
 
@@ -140,7 +140,7 @@ def test_wrong_lengths_are_refused(name):
 @pytest.mark.parametrize("name", GOOD)
 def test_a_sample_of_flips_in_the_certificates_is_refused_or_says_the_same(name):
     quote, dice = good(name)[0], random.Random(name)
-    places = dice.sample(range(certificates_at(quote), len(quote)), 60)
+    places = dice.sample(range(certificates_at(quote), len(quote)), 40)
     hold(name, (flipped(quote, at, 1 << dice.randrange(8)) for at in places), same_identity=True)
 
 

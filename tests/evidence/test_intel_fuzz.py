@@ -176,7 +176,7 @@ def fuzz(name: str, cases: int) -> None:
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_some_cases_raise_nothing_but_our_error(name):
-    fuzz(name, 120)
+    fuzz(name, 60)
 
 
 @pytest.mark.heavy
