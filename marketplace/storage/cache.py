@@ -95,6 +95,7 @@ class CiphertextCache:
                 progress=progress,
             )
             partial.finish(final)
+            self._touch(final, info)
         finally:
             partial.close()
         return final
