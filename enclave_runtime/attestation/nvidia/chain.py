@@ -42,6 +42,8 @@ MALFORMED = (
 """What `cryptography` raises for certificates of strangers; not all are ValueErrors."""
 
 _ECDSA_SHA384 = "1.2.840.10045.4.3.3"
+_MAX_SIGNATURE = 104
+"""Of ECDSA on P-384 in DER, in bytes."""
 _UNDERSTOOD = frozenset({"2.5.29.15", "2.5.29.19", "2.5.29.37"})
 """Critical extensions that are judged: key usage, basic constraints, extended key usage."""
 
@@ -130,6 +132,9 @@ def load(der: bytes) -> x509.Certificate:
         raise WireError("chain: got a serial number that is not positive or has over 20 bytes")
     if oid != _ECDSA_SHA384 or inner != 2:
         raise WireError(f"chain: got signature algorithm {oid}, expected ECDSA with SHA-384")
+    size = len(cert.signature)
+    if size > _MAX_SIGNATURE or not der.endswith(bytes((3, size + 1, 0)) + cert.signature):
+        raise WireError("chain: got a signature that is not whole bytes, or not the end")
     return cert
 
 

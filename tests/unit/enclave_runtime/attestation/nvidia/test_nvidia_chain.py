@@ -150,6 +150,16 @@ def test_bytes_that_are_no_certificate_are_refused():
         with pytest.raises(WireError) as caught:
             load(re_serialled(LEAF.der, serial))
         assert "serial" in str(caught.value)
+    head, tail = LEAF.der[: -len(LEAF.cert.signature) - 1], LEAF.cert.signature
+    assert head + b"\0" + tail == LEAF.der
+    long = b"\x03\x82\x01\x2d\0" + bytes(300)
+    body = LEAF.der[4 : -len(tail) - 3] + long
+    with pytest.raises(WireError) as caught:
+        load(b"\x30\x82" + len(body).to_bytes(2, "big") + body)
+    assert "whole bytes" in str(caught.value)
+    for unused in range(1, 8):  # bits that the signature's last byte would not have
+        with pytest.raises(WireError):
+            load(head + bytes([unused]) + tail)
     other_algorithm = LEAF.der.replace(
         bytes.fromhex("2a8648ce3d040303"), bytes.fromhex("2a8648ce3d040302"), 1
     )
