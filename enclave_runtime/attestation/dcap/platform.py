@@ -45,6 +45,11 @@ _SGX_NAMES = [(name, name) for name in ("cpu_svn", "attributes", "mr_enclave", "
 _GUEST_TD = slice(136, 584)
 _GUEST_SGX = slice(64, 384)
 
+# Of a quoting enclave's report: where its attributes begin, and what it leaves zero (reserved bytes, key
+# separation and sharing, and everything behind the digest that binds its key).
+_QE_ATTRIBUTES = 48
+_QE_ZEROS = (slice(20, 48), slice(96, 128), slice(160, 256), slice(260, 320), slice(352, 384))
+
 _SHA256 = ec.ECDSA(hashes.SHA256())
 
 
@@ -80,6 +85,7 @@ class _Certified:
     chain: tuple[x509.Certificate, x509.Certificate, x509.Certificate]
     root_der: bytes
     extension: PckExtension
+    id_hash: bytes
     span: Span
 
 
@@ -158,10 +164,10 @@ def _first_sight(
         status=verdict.status,
         advisory_ids=verdict.advisory_ids,
         eval_numbers=statements.eval_numbers,
-        issued_at=min(statements.issued_at, anchors.pck_crl_issued),
+        issued_at=min(statements.issued_at, anchors.pck_list.span.first),
         span=own.span & anchors.span & statements.span,
         pck=own.extension,
-        id_hash=platform_id_hash(own.extension.ppid),
+        id_hash=own.id_hash,
         key=quote.signatures.attestation_key,
     )
 
@@ -176,7 +182,8 @@ def _certified(cert_data: bytes) -> _Certified:
         except WireError as error:
             raise AttestationError(Step.PARSE, str(error), "a PCK chain in the quote") from error
         leaf, issuer, root = (facts.span_of(cert) for cert in chain)
-        known = _Certified(chain, chain[2].public_bytes(Encoding.DER), extension, leaf & issuer & root)
+        root_der, id_hash = chain[2].public_bytes(Encoding.DER), platform_id_hash(extension.ppid)
+        known = _Certified(chain, root_der, extension, id_hash, leaf & issuer & root)
         _CHAINS.put(key, known)
     return known
 
@@ -189,7 +196,8 @@ def _check_root(own: _Certified, roots: RootSet) -> None:
 
 
 def _check_crl_dates(anchors: Anchors, now: int) -> None:
-    for name, issued in (("root", anchors.root_crl_issued), ("PCK", anchors.pck_crl_issued)):
+    for name, revoked in (("root", anchors.root_list), ("PCK", anchors.pck_list)):
+        issued = revoked.span.first
         if issued > now:
             raise AttestationError(Step.REVOCATION, f"a {name} CRL issued at {issued}", f"at most {now}")
 
@@ -197,9 +205,9 @@ def _check_crl_dates(anchors: Anchors, now: int) -> None:
 def _check_revoked(anchors: Anchors, own: _Certified, known: bool) -> None:
     leaf, issuer, _ = own.chain
     below_root = (issuer,) if known else (issuer, *anchors.below_root)
-    for crl, certs in ((anchors.root_crl, below_root), (anchors.pck_crl, (leaf,))):
+    for revoked, certs in ((anchors.root_list, below_root), (anchors.pck_list, (leaf,))):
         for cert in certs:
-            if crl.get_revoked_certificate_by_serial_number(cert.serial_number) is not None:
+            if cert.serial_number in revoked.serials:
                 got = f"{cert.subject.rfc4514_string()} on a revocation list"
                 raise AttestationError(Step.REVOCATION, got, "no certificate on a revocation list")
 
@@ -218,10 +226,10 @@ def _check_agreement(
 
 def _check_quoting_enclave(quote: layout.Quote) -> None:
     """Refuse a QE report with anything in it that no quoting enclave puts there."""
-    report = layout.EnclaveBody.decode(quote.signatures.qe_report)
-    if any(report.report_data[32:]) or any(report.reserved):
+    report = quote.signatures.qe_report
+    if any(report[part].strip(b"\x00") for part in _QE_ZEROS):
         raise AttestationError(Step.SIGNATURE, "a QE report with more than its key's digest", "zeros behind")
-    if report.attributes[0] & layout.SGX_DEBUG:
+    if report[_QE_ATTRIBUTES] & layout.SGX_DEBUG:
         raise AttestationError(Step.SIGNATURE, "a quoting enclave in debug mode", "debug off")
 
 
