@@ -1,6 +1,6 @@
 """An engine ready to start: an archive unpacked, or an image mounted, where the kernel takes images.
 
-The tree is torch as it is installed here, cut at about 750 MB, or as many files of like sizes where it is not.
+The tree is torch as it is installed here, cut at about 750 MB, or as many files of such sizes as it takes.
 `check` is what comes before a mount: all structures of the image compared with those that its writer makes.
 `tar_x` is GNU tar with the same archive; `tarfile` is Python's own module.
 """
