@@ -272,7 +272,8 @@ class Certifier:
         signed = SignedCertificate(certificate, secp256k1_sign(self.key, digest), x509)
         self.store.issue(certificate.cvm_id, digest, serial_of(digest), known, now=now)
         # On disk before it leaves: nobody holds a certificate that the log does not know.
-        self.audit.append(event, {**signed.to_json(), "trust_class": verified.trust_class}, at=now)
+        believed = {"trust_class": verified.trust_class, "devices": verified.device_words}
+        self.audit.append(event, {**signed.to_json(), **believed}, at=now)
         return signed
 
     def _record_refusal(self, cvm_id: bytes, operator: bytes, refused: RefusedError, at: int) -> None:
