@@ -145,6 +145,7 @@ def test_a_sample_of_flips_in_the_certificates_is_refused_or_says_the_same(name)
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", GOOD)
 def test_every_bit_up_to_the_certificates_is_refused(name):
     quote = good(name)[0]
@@ -152,6 +153,7 @@ def test_every_bit_up_to_the_certificates_is_refused(name):
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", GOOD)
 def test_every_bit_of_the_certificates_is_refused_or_says_the_same(name):
     quote = good(name)[0]
