@@ -41,6 +41,7 @@ from enclave_runtime.wire.errors import RefusedError, WireError
 __all__ = ["Image", "ImageReader", "check_image"]
 
 _PIECE: Final = 1 << 20
+_ZEROS: Final = bytes(BLOCK_BYTES)
 _MODE_KIND: Final = {
     0o100644: (Kind.FILE, False),
     0o100755: (Kind.FILE, True),
@@ -197,7 +198,7 @@ def check_image(content: Content, quota: Quota) -> Image:
     for entry, start in made.files:
         tail = buffer[: -entry.size % BLOCK_BYTES]
         _read(content, start + entry.size, tail)
-        if any(tail):
+        if tail != _ZEROS[: len(tail)]:
             raise RefusedError(_STEP, "bytes after a file's end", "zeros")
     return Image(content, entries, {entry.name: start for entry, start in made.files})
 
