@@ -1,4 +1,4 @@
-"""Engines as images that are mounted instead of unpacked (docs/protocol.md section 3.1, ADR 0023).
+"""Engines as images that are mounted instead of unpacked (docs/protocol.md section 3.1, ADR 0024).
 
 `ImageReader` makes the image of a folder as a stream, as `archive.ArchiveReader` makes its archive, and
 refuses the same. `check_image` reads one back and compares it, all but the content of files, with what the

@@ -1,4 +1,4 @@
-"""Images handed to the kernel, where it takes them (docs/protocol.md section 3.1, ADR 0023).
+"""Images handed to the kernel, where it takes them (docs/protocol.md section 3.1, ADR 0024).
 
 Mounting needs rights that a sandbox seldom gives, EROFS in the kernel, and an image in a file (Linux 6.12) or
 a loop device. `can_mount` finds out by doing it; where it says no, the archive is unpacked as ever.
