@@ -76,6 +76,11 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     here.add_argument("--tee", choices=[kind.value for kind in KINDS], default=TeeKind.TDX.value)
     here.add_argument("--runtime-dir", type=Path, default=ROOT, help="directory with enclave_runtime/")
     here.add_argument("--requirements", type=Path, nargs="*", help="locked requirements of the runtime")
+    here.add_argument(
+        "--sandbox-base",
+        metavar="JSON",
+        help='of the machine that will run it, as printed under "sandbox_base" there; default: of this one',
+    )
     there = parser.add_argument_group("a real TDX image")
     there.add_argument("--firmware", type=Path, help="TDX virtual firmware (OVMF.fd): MRTD")
     there.add_argument("--kernel", type=Path, help="bzImage that QEMU boots: RTMR1")
@@ -102,11 +107,13 @@ def is_real(args: argparse.Namespace) -> bool:
 def simulated(args: argparse.Namespace) -> dict[str, Any]:
     """Return the reference of a checkout on the simulated platform."""
     requirements = args.requirements or locked_requirements(args.runtime_dir)
-    measured = measure_runtime(args.runtime_dir, requirements, sandbox_base())
+    base = sandbox_base() if args.sandbox_base is None else args.sandbox_base.encode()
+    measured = measure_runtime(args.runtime_dir, requirements, base)
     tee = TeeKind(args.tee)
     return {
         "tee": tee.value,
         "platform": "SIMULATED",
+        "sandbox_base": base.decode(),
         "measurement": measurement_of(tee, measured).hex(),
         "registers": registers(tee, measured),
         "events": json.loads(measured.event_log),
@@ -169,7 +176,7 @@ def compare(reference: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """Return what differs, in words."""
     lines = [
         f"{name}: got {found.get(name)}, expected {reference.get(name)}"
-        for name in ("tee", "platform", "measurement")
+        for name in ("tee", "platform", "sandbox_base", "measurement")
         if found.get(name) != reference.get(name)
     ]
     theirs, ours = reference.get("registers", {}), found["registers"]

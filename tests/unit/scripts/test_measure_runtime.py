@@ -72,6 +72,16 @@ def test_the_same_files_give_the_same_reference_wherever_they_lie(output, checko
     )
 
 
+def test_another_machines_reference_is_computed_from_its_base(output, checkout):
+    here = json.loads(output("--runtime-dir", checkout)[1])
+    again = json.loads(output("--runtime-dir", checkout, "--sandbox-base", here["sandbox_base"])[1])
+    assert again == here
+    other = here["sandbox_base"].replace("CPython", "PyPy")
+    there = json.loads(output("--runtime-dir", checkout, "--sandbox-base", other)[1])
+    assert there["measurement"] != here["measurement"]
+    assert there["registers"]["mrtd"] == here["registers"]["mrtd"]
+
+
 def test_check_says_what_differs(output, checkout, tmp_path):
     saved = tmp_path / "reference.json"
     saved.write_text(output("--runtime-dir", checkout)[1])
