@@ -215,6 +215,8 @@ def _identify(core: Core, message: messages.Identify, body: memoryview, now_ns: 
 def _evidence(core: Core, message: messages.Evidence, body: memoryview, now_ns: int) -> Steps[Answer]:
     if message.purpose is Purpose.RELEASE:
         raise RefusedError("purpose", message.purpose.value, "key_request, which binds it to an order")
+    if message.purpose is Purpose.SERVE:
+        raise RefusedError("purpose", message.purpose.value, "certify or connect: no service runs here")
     made = yield from opening.bundle(core, message.purpose, message.operator, message.challenge)
     return succeeded({"bundle": made})
 
