@@ -40,7 +40,6 @@ __all__ = [
     "seal",
 ]
 
-_PIECE: Final = 1 << 20
 _MAX_STATE_BYTES: Final = 64 << 10
 
 
@@ -142,7 +141,7 @@ def push(session: Session, path: Path, *, progress: Progress | None = None) -> P
         uri = state.get("content", "")
         kept = bool(uri) and _is_stored(session, uri, sealed)
         if not kept:
-            uri = session.store.put(_pieces(sealed, progress))
+            uri = session.store.push(sealed.path, progress=progress)
             state["content"] = uri
     manifest = dataclasses.replace(sealed.draft, locations=(uri,))
     # Before anybody can find the manifest: content whose key was lost could never be served.
@@ -239,16 +238,6 @@ def _held(session: Session, manifest: Manifest, *, pushed: bool) -> tuple[bool |
         return False, None
     except MarketError:  # it does not open here: looking at what is public needs no passphrase
         return None, None
-
-
-def _pieces(sealed: SealedFile, progress: Progress | None) -> Iterator[bytes]:
-    done, total = 0, sealed.draft.sealed.ciphertext_bytes
-    with open(sealed.path, "rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
-            yield piece
-            done += len(piece)
-            if progress is not None:
-                progress(done, total)
 
 
 def _is_stored(session: Session, uri: str, sealed: SealedFile) -> bool:
