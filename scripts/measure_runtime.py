@@ -1,8 +1,16 @@
 #!/usr/bin/env python3
-"""Prints the reference measurement of this checkout's runtime on the simulated platform, as JSON.
+"""Prints the reference measurement of a runtime release, computed from its files alone, as JSON.
 
-ReferenceValues and every policy are fed from it. The registers and the event log say what each part is, so
-that two measurements that differ can be compared. Nothing is written.
+ReferenceValues and every policy are fed from it. By default it measures this checkout as the SIMULATED
+platform measures it. With --firmware or --event-log it computes the registers of a real TDX guest as far as
+files say them: MRTD from the firmware, RTMR1 and RTMR2 from kernel, initrd and command line, and whatever a
+boot log recorded on a machine of the same shape replays to; RTMR0 comes from no file. A register that nothing
+gives leaves the measurement out, and is named under "missing". Nothing is written.
+
+    python scripts/measure_runtime.py --tee sev-snp
+    python scripts/measure_runtime.py --check reference.json
+    python scripts/measure_runtime.py --firmware OVMF.fd --kernel bzImage --initrd initrd --cmdline "ro" \\
+        --event-log ccel.bin
 """
 
 from __future__ import annotations
@@ -10,38 +18,179 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from enclave_runtime.attestation.simulated.launch import sandbox_base  # noqa: E402 - found by the line above
-from enclave_runtime.attestation.simulated.measure import locked_requirements, measure_runtime  # noqa: E402
+from measurelib import image, tdvf  # noqa: E402 - found by the line above
+
+from enclave_runtime.attestation.dcap.ccel import parse_any_log  # noqa: E402
+from enclave_runtime.attestation.dcap.registers import TdxRegisters  # noqa: E402
+from enclave_runtime.attestation.dcap.rtmr import ZERO_REGISTER, replay  # noqa: E402
+from enclave_runtime.attestation.model import TeeKind  # noqa: E402
+from enclave_runtime.attestation.simulated.launch import sandbox_base  # noqa: E402
+from enclave_runtime.attestation.simulated.machine import KINDS, measurement_of  # noqa: E402
+from enclave_runtime.attestation.simulated.measure import (  # noqa: E402
+    Measured,
+    locked_requirements,
+    measure_runtime,
+)
+from enclave_runtime.attestation.simulated.snp.measure import registers_of  # noqa: E402
 from enclave_runtime.wire.errors import WireError  # noqa: E402
 
+MAX_FILE_BYTES = 1 << 30
+SEPT_VE_DISABLE = "0000001000000000"
+XFAM = "e702060000000000"
 
-def main() -> int:
-    """Print the measurement; return 1 where the runtime cannot be measured."""
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the measurement; return 1 where it cannot be computed or differs from --check."""
+    args = arguments(argv)
+    try:
+        found = real(args) if is_real(args) else simulated(args)
+        differences = compare(json.loads(args.check.read_bytes()), found) if args.check else []
+    except (OSError, WireError, ValueError) as error:
+        print(f"measure_runtime: {error}", file=sys.stderr)
+        return 1
+    if not args.check:
+        print(json.dumps(found) if args.json else json.dumps(found, indent=2))
+        return 0
+    for line in differences:
+        print(line, file=sys.stderr)
+    word = "differs from" if differences else "is"
+    print(f"measure_runtime: the measurement {word} that of {args.check}", file=sys.stderr)
+    return 1 if differences else 0
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runtime-dir", type=Path, default=ROOT, help="directory with enclave_runtime/")
-    parser.add_argument("--requirements", type=Path, nargs="*", help="locked requirements of the runtime")
-    args = parser.parse_args()
+    parser.add_argument("--json", action="store_true", help="on one line")
+    parser.add_argument("--check", type=Path, help="compare with this earlier output; 1 where it differs")
+    here = parser.add_argument_group("the runtime on a SIMULATED platform")
+    here.add_argument("--tee", choices=[kind.value for kind in KINDS], default=TeeKind.TDX.value)
+    here.add_argument("--runtime-dir", type=Path, default=ROOT, help="directory with enclave_runtime/")
+    here.add_argument("--requirements", type=Path, nargs="*", help="locked requirements of the runtime")
+    here.add_argument(
+        "--sandbox-base",
+        metavar="JSON",
+        help='of the machine that will run it, as printed under "sandbox_base" there; default: of this one',
+    )
+    there = parser.add_argument_group("a real TDX image")
+    there.add_argument("--firmware", type=Path, help="TDX virtual firmware (OVMF.fd): MRTD")
+    there.add_argument("--kernel", type=Path, help="bzImage that QEMU boots: RTMR1")
+    there.add_argument("--initrd", type=Path, help="with --cmdline: RTMR2")
+    there.add_argument("--cmdline", help="the kernel's command line, without QEMU's own initrd= in front")
+    there.add_argument("--event-log", type=Path, help="trusted boot log (CCEL data or JSON): what is missing")
+    for name, default in (
+        ("mrtd", None),
+        ("mr-config-id", ZERO_REGISTER.hex()),
+        ("mr-owner", ZERO_REGISTER.hex()),
+        ("mr-owner-config", ZERO_REGISTER.hex()),
+        ("td-attributes", SEPT_VE_DISABLE),
+        ("xfam", XFAM),
+    ):
+        there.add_argument(f"--{name}", type=bytes.fromhex, default=default, metavar="HEX")
+    return parser.parse_args(argv)
+
+
+def is_real(args: argparse.Namespace) -> bool:
+    """Return whether a real image is asked for."""
+    return any(value is not None for value in (args.firmware, args.kernel, args.event_log, args.mrtd))
+
+
+def simulated(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the reference of a checkout on the simulated platform."""
     requirements = args.requirements or locked_requirements(args.runtime_dir)
-    try:
-        measured = measure_runtime(args.runtime_dir, requirements, sandbox_base())
-    except (OSError, WireError) as error:
-        print(f"measure_runtime: {error}", file=sys.stderr)
-        return 1
-    reference = {
-        "tee": "tdx",
-        "measurement": measured.registers.measurement().hex(),
-        "registers": measured.registers.to_json(),
+    base = sandbox_base() if args.sandbox_base is None else args.sandbox_base.encode()
+    measured = measure_runtime(args.runtime_dir, requirements, base)
+    tee = TeeKind(args.tee)
+    return {
+        "tee": tee.value,
+        "platform": "SIMULATED",
+        "sandbox_base": base.decode(),
+        "measurement": measurement_of(tee, measured).hex(),
+        "registers": registers(tee, measured),
         "events": json.loads(measured.event_log),
     }
-    print(json.dumps(reference, indent=2))
-    return 0
+
+
+def registers(tee: TeeKind, measured: Measured) -> dict[str, str]:
+    """Return the launch registers in hex, by name."""
+    if tee is TeeKind.SEV_SNP:
+        return registers_of(measured).to_json()
+    return measured.registers.to_json()
+
+
+def real(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the registers of a real TDX guest, and its measurement where none is missing."""
+    if (args.initrd is None) != (args.cmdline is None):
+        raise WireError("a TDX image: got one of --initrd and --cmdline, expected both")
+    known: dict[str, bytes] = {}
+    sources: dict[str, str] = {}
+    if args.event_log is not None:
+        log = parse_any_log(read(args.event_log))
+        known |= {f"rtmr{i}": value for i, value in enumerate(replay(log)[:3])}
+        sources |= {f"rtmr{i}": f"replay of {args.event_log.name}" for i in range(3)}
+    if args.kernel is not None:
+        learn(known, sources, "rtmr1", image.rtmr1(read(args.kernel)), args.kernel.name)
+    if args.initrd is not None:
+        value = image.rtmr2(args.cmdline, read(args.initrd))
+        learn(known, sources, "rtmr2", value, f"command line and {args.initrd.name}")
+    if args.firmware is not None:
+        learn(known, sources, "mrtd", tdvf.mrtd(read(args.firmware)), args.firmware.name)
+    for name in ("mrtd", "mr_config_id", "mr_owner", "mr_owner_config", "td_attributes", "xfam"):
+        if getattr(args, name) is not None:
+            learn(known, sources, name, getattr(args, name), "command line")
+    missing = [field.name for field in fields(TdxRegisters) if field.name not in known]
+    return {
+        "tee": TeeKind.TDX.value,
+        "platform": "Intel TDX",
+        "measurement": None if missing else TdxRegisters(**known).measurement().hex(),
+        "registers": {name: value.hex() for name, value in known.items()},
+        "sources": sources,
+        "missing": missing,
+    }
+
+
+def learn(known: dict[str, bytes], sources: dict[str, str], name: str, value: bytes, source: str) -> None:
+    """Put a register down; two sources that disagree are refused."""
+    if known.setdefault(name, value) != value:
+        raise WireError(f"{name}: got {value.hex()} from {source}, and {known[name].hex()} {sources[name]}")
+    sources[name] = f"{sources[name]} and {source}" if name in sources else source
+
+
+def read(path: Path) -> bytes:
+    """Return a file of bounded size."""
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise WireError(f"{path.name}: got more than {MAX_FILE_BYTES} bytes")
+    return path.read_bytes()
+
+
+def compare(reference: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Return what differs, in words."""
+    lines = [
+        f"{name}: got {found.get(name)}, expected {reference.get(name)}"
+        for name in ("tee", "platform", "sandbox_base", "measurement")
+        if found.get(name) != reference.get(name)
+    ]
+    theirs, ours = reference.get("registers", {}), found["registers"]
+    lines += [
+        f"register {name}: got {ours.get(name)}, expected {theirs.get(name)}"
+        for name in sorted({*theirs, *ours})
+        if ours.get(name) != theirs.get(name)
+    ]
+    expected = {event["event"]: event["digest"] for event in reference.get("events", [])}
+    got = {event["event"]: event["digest"] for event in found.get("events", [])}
+    lines += [
+        f"part {name} differs" for name in sorted({*expected, *got}) if got.get(name) != expected.get(name)
+    ]
+    return lines
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from enclave_runtime.attestation.roots import DEV_PREFIX
 from enclave_runtime.wire import cvm
 from enclave_runtime.wire.errors import WireError
+from enclave_runtime.wire.hashes import tagged
 from enclave_runtime.wire.scalars import ZERO32
 
 if TYPE_CHECKING:
@@ -159,6 +160,18 @@ class VerifiedEvidence:
     def trust_class(self) -> str:
         """Return the root set id, marked SIMULATED where it is: the words to show to people."""
         return f"SIMULATED ({self.root_set})" if self.simulated else self.root_set
+
+    @property
+    def devices_digest(self) -> bytes:
+        """Return the name of the devices under their root, 32 bytes; zero without any.
+
+        It is the same in every piece of evidence of one CVM, where `gpu_digest` differs with each challenge:
+        certificates carry this one, since certifiers have to agree in it.
+        """
+        if not self.devices:
+            return ZERO32
+        named = sorted(tagged("gpu-device/v1", one.kind.encode(), one.device_id) for one in self.devices)
+        return tagged("gpu-devices/v1", str(self.gpu_root_set).encode(), *named)
 
     @property
     def device_words(self) -> str:

@@ -125,6 +125,8 @@ class SnpRules:
         accept_vlek: take keys that a cloud loads into its chips: they name the cloud and no machine.
         accept_masked_chip: take reports that hide the chip's id; never where platforms are listed.
         accept_cxl: take guests whose memory may lie behind CXL.
+        max_crl_age_s: how long ago, in seconds, a revocation list may have been issued, or None for as long
+            as it says; whoever brings collateral can bring the oldest list that still holds.
         max_vmpl: least privileged level whose reports count, 0 to 3.
         require_alias_check: the firmware looked for aliased memory (BadRAM).
         require_closed_page_oracle: the host cannot swap pages to compare ciphertext (Heracles): swaps are
@@ -145,6 +147,7 @@ class SnpRules:
     accept_vlek: bool = False
     accept_masked_chip: bool = False
     accept_cxl: bool = False
+    max_crl_age_s: int | None = None
     max_vmpl: int = 0
     require_alias_check: bool = True
     require_closed_page_oracle: bool = True
@@ -163,6 +166,7 @@ class SnpRules:
 
     def __and__(self, other: SnpRules) -> SnpRules:
         """Return the rules that accept what both accept; composing never widens."""
+        ages = [age for age in (self.max_crl_age_s, other.max_crl_age_s) if age is not None]
         values: dict[str, bool] = {}
         for field in fields(self):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
@@ -172,6 +176,7 @@ class SnpRules:
                 values[field.name] = mine and theirs
         return SnpRules(
             floors=self.floors | other.floors,
+            max_crl_age_s=min(ages) if ages else None,
             max_vmpl=min(self.max_vmpl, other.max_vmpl),
             required_mitigations=self.required_mitigations | other.required_mitigations,
             **values,

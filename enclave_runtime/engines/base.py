@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
 from enclave_runtime.engines.limits import DEFAULT_LIMITS, EngineResult, SandboxLimits
+from enclave_runtime.engines.publishing import Take
 from enclave_runtime.engines.sandbox import Clock
 from enclave_runtime.wire.errors import WireError
 
@@ -30,6 +31,7 @@ class EngineJob:
         output_dir: absent or empty; receives the engine's files.
         scratch: absent or empty; of this job alone.
         limits: what the order's terms allow.
+        take: takes over checkpoints while the engine runs.
     """
 
     entry_point: tuple[str, ...]
@@ -39,6 +41,7 @@ class EngineJob:
     output_dir: Path
     scratch: Path
     limits: SandboxLimits = DEFAULT_LIMITS
+    take: Take | None = None
 
 
 class Engine(Protocol):

@@ -60,5 +60,6 @@ class CommandEngine:
             output_dir=job.output_dir,
             scratch=job.scratch,
             threads=threads_of(job.config),
+            take=job.take,
         )
         return self._runner.run(spec, job.limits, stop=stop, clock=clock)

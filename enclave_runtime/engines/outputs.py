@@ -15,9 +15,10 @@ from typing import Final
 from enclave_runtime.engines.limits import SandboxLimits
 from enclave_runtime.sealed.tarformat import name_fault
 
-__all__ = ["Collected", "OutputRefusedError", "collect"]
+__all__ = ["MAX_DEPTH", "Collected", "OutputRefusedError", "collect"]
 
-_MAX_DEPTH: Final = 8
+MAX_DEPTH: Final = 8
+"""Folders in folders."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MADE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -56,8 +57,8 @@ def collect(source: int, target: Path, limits: SandboxLimits) -> Collected:
 def _walk(source: int, target: Path, path: str, limits: SandboxLimits, total: Collected) -> None:
     """Take what lies in one folder, which the result's archive will call `path`."""
     depth = path.count("/") + 1
-    if depth > _MAX_DEPTH:
-        raise OutputRefusedError(f"output holds folders deeper than {_MAX_DEPTH}")
+    if depth > MAX_DEPTH:
+        raise OutputRefusedError(f"output holds folders deeper than {MAX_DEPTH}")
     with os.scandir(source) as entries:
         names = [entry.name for entry in entries]
     total.entries += len(names)

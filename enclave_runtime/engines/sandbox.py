@@ -26,6 +26,7 @@ from enclave_runtime.engines.launch import Launched, launch
 from enclave_runtime.engines.limits import EngineResult, Reason, SandboxError, SandboxLimits
 from enclave_runtime.engines.logs import LogBuffer
 from enclave_runtime.engines.outputs import Collected, OutputRefusedError, collect
+from enclave_runtime.engines.publishing import Publishing
 from enclave_runtime.engines.spec import SandboxSpec, bwrap_arguments
 from enclave_runtime.engines.watch import Watch
 
@@ -118,9 +119,11 @@ class Sandbox:
             stack.callback(launched.close)
             log = LogBuffer(limits.log_bytes)
             watch = Watch(launched, limits, cgroup, stop, clock)
-            launched.release()
-            reason = _attend(launched, watch, log)
-            return _finish(launched, spec, limits, cgroup, watch, log, reason)
+            with Publishing(launched.output_fd, spec.take):
+                launched.release()
+                reason = _attend(launched, watch, log)
+                seconds = watch.elapsed_s()  # not the time that a last checkpoint takes to be sealed
+            return _finish(launched, spec, limits, cgroup, watch, log, reason, seconds)
 
 
 def _probe(bwrap: Path, *extra: str) -> str | None:
@@ -175,9 +178,8 @@ def _drain(descriptor: int, log: LogBuffer) -> bool:
 
 def _finish(
     launched: Launched, spec: SandboxSpec, limits: SandboxLimits, cgroup: Cgroup | None, watch: Watch,
-    log: LogBuffer, reason: Reason | None,
+    log: LogBuffer, reason: Reason | None, seconds: float,
 ) -> EngineResult:  # fmt: skip
-    seconds = watch.elapsed_s()
     code = launched.exit_code()
     detail = ""
     if reason is None:

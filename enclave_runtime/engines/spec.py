@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from enclave_runtime.engines.limits import SandboxError, SandboxLimits
+from enclave_runtime.engines.publishing import Take
 
 __all__ = ["CONFIG_NAME", "ROOT_VARIABLE", "SandboxSpec", "bwrap_arguments", "environment", "python_roots"]
 
@@ -50,6 +51,7 @@ class SandboxSpec:
         scratch: folder of this run alone, outside of all the others; holds the configuration file.
         threads: for the numerical libraries; more threads may give other bits.
         runtime_roots: folders seen read-only at their own path, besides /usr.
+        take: takes over checkpoints while the engine runs; None leaves them all to the end.
     """
 
     argv: tuple[str, ...]
@@ -60,6 +62,7 @@ class SandboxSpec:
     scratch: Path
     threads: int = 1
     runtime_roots: tuple[Path, ...] = field(default_factory=python_roots)
+    take: Take | None = None
 
     def __post_init__(self) -> None:
         if not self.argv or any(not part or "\0" in part for part in self.argv):

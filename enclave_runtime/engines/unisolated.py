@@ -19,6 +19,7 @@ from typing import IO, Final
 from enclave_runtime.engines.limits import EngineResult, Reason, SandboxError, SandboxLimits
 from enclave_runtime.engines.logs import LogBuffer
 from enclave_runtime.engines.outputs import Collected, OutputRefusedError, collect
+from enclave_runtime.engines.publishing import Publishing
 from enclave_runtime.engines.sandbox import Clock
 from enclave_runtime.engines.spec import SandboxSpec, environment
 
@@ -64,7 +65,12 @@ class DangerousNoIsolation:
         log = LogBuffer(limits.log_bytes)
         reader = threading.Thread(target=_read, args=(process.stdout, log), daemon=True)
         reader.start()
-        reason = _attend(process, limits, stop, clock, started)
+        folder = os.open(root / "output", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with Publishing(folder, spec.take):
+                reason = _attend(process, limits, stop, clock, started)
+        finally:
+            os.close(folder)
         reader.join(_READER_S)  # a process that left the session may hold the other end for ever
         return _result(process.returncode, reason, clock() - started, log, root, spec, limits)
 

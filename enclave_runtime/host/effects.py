@@ -61,6 +61,12 @@ class Surroundings:
                 return self._room.stop()
             case effects.ReadResult(offset):
                 return self._scratch.read_result(offset)
+            case effects.CountPublished():
+                return self._room.checkpoints.count if self._room.checkpoints else 0
+            case effects.ReadPublished(index, offset):
+                return self._room.published(index).sealed, self._scratch.read_published(index, offset)
+            case effects.ReleasePublished(index):
+                return self._room.released(index)
             case effects.RemoveAll(keep_result):
                 self._room.quiet()
                 return self._scratch.remove_all(keep_result=keep_result)

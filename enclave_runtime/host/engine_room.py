@@ -1,8 +1,9 @@
 """Runs the engine in a thread of its own and seals what it leaves (docs/protocol.md section 7(7) and 7(8)).
 
 The result archive holds `output/` (the engine's files), `logs/engine.txt` (its stdout and stderr, one stream)
-and `result.json`. All of it is plaintext derived from the inputs: sealed to the client, never shown to the
-host; what leaves here in the clear is a reason and numbers.
+and `result.json`; where the engine published checkpoints also `checkpoints.json`, and below `checkpoints/`
+those that did not fit (`host/checkpoints.py`). All of it is plaintext derived from the inputs: sealed to the
+client, never shown to the host; what leaves here in the clear is a reason and numbers.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from enclave_runtime.engines.base import EngineJob
 from enclave_runtime.engines.kinds import open_engine
 from enclave_runtime.engines.limits import MIB, EngineResult, SandboxError, SandboxLimits
 from enclave_runtime.engines.sandbox import Clock, Runner
+from enclave_runtime.host.checkpoints import Checkpoints
 from enclave_runtime.host.scratch import Scratch
 from enclave_runtime.loader.effects import EngineEnd, EngineTask
 from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.header import SealedInfo
+from enclave_runtime.sealed.published import LIST_NAME, PublishedOne
 from enclave_runtime.sealed.stream import seal
 from enclave_runtime.wire.canonical import dump
 from enclave_runtime.wire.errors import EnclaveError, RefusedError, WireError
@@ -58,6 +61,7 @@ class EngineRoom:
         self._stop = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
+        self.checkpoints: Checkpoints | None = None
 
     def start(self, task: EngineTask) -> None:
         """Start the thread and come back."""
@@ -67,6 +71,22 @@ class EngineRoom:
     def stop(self) -> None:
         """Tell the engine to end; `ended` follows."""
         self._stop.set()
+
+    def published(self, index: int) -> PublishedOne:
+        """Return what is known of a checkpoint that the engine published.
+
+        Raises:
+            IndexError: there is none.
+        """
+        if self.checkpoints is None:
+            raise IndexError(index)
+        return self.checkpoints.one(index)
+
+    def released(self, index: int) -> None:
+        """Let the ciphertext of a published checkpoint go; raises as `published`."""
+        if self.checkpoints is None:
+            raise IndexError(index)
+        self.checkpoints.stored(index)
 
     def quiet(self) -> None:
         """End the engine and wait until nothing of it is left."""
@@ -112,12 +132,14 @@ class EngineRoom:
     def _job(self, task: EngineTask) -> EngineJob:
         folders = sorted(self._scratch.input_dir(0).parent.iterdir(), key=lambda path: int(path.name))
         wall_s = max(task.wall_s, 0.001)
+        room = self._room_for_files()
         limits = replace(
             self._limits,
             wall_s=wall_s,
             cpu_s=wall_s * (os.cpu_count() or 1),
-            output_bytes=min(self._limits.output_bytes, self._room_for_output()),
+            output_bytes=max(1, min(self._limits.output_bytes, room * 2 // 5)),
         )
+        self.checkpoints = Checkpoints(self._scratch, task, limits, room - 2 * limits.output_bytes)
         return EngineJob(
             entry_point=task.entry_point,
             engine_dir=folders[0],
@@ -126,12 +148,16 @@ class EngineRoom:
             output_dir=self._scratch.result_dir / "output",
             scratch=self._scratch.run_dir,
             limits=limits,
+            take=self.checkpoints.take,
         )
 
-    def _room_for_output(self) -> int:
-        """Return how much output fits in twice, as files and sealed: more is the engine's failure."""
+    def _room_for_files(self) -> int:
+        """Return the room for what an engine leaves: its output twice, as files and sealed, and checkpoints.
+
+        Output beyond its share is the engine's failure; a checkpoint beyond its own is in the output.
+        """
         free = self._scratch.capacity_bytes
-        return max((free - _BESIDE_OUTPUT) // 2, free // 4, 1)
+        return max(free - _BESIDE_OUTPUT, free // 2)
 
     def _seal(self, task: EngineTask, log: bytes, words: Mapping[str, object]) -> SealedInfo:
         folder = self._scratch.result_dir
@@ -140,6 +166,8 @@ class EngineRoom:
         (folder / "logs" / _LOG_NAME).write_bytes(log)
         outcome = "COMPLETED" if words["reason"] == "ok" else "FAILED"
         (folder / _SUMMARY_NAME).write_bytes(dump({"outcome": outcome, **words}))
+        if self.checkpoints is not None and self.checkpoints.count:
+            (folder / LIST_NAME).write_bytes(self.checkpoints.listed().to_bytes())
         with ArchiveReader(folder) as archive, self._scratch.result_file.open("wb", buffering=0) as file:
             return seal(
                 archive,

@@ -5,6 +5,7 @@
 <scratch>/plain/run/           the engine's configuration
 <scratch>/plain/result/        output and logs, until they are sealed
 <scratch>/sealed/result        the sealed result, for the host to fetch
+<scratch>/sealed/checkpoint-<i>  what the engine published while it runs, sealed
 """
 
 from __future__ import annotations
@@ -108,6 +109,10 @@ class Scratch:
         """Return where the sealed result lies."""
         return self._root / "sealed" / "result"
 
+    def published_file(self, index: int) -> Path:
+        """Return where the ciphertext of a published checkpoint lies, until the host has it."""
+        return self._root / "sealed" / f"checkpoint-{index}"
+
     def input_dir(self, index: int) -> Path:
         """Return the folder of one unpacked input."""
         return self._root / "plain" / "inputs" / str(index)
@@ -140,6 +145,11 @@ class Scratch:
     def read_result(self, offset: int) -> bytes:
         """Return a frame's worth of the sealed result from `offset` on."""
         with self.result_file.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), MAX_BODY_BYTES, offset)
+
+    def read_published(self, index: int, offset: int) -> bytes:
+        """Return a frame's worth of a published checkpoint from `offset` on."""
+        with self.published_file(index).open("rb", buffering=0) as file:
             return os.pread(file.fileno(), MAX_BODY_BYTES, offset)
 
     def count_plaintext(self) -> int:

@@ -14,6 +14,8 @@ from enclave_runtime.loader.keys import Secret
 from enclave_runtime.loader.messages import (
     CheckpointMessage,
     HostFailure,
+    Published,
+    PublishedStored,
     Refuse,
     Report,
     Result,
@@ -35,6 +37,8 @@ __all__ = [
     "checkpoint",
     "engine_ended",
     "host_failure",
+    "published",
+    "published_stored",
     "refuse",
     "report",
     "result",
@@ -136,6 +140,27 @@ def result(core: Core, message: Result, body: memoryview, now_ns: int) -> Steps[
     return succeeded(
         {"total": sealed.ciphertext_bytes, "digest": hex_of(sealed.ciphertext_digest)}, body=piece
     )
+
+
+def published(core: Core, message: Published, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """Give a piece of a checkpoint that the engine published; its key stays here until the report."""
+    count: int = yield effects.CountPublished()
+    _check_published(message.index, count)
+    info, piece = yield effects.ReadPublished(message.index, message.offset)
+    return succeeded({"total": info.ciphertext_bytes, "digest": hex_of(info.ciphertext_digest)}, body=piece)
+
+
+def published_stored(core: Core, message: PublishedStored, body: memoryview, now_ns: int) -> Steps[Answer]:
+    """Let the ciphertext of a published checkpoint go: the host has it."""
+    count: int = yield effects.CountPublished()
+    _check_published(message.index, count)
+    yield effects.ReleasePublished(message.index)
+    return succeeded({"released": True})
+
+
+def _check_published(index: int, count: int) -> None:
+    if index >= count:
+        raise NotNowError("published", f"checkpoint {index}", f"one of the {count} that there are")
 
 
 def report(core: Core, message: Report, body: memoryview, now_ns: int) -> Steps[Answer]:

@@ -17,6 +17,7 @@ from enclave_runtime.wire.errors import EnclaveError, RefusedError
 __all__ = [
     "Answer",
     "CountPlaintext",
+    "CountPublished",
     "Devices",
     "Effect",
     "EngineEnd",
@@ -24,7 +25,9 @@ __all__ = [
     "InputFaultError",
     "OpenSink",
     "Quote",
+    "ReadPublished",
     "ReadResult",
+    "ReleasePublished",
     "RemoveAll",
     "StartEngine",
     "Steps",
@@ -128,6 +131,26 @@ class ReadResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CountPublished:
+    """Gives the number of checkpoints that the engine published so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPublished:
+    """Gives the public facts of one published checkpoint, and its ciphertext from `offset` on."""
+
+    index: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePublished:
+    """The host has a published checkpoint: its ciphertext makes room."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveAll:
     """Remove every file of this order, plaintext first. Gives the number of files that are left."""
 
@@ -140,7 +163,18 @@ class CountPlaintext:
 
 
 Effect: TypeAlias = (
-    Devices | Quote | OpenSink | Unpack | StartEngine | StopEngine | ReadResult | RemoveAll | CountPlaintext
+    Devices
+    | Quote
+    | OpenSink
+    | Unpack
+    | StartEngine
+    | StopEngine
+    | ReadResult
+    | CountPublished
+    | ReadPublished
+    | ReleasePublished
+    | RemoveAll
+    | CountPlaintext
 )
 Steps: TypeAlias = Generator[Effect, Any, T]
 """A handler at work: yields effects, takes their results, returns its answer."""

@@ -36,6 +36,8 @@ __all__ = [
     "KeyRequestMessage",
     "Message",
     "Possess",
+    "Published",
+    "PublishedStored",
     "Refuse",
     "Report",
     "Result",
@@ -180,6 +182,21 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """A piece of a checkpoint that the engine published, from `offset` on; it is the answer's body."""
+
+    index: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedStored:
+    """A published checkpoint is stored: the CVM needs its ciphertext no more."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The sealed result is stored at `location`: sign the one OrderReport and let the key out."""
 
@@ -227,6 +244,8 @@ Message: TypeAlias = (
     | Run
     | StopMessage
     | Result
+    | Published
+    | PublishedStored
     | Report
     | Refuse
     | HostFailure
@@ -251,6 +270,8 @@ MESSAGES: Final[Mapping[str, type[Any]]] = MappingProxyType(
         "run": Run,
         "stop": StopMessage,
         "result": Result,
+        "published": Published,
+        "published_stored": PublishedStored,
         "report": Report,
         "refuse": Refuse,
         "host_failure": HostFailure,

@@ -154,6 +154,7 @@ def _out_of_place(core: Core, operation: str, message: Message) -> Never:
 
 def _status(core: Core, message: messages.Status, body: memoryview, now_ns: int) -> Steps[Answer]:
     files: int = yield effects.CountPlaintext()
+    published: int = yield effects.CountPublished()
     run, refusal = core.run, core.refusal or core.last_refusal
     terminal = None if run is None else run.notary.terminal
     return succeeded(
@@ -175,6 +176,7 @@ def _status(core: Core, message: messages.Status, body: memoryview, now_ns: int)
             "seconds_since_start": now_ns // NANOSECONDS,
             "order_seconds": None if run is None else run.seconds(now_ns),
             "plaintext_files": files,
+            "published": published,
             "progress": _progress(run, now_ns),
         }
     )
@@ -213,6 +215,8 @@ def _identify(core: Core, message: messages.Identify, body: memoryview, now_ns: 
 def _evidence(core: Core, message: messages.Evidence, body: memoryview, now_ns: int) -> Steps[Answer]:
     if message.purpose is Purpose.RELEASE:
         raise RefusedError("purpose", message.purpose.value, "key_request, which binds it to an order")
+    if message.purpose is Purpose.SERVE:
+        raise RefusedError("purpose", message.purpose.value, "certify or connect: no service runs here")
     made = yield from opening.bundle(core, message.purpose, message.operator, message.challenge)
     return succeeded({"bundle": made})
 
@@ -254,6 +258,8 @@ _HANDLERS: Final[Mapping[str, _Handler]] = MappingProxyType(
         "run": closing.run_engine,
         "stop": closing.stop,
         "result": closing.result,
+        "published": closing.published,
+        "published_stored": closing.published_stored,
         "report": closing.report,
         "refuse": closing.refuse,
         "host_failure": closing.host_failure,

@@ -102,6 +102,8 @@ OPERATIONS: Final[Mapping[str, frozenset[State]]] = MappingProxyType(
         "run": frozenset({State.CHECKED}),
         "stop": _ALIVE - {State.AWAIT_ORDER, State.REPORTED, State.REFUSED},
         "result": frozenset({State.SEALED, State.REPORTED}),
+        "published": frozenset({State.RUNNING, State.SEALED, State.REPORTED}),
+        "published_stored": frozenset({State.RUNNING, State.SEALED, State.REPORTED}),
         "report": frozenset({State.SEALED}),
         "refuse": frozenset({*_BEFORE_CHECK, State.REFUSED}),
         "host_failure": frozenset({*_BEFORE_CHECK, *_ENGINE, State.SEALED}),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final
 
@@ -24,7 +25,7 @@ from enclave_runtime.sealed.tarformat import (
 )
 from enclave_runtime.wire.errors import RefusedError
 
-__all__ = ["ArchiveReader"]
+__all__ = ["ArchiveReader", "changed", "open_entry", "walk_folder"]
 
 _EXPECTED: Final = "a plain file, a directory or a link inside the root"
 _KINDS: Final = {
@@ -55,7 +56,7 @@ class ArchiveReader:
         try:
             self.entries = 0
             self.length = END_BYTES
-            for entry, _ in _walk(self._root, "", 0):
+            for entry, _ in walk_folder(self._root):
                 self.entries += 1
                 self.length += len(encode(entry)) + entry.size + padding(entry.size)
         except BaseException:
@@ -104,11 +105,11 @@ class ArchiveReader:
     def _pieces(self) -> Generator[bool, None, None]:
         """Set up one piece after the other (`_pending` or `_body`), each when the one before is used up."""
         left = self.length - END_BYTES
-        for entry, folder in _walk(self._root, "", 0):
+        for entry, folder in walk_folder(self._root):
             header = encode(entry)
             left -= len(header) + entry.size + padding(entry.size)
             if left < 0:
-                raise _changed(entry)
+                raise changed(entry)
             self._pending = memoryview(header)
             yield True
             if entry.kind is Kind.FILE:
@@ -121,27 +122,23 @@ class ArchiveReader:
         yield True
 
     def _file(self, entry: Entry, folder: int) -> Generator[bool, None, None]:
-        name = entry.name.rpartition("/")[2]
-        # Non-blocking: should a pipe have taken the file's place, opening it must not wait for a writer.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        self._body = os.open(name, flags, dir_fd=folder)
-        try:
-            found = os.fstat(self._body)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
-                raise _changed(entry)
+        with open_entry(entry, folder) as self._body:
             self._rest = entry.size
             yield True
             if self._rest or os.fstat(self._body).st_size != entry.size:
-                raise _changed(entry)
-        finally:
-            os.close(self._body)
-            self._body = None
+                raise changed(entry)
+        self._body = None
         self._pending = memoryview(bytes(padding(entry.size)))
         yield True
 
 
-def _walk(folder: int, prefix: str, depth: int) -> Iterator[tuple[Entry, int]]:
-    """Give each entry below `folder` with a descriptor of the directory that holds it."""
+def walk_folder(folder: int, prefix: str = "") -> Iterator[tuple[Entry, int]]:
+    """Give each entry below `folder` with a descriptor of the directory that holds it, open until the next.
+
+    Raises:
+        RefusedError: steps `archive.type`, `archive.link`, `archive.name`; the name is in it.
+        OSError: the folder cannot be read.
+    """
     for name in sorted(os.listdir(folder), key=os.fsencode):
         path = prefix + name
         if fault := name_fault(path):
@@ -153,7 +150,7 @@ def _walk(folder: int, prefix: str, depth: int) -> Iterator[tuple[Entry, int]]:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             child = os.open(name, flags, dir_fd=folder)
             try:
-                yield from _walk(child, path + "/", depth + 1)
+                yield from walk_folder(child, path + "/")
             finally:
                 os.close(child)
 
@@ -176,7 +173,27 @@ def _entry(path: str, name: str, folder: int, found: os.stat_result) -> Entry:
     return Entry(path, Kind.FILE, found.st_size, bool(found.st_mode & stat.S_IXUSR))
 
 
-def _changed(entry: Entry) -> RefusedError:
+@contextmanager
+def open_entry(entry: Entry, folder: int) -> Iterator[int]:
+    """Give a descriptor of a file that `walk_folder` found, closed at the end of the block.
+
+    Raises:
+        RefusedError: step `archive.changed`: it is another kind of file by now, or another size.
+    """
+    # Non-blocking: should a pipe have taken the file's place, opening it must not wait for a writer.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    body = os.open(entry.name.rpartition("/")[2], flags, dir_fd=folder)
+    try:
+        found = os.fstat(body)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
+            raise changed(entry)
+        yield body
+    finally:
+        os.close(body)
+
+
+def changed(entry: Entry) -> RefusedError:
+    """Return the refusal of a folder that changed while it was read."""
     return RefusedError(
         "archive.changed", f"more, less or another kind: {entry.name!r}", "no change while reading"
     )

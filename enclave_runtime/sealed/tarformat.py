@@ -7,11 +7,11 @@ is not byte for byte what the writer writes is refused, so one tree has one arch
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from enclave_runtime.sealed.names import text_fault
 from enclave_runtime.wire.errors import WireError
 
 __all__ = [
@@ -39,6 +39,7 @@ MAX_NAME_BYTES: Final = 1024
 MAX_DEPTH: Final = 64
 MAX_PAX_BYTES: Final = 4096
 _MAX_PART_BYTES: Final = 255
+_NO_PARTS: Final = frozenset(("", ".", ".."))
 _FIELD: Final = 100
 _MAX_OCTAL: Final = (1 << 33) - 1
 _EXTENDED: Final = b"x"
@@ -84,17 +85,14 @@ def name_fault(name: str) -> str | None:
     except UnicodeEncodeError:
         return "a name that is not UTF-8"
     parts = name.split("/")
-    if len(encoded) > MAX_NAME_BYTES or any(len(part.encode()) > _MAX_PART_BYTES for part in parts):
+    long = len(encoded) > _MAX_PART_BYTES
+    if long and (len(encoded) > MAX_NAME_BYTES or max(map(len, encoded.split(b"/"))) > _MAX_PART_BYTES):
         return f"a name above {MAX_NAME_BYTES} bytes, or {_MAX_PART_BYTES} in one part"
     if len(parts) > MAX_DEPTH:
         return f"a name deeper than {MAX_DEPTH} directories"
-    if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
+    if not _NO_PARTS.isdisjoint(parts):
         return "a name that is absolute or has an empty, '.' or '..' part"
-    if any(unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp") for sign in name):
-        return "a name with control or invisible characters"
-    if unicodedata.normalize("NFC", name) != name:
-        return "a name that is not in Unicode NFC"
-    return None
+    return text_fault(name)
 
 
 def link_fault(name: str, target: str) -> str | None:
@@ -118,7 +116,7 @@ def link_fault(name: str, target: str) -> str | None:
 
 def sort_key(name: str) -> tuple[bytes, ...]:
     """Return the key of the one order of entries: part by part, each by its UTF-8 bytes."""
-    return tuple(part.encode() for part in name.split("/"))
+    return tuple(name.encode().split(b"/"))
 
 
 def padding(size: int) -> int:

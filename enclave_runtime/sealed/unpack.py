@@ -98,7 +98,7 @@ class _Run:
             rest -= len(piece)
             while piece:
                 piece = piece[os.write(target, piece) :]
-        if any(self._read(padding(size))):
+        if self._read(padding(size)).strip(b"\x00"):
             raise self._walk.refuse("format", "padding that is not zero", "zeros")
 
     def _leave(self) -> None:

@@ -97,8 +97,9 @@ class Unsealer:
         self._content_key: Octets | None = content_key
         self._digest_salt = digest_salt
         self._sink = sink
-        self._leaves = LeafFold(info.algorithm, info.segment_bytes, info.plaintext_bytes)
-        self._state = bytearray(self._layout.segments)
+        # Memory for each segment is taken once the index was proven: a size alone, however large, takes none.
+        self._leaves: LeafFold | None = None
+        self._state = bytearray()
         self._next = 0
         self._opened_segments = 0
         self._closed = False
@@ -137,6 +138,8 @@ class Unsealer:
         except RefusedError as refusal:
             raise self._refuse(refusal) from None
         self._content_key = None
+        self._leaves = self._no_leaves()
+        self._state = bytearray(self._layout.segments)
         self._opened = (checked, opener)
 
     def feed(self, segment: int, ciphertext: Octets) -> None:
@@ -204,9 +207,10 @@ class Unsealer:
 
     def _open(self, segment: int, ciphertext: Octets, index: CiphertextIndex, opener: Opener) -> None:
         offset, length = self._layout.plaintext_range(segment)
+        leaves = self._all_leaves()
         view = self._sink.reserve(offset, length)
         try:
-            self._leaves[segment] = opener.decrypt(segment, ciphertext, view)
+            leaves[segment] = opener.decrypt(segment, ciphertext, view)
         except InvalidTag:
             index.check(segment, ciphertext)
             raise self._refuse(opener.diagnose(segment, ciphertext)) from None
@@ -232,6 +236,8 @@ class Unsealer:
 
     def missing(self) -> Iterator[int]:
         """Give the numbers of the segments that are still to be fed, rising."""
+        if self._opened is None and not self._closed:
+            yield from range(self._layout.segments)
         position = self._state.find(_MISSING)
         while position >= 0:
             yield position
@@ -262,7 +268,7 @@ class Unsealer:
             raise RuntimeError(
                 f"got {self._opened_segments} segments, expected {self._layout.segments} before the end"
             )
-        got = self._leaves.digest().content_digest(self._digest_salt)
+        got = self._all_leaves().digest().content_digest(self._digest_salt)
         if got != self._info.content_digest:
             self._find_substitutes()
             expected = self._info.content_digest.hex()
@@ -279,7 +285,7 @@ class Unsealer:
     def _find_substitutes(self) -> None:
         """Repeat every ciphertext and raise for the segments that are not the owner's."""
         index, opener = self._begun()
-        leaves = LeafFold(self._info.algorithm, self._info.segment_bytes, self._info.plaintext_bytes)
+        leaves = self._no_leaves()
         plain_buffer = memoryview(bytearray(self._layout.segment_bytes))
         cipher_buffer = memoryview(bytearray(self._layout.segment_bytes + TAG_BYTES))
         first: CiphertextMismatchError | None = None
@@ -300,6 +306,14 @@ class Unsealer:
         if first is not None:
             self._leaves = leaves
             raise first
+
+    def _no_leaves(self) -> LeafFold:
+        return LeafFold(self._info.algorithm, self._info.segment_bytes, self._info.plaintext_bytes)
+
+    def _all_leaves(self) -> LeafFold:
+        if self._leaves is None:
+            raise RuntimeError("the header and index of the stream were not fed yet")
+        return self._leaves
 
     def _begun(self) -> tuple[CiphertextIndex, Opener]:
         if self._opened is None:

@@ -18,11 +18,15 @@ TAG = b"CLOISTER:v01"
 
 
 class Purpose(StrEnum):
-    """Why a quote was made; a quote for one purpose never serves another."""
+    """Why a quote was made; a quote for one purpose never serves another.
+
+    SERVE is for services that run in a CVM and show it, such as a certifier; the loader makes no such quote.
+    """
 
     CERTIFY = "certify"
     RELEASE = "release"
     CONNECT = "connect"
+    SERVE = "serve"
 
     def word(self) -> bytes:
         """Return keccak256 of the purpose's name, the 32 bytes that enter the hash."""

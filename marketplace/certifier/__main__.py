@@ -1,4 +1,7 @@
-"""python -m marketplace.certifier [run | address | verify-log] --config FILE"""
+"""python -m marketplace.certifier [COMMAND] --config FILE; people use `cloister certifier`.
+
+Commands: run (default), address, revoke CVM --reason TEXT, revoked, verify-log [--head ENTRIES:0x...].
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import sys
 from pathlib import Path
 
 from enclave_runtime.wire.codec import hex_of
-from marketplace.errors import NotFoundError
 from marketplace.service.command import add_serving_options, guarded, say
 
 __all__ = ["main"]
@@ -19,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
         "python -m marketplace.certifier", description="a certification authority"
     )
     parser.add_argument("command", nargs="?", default="run", choices=tuple(_COMMANDS))
+    parser.add_argument("cvm", nargs="?", help="for revoke: CVM id, 0x-hex")
+    parser.add_argument("--reason", help="for revoke: why, for people")
+    parser.add_argument("--head", help="for verify-log: ENTRIES:0x... that the service once published")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings (TOML)")
     add_serving_options(parser)
     options = parser.parse_intermixed_args(arguments)
@@ -48,19 +53,39 @@ def _address(options: argparse.Namespace) -> None:
     say(hex_of(address_of(load_config(options.config).key.load())))
 
 
+def _revoke(options: argparse.Namespace) -> None:
+    from enclave_runtime.wire.codec import bytes_from_hex
+    from marketplace.certifier.admin import revoke_cvm
+    from marketplace.certifier.config import load_config
+
+    revoked = revoke_cvm(load_config(options.config), bytes_from_hex(options.cvm, 32), options.reason or "")
+    say(f"{options.cvm} is revoked" + ("" if revoked else " already"))
+
+
+def _revoked(options: argparse.Namespace) -> None:
+    from marketplace.certifier.admin import list_revoked
+    from marketplace.certifier.config import load_config
+
+    for one in list_revoked(load_config(options.config)):
+        say(f"{hex_of(one.cvm_id)} at {one.at}: {one.reason}")
+
+
 def _verify_log(options: argparse.Namespace) -> None:
     from marketplace.certifier.config import load_config
-    from marketplace.service.audit import verify_log
+    from marketplace.service.audit import checked_log, parse_head
 
-    path = load_config(options.config).audit_path
-    try:
-        head = verify_log(path)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"no audit log at {path}") from error
+    known = None if options.head is None else parse_head(options.head)
+    head = checked_log(load_config(options.config).audit_path, known)
     say(f"{head.entries} entries, head {hex_of(head.digest)}")
 
 
-_COMMANDS = {"run": _run, "address": _address, "verify-log": _verify_log}
+_COMMANDS = {
+    "run": _run,
+    "address": _address,
+    "revoke": _revoke,
+    "revoked": _revoked,
+    "verify-log": _verify_log,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,9 +1,13 @@
 """The certifier's HTTP interface.
 
 GET /healthz -> {ok, service, name, address, trust_classes, simulated}
-GET /v1/certifier -> {address, name, chain_id, verifier}
+GET /v1/certifier -> {address, name, chain_id, verifier, registry}
 POST /v1/challenge {operator} -> {challenge, expires_at, lifetime_s}
-POST /v1/certify {bundle, operator} -> {certificate, signature} | 403 {refusal: {step, got, expected}}
+POST /v1/certify {bundle, operator} -> {certificate, signature, x509} | 403 {refusal: {step, got, expected}}
+POST /v1/renew {cvm_id, challenge, possession} -> the same
+GET /v1/revocations -> {certifier, number, issued_at, next_update, revocations: [...], signature}
+GET /v1/crl -> application/pkix-crl; GET /v1/ca -> application/x-pem-file
+GET /v1/attestation, POST /v1/attestation {challenge} -> see `service.attesting`
 GET /v1/audit -> {entries, head}
 """
 
@@ -16,13 +20,15 @@ from fastapi import FastAPI
 from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.wire.canonical import JsonObject, dump
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of
-from marketplace.certifier.core import Certifier
-from marketplace.service.http import Answer, Shell
+from enclave_runtime.wire.hashes import sha256
+from marketplace.certifier.core import Certifier, SignedCertificate
+from marketplace.service.attesting import Attest, Identity, hourly_challenge, own_attestation
+from marketplace.service.http import Answer, File, Shell
 from marketplace.service.jsonio import MAX_BODY_BYTES, members
 from marketplace.service.limits import RateLimit
 from marketplace.service.logs import ServiceLog
 
-__all__ = ["create_app"]
+__all__ = ["certifier_identity", "create_app"]
 
 
 def create_app(
@@ -32,14 +38,16 @@ def create_app(
     log: ServiceLog,
     rate: RateLimit,
     max_body_bytes: int = MAX_BODY_BYTES,
+    attest: Attest | None = None,
 ) -> FastAPI:
     """Return the application around `certifier`.
 
     Args:
         trust_classes: ids of the root sets that it accepts; shown, with SIMULATED where it applies.
         log: gets refusals and failures.
-        rate: per-address limit.
+        rate: limits for each address and for all.
         max_body_bytes: larger bodies are refused.
+        attest: makes evidence of the CVM that this certifier runs in, or None where it runs in none.
     """
     simulated = any(item.startswith("dev:") for item in trust_classes)
 
@@ -49,6 +57,7 @@ def create_app(
             "address": hex_of(certifier.address),
             "trust_classes": list(trust_classes),
             "simulated": simulated,
+            "in_cvm": attest is not None,
         }
 
     def about() -> Answer:
@@ -59,6 +68,7 @@ def create_app(
                 "name": certifier.name,
                 "chain_id": domain.chain_id,
                 "verifier": hex_of(domain.verifying_contract),
+                "registry": hex_of(certifier.possession.verifying_contract),
             }
         )
 
@@ -77,11 +87,29 @@ def create_app(
         members(body, "bundle", "operator")
         operator = bytes_from_hex(body["operator"], 20)
         bundle = EvidenceBundle.from_bytes(dump(body["bundle"]))
-        signed = certifier.certify(bundle, operator)
-        log.info(
-            "certified", cvm_id=hex_of(signed.certificate.cvm_id), expires_at=signed.certificate.expires_at
-        )
+        return issued("certified", certifier.certify(bundle, operator))
+
+    def renew(body: JsonObject) -> Answer:
+        members(body, "cvm_id", "challenge", "possession")
+        cvm_id, challenge = (bytes_from_hex(body[name], 32) for name in ("cvm_id", "challenge"))
+        return issued("renewed", certifier.renew(cvm_id, challenge, bytes_from_hex(body["possession"], 65)))
+
+    def issued(event: str, signed: SignedCertificate) -> Answer:
+        certificate = signed.certificate
+        log.info(event, cvm_id=hex_of(certificate.cvm_id), expires_at=certificate.expires_at)
         return Answer(signed.to_json())
+
+    def attestation(challenge: bytes, now: int) -> Answer:
+        identity = certifier_identity(certifier)
+        return Answer(own_attestation(identity, attest, challenge, now=now, key=certifier.key))
+
+    def attestation_now() -> Answer:
+        now = certifier.clock()
+        return attestation(hourly_challenge(now), now)
+
+    def attestation_fresh(body: JsonObject) -> Answer:
+        challenge = bytes_from_hex(members(body, "challenge")["challenge"], 32)
+        return attestation(challenge, certifier.clock())
 
     def audit() -> Answer:
         head = certifier.audit.head()
@@ -91,5 +119,23 @@ def create_app(
     shell.get("/v1/certifier", about)
     shell.post("/v1/challenge", challenge)
     shell.post("/v1/certify", certify)
+    shell.post("/v1/renew", renew)
+    shell.get("/v1/revocations", lambda: Answer(certifier.revocations()))
+    shell.get("/v1/crl", lambda: File(certifier.revocation_list(), "application/pkix-crl"))
+    shell.get("/v1/ca", lambda: File(certifier.authority.root_pem, "application/x-pem-file"))
+    shell.get("/v1/attestation", attestation_now)
+    shell.post("/v1/attestation", attestation_fresh)
     shell.get("/v1/audit", audit)
     return shell.app
+
+
+def certifier_identity(certifier: Certifier) -> Identity:
+    """Return what this certifier's own evidence binds."""
+    return Identity(
+        kind="certifier",
+        name=certifier.name,
+        address=certifier.address,
+        x509_root_sha256=sha256(certifier.authority.root_der),
+        chain_id=certifier.domain.chain_id,
+        contract=certifier.domain.verifying_contract,
+    )

@@ -4,6 +4,7 @@
 name = "certifier-1"
 state_dir = "state"                       # audit.log
 validity_s = 86400                        # of certificates, unless collateral expires earlier
+evidence_s = 604800                       # how long evidence serves for renewals
 [key]                                     # signs certificates; both files for their owner's eyes only
 file = "certifier.key"                    # 64 hex digits, or an encrypted Ethereum keystore with
 passphrase_file = "certifier.pass"        # this
@@ -18,8 +19,19 @@ unsafe_accept_simulated = "dev:<sha256>"  # only for development: that one SIMUL
 platforms = ["0x..."]                     # left out: any
 rejected_advisories = []
 min_tcb_eval_number = 0
+[accept.snp]                              # and [accept.intel]: vendors' rules, as in release policies
+require_smt_off = true
+[accept.gpu]                              # left out: CVMs have no GPU
+count = 2
+root_sets = ["nvidia"]
 [collateral]
 intel = "file:collateral.json"
+[x509]                                    # left out: made at the first start, in state_dir
+key = "ca.key"                            # PKCS #8 in PEM, P-256; for its owner's eyes only
+certificate = "ca.pem"
+url = "https://certifier.example"         # where this certifier is served: goes into certificates
+[attestation]
+device = "none"                           # or "tsm": this certifier runs in a CVM, and shows it
 ```
 [listen] and [limits]: see `service.sections`.
 """
@@ -30,11 +42,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.policy import AppraisalPolicy, UnsafeAcceptSimulated
 from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import WireError
 from marketplace.domain.tcb import tcb_level, words_within
+from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp
 from marketplace.errors import BadInputError
 from marketplace.service.appraisal import take_collateral
 from marketplace.service.sections import KeyFile, Limits, Listen
@@ -43,10 +58,44 @@ from marketplace.service.settings import Table, load
 if TYPE_CHECKING:
     from marketplace.collateral.base import CollateralSource
 
-__all__ = ["CertifierConfig", "load_config"]
+__all__ = ["DEVICES", "CertifierConfig", "X509Files", "load_config"]
+
+DEVICES = ("none", "tsm")
+"""What makes evidence of the machine that a certifier runs on: nothing, or the kernel's tsm reports."""
 
 MAX_VALIDITY_S = 31 * 86_400
 """What CvmRegistry takes at most (its MAX_VALIDITY): a certificate beyond it would register nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class X509Files:
+    """[x509]: key and certificate of the X.509 root, and where the service is reached.
+
+    Attributes:
+        made: whether to make both where there is neither.
+    """
+
+    key: Path
+    certificate: Path
+    url: str | None
+    made: bool
+
+    @classmethod
+    def take(cls, table: Table, state_dir: Path) -> X509Files:
+        """Take the section.
+
+        Raises:
+            BadInputError: one file without the other.
+        """
+        section = table.table("x509", optional=True)
+        key, certificate = section.maybe_path("key"), section.maybe_path("certificate")
+        url = section.maybe_text("url")
+        section.done()
+        if (key is None) is not (certificate is None):
+            raise BadInputError("x509", "one of key and certificate", "both, or neither")
+        if key is None or certificate is None:
+            return cls(state_dir / "x509-root.key", state_dir / "x509-root.pem", url, made=True)
+        return cls(key, certificate, url, made=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +109,7 @@ class CertifierConfig:
     name: str
     state_dir: Path
     validity_s: int
+    evidence_s: int
     listen: Listen
     limits: Limits
     key: KeyFile
@@ -67,6 +117,13 @@ class CertifierConfig:
     deployment: Path
     policy: AppraisalPolicy
     collateral: dict[str, CollateralSource]
+    x509: X509Files
+    device: str
+
+    @property
+    def store_path(self) -> Path:
+        """Where certificates issued, evidence and revocations are."""
+        return self.state_dir / "certifier.sqlite3"
 
     @property
     def audit_path(self) -> Path:
@@ -83,10 +140,13 @@ def load_config(path: Path) -> CertifierConfig:
     """
     table = load(path)
     chain = table.table("chain")
+    state_dir = table.path("state_dir")
+    attestation = table.table("attestation", optional=True)
     config = CertifierConfig(
         name=table.text("name"),
-        state_dir=table.path("state_dir"),
+        state_dir=state_dir,
         validity_s=table.integer("validity_s", 86_400, least=120, most=MAX_VALIDITY_S),
+        evidence_s=table.integer("evidence_s", 7 * 86_400, least=120, most=31 * 86_400),
         listen=Listen.take(table),
         limits=Limits.take(table),
         key=KeyFile.take(table, "key"),
@@ -94,7 +154,10 @@ def load_config(path: Path) -> CertifierConfig:
         deployment=chain.path("deployment"),
         policy=_policy(table.table("accept")),
         collateral=take_collateral(table),
+        x509=X509Files.take(table, state_dir),
+        device=attestation.choice("device", DEVICES, "none"),
     )
+    attestation.done()
     chain.done()
     table.done()
     without = sorted(config.policy.root_sets - set(config.collateral))
@@ -127,6 +190,9 @@ def _policy(accept: Table) -> AppraisalPolicy:
         platforms=platforms,
         rejected_advisories=frozenset(accept.texts("rejected_advisories", [])),
         simulated=simulated,
+        intel=accept.maybe("intel", read_intel) or IntelRules(),
+        snp=accept.maybe("snp", read_snp) or SnpRules(),
+        gpu=accept.maybe("gpu", read_gpu),
     )
     accept.done()
     return policy

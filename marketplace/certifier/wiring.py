@@ -6,13 +6,16 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from marketplace.certifier.config import CertifierConfig
+from marketplace.certifier.config import DEVICES, CertifierConfig
 from marketplace.certifier.core import Certifier, Validity
-from marketplace.errors import ChainError
+from marketplace.certifier.rootfiles import open_authority
+from marketplace.certifier.store import CertifierStore
+from marketplace.errors import BadInputError, ChainError
 from marketplace.service.appraisal import PolicyAppraiser
+from marketplace.service.attesting import Attest
 from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
-from marketplace.service.limits import RPC_TIMEOUT_S, RateLimit
+from marketplace.service.limits import RPC_TIMEOUT_S
 from marketplace.service.logs import ServiceLog
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ def build_certifier(config: CertifierConfig, log: ServiceLog) -> Certifier:
     from marketplace.chain.rpc import Rpc
 
     deployment = Deployment.load(config.deployment)
+    policy = config.policy
     reader = Reader(Rpc(config.rpc, timeout_s=RPC_TIMEOUT_S, retries=1), deployment)
     try:
         reader.node.check_chain()
@@ -42,12 +46,29 @@ def build_certifier(config: CertifierConfig, log: ServiceLog) -> Certifier:
         name=config.name,
         key=config.key.load(),
         domain=deployment.certificate_domain,
-        validity=Validity(config.validity_s),
-        appraiser=PolicyAppraiser(lambda _root_set: config.policy, config.collateral),
+        validity=Validity(config.validity_s, evidence_s=config.evidence_s),
+        appraiser=PolicyAppraiser(lambda _root_set: policy, config.collateral),
         challenges=ChallengeBook(time.monotonic, os.urandom, config.limits.challenge_lifetime_s),
         clock=reader.now,
         audit=AuditLog(config.audit_path),
+        # A new root is good from a day before: chain time may lag behind this machine's.
+        authority=open_authority(
+            config.x509, config.name, now=int(time.time()), simulated=policy.simulated is not None
+        ),
+        possession=deployment.possession_domain,
+        store=CertifierStore(config.store_path),
     )
+
+
+def attester_of(device: str) -> Attest | None:
+    """Return what makes evidence of the CVM that this process runs in, or None where it runs in none.
+
+    Raises:
+        BadInputError: no such device.
+    """
+    if device == "none":
+        return None
+    raise BadInputError("attestation: device", device, " or ".join(DEVICES))
 
 
 def build_app(config: CertifierConfig, log: ServiceLog) -> FastAPI:
@@ -65,5 +86,7 @@ def build_app(config: CertifierConfig, log: ServiceLog) -> FastAPI:
         build_certifier(config, log),
         trust_classes=sorted(config.policy.root_sets),
         log=log,
-        rate=RateLimit(time.monotonic, limits.requests_per_minute, limits.burst),
+        rate=limits.rate(time.monotonic),
+        max_body_bytes=limits.max_body_bytes,
+        attest=attester_of(config.device),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketplace.cli.options import AsJson, Config
+from marketplace.cli.options import AsJson, Config, Yes
 from marketplace.cli.output import emit, table
 from marketplace.cli.serving import Host, KnownHead, Port, PortFile, emit_log_head, serving
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Run your key broker; approve or deny uses by hand.", no_args_is_help=True
-)
+app = typer.Typer(help="Run your key broker; approve or deny uses by hand.", no_args_is_help=True)
 
 Use = Annotated[str, typer.Argument(metavar="ID", help="As `pending` shows it.")]
 
@@ -102,10 +100,46 @@ def deactivate(config: Config, as_json: AsJson = False) -> None:
     emit(as_json, {"policy": None}, ["no policy is in force: nothing is granted"])
 
 
+@app.command()
+def split(
+    context: typer.Context,
+    offer: Annotated[int, typer.Argument(help="An offer of yours.")],
+    needed: Annotated[int, typer.Option("--needed", metavar="T", help="How many brokers must agree.")],
+    broker: Annotated[
+        list[str], typer.Option("--broker", metavar="URL=0x...", help="A broker and its grant address.")
+    ],
+    folder: Annotated[Path, typer.Option("--folder", help="Gets a share file for each broker: secrets.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut an offer's content key into shares of T of N brokers. Lists a new version of the offer."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.cli.options import session_of
+    from marketplace.cli.output import confirm, note
+    from marketplace.sdk.splitting import parse_holder, split_offer
+
+    holders = [parse_holder(text) for text in broker]
+    confirm(f"list a version of offer {offer} whose key {needed} of {len(holders)} brokers grant?", yes=yes)
+    made = split_offer(session_of(context), offer, needed, holders, folder)
+    for path, holder in zip(made.files, made.threshold.brokers, strict=True):
+        note(f"hand {path} to {holder.url}, then remove it")
+    note("all share files together are the key; earlier versions still grant by one broker: retire them")
+    version = f"offer {made.published.offer}, version {made.published.version}"
+    facts = {
+        "offer": made.published.offer,
+        "version": made.published.version,
+        "group": hex_of(made.threshold.address()),
+        "needed": needed,
+        "files": [str(path) for path in made.files],
+        "tx": made.published.tx,
+    }
+    emit(as_json, facts, [f"{version}: {needed} of {len(holders)} brokers must agree"])
+
+
 @app.command("take-share")
 def take_share(
     config: Config,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="As `cloister author split` wrote it.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="As `cloister keybroker split` wrote it.")],
     as_json: AsJson = False,
 ) -> None:
     """Keep your share of a content key. Remove the file afterwards."""

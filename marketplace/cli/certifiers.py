@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from marketplace.cli.options import AsJson, Config
 from marketplace.cli.output import emit
-from marketplace.cli.serving import Host, Port, PortFile, serving
+from marketplace.cli.serving import Host, KnownHead, Port, PortFile, emit_log_head, serving
 
 __all__ = ["app"]
 
@@ -30,3 +32,44 @@ def address(config: Config, as_json: AsJson = False) -> None:
 
     shown = hex_of(address_of(load_config(config).key.load()))
     emit(as_json, {"address": shown}, [shown])
+
+
+@app.command()
+def revoke(
+    config: Config,
+    cvm: Annotated[str, typer.Argument(metavar="CVM", help="Its id, 0x-hex.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is published.")],
+    as_json: AsJson = False,
+) -> None:
+    """Vouch for a CVM no more, for good. The running service obeys at once."""
+    from enclave_runtime.wire.codec import bytes_from_hex, hex_of
+    from marketplace.certifier.admin import revoke_cvm
+    from marketplace.certifier.config import load_config
+
+    cvm_id = bytes_from_hex(cvm, 32)
+    revoked = revoke_cvm(load_config(config), cvm_id, reason)
+    words = f"CVM {hex_of(cvm_id)} is revoked" + ("" if revoked else " already")
+    emit(as_json, {"cvm_id": hex_of(cvm_id), "new": revoked is not None}, [words])
+
+
+@app.command()
+def revoked(config: Config, as_json: AsJson = False) -> None:
+    """List the CVMs that this certifier revoked."""
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.certifier.admin import list_revoked
+    from marketplace.certifier.config import load_config
+    from marketplace.cli.output import moment, table
+
+    found = list_revoked(load_config(config))
+    rows = [["cvm", "since", "reason"]]
+    rows += [[hex_of(one.cvm_id), moment(one.at), one.reason] for one in found]
+    shown = [{"cvm_id": hex_of(one.cvm_id), "at": one.at, "reason": one.reason} for one in found]
+    emit(as_json, {"revoked": shown}, table(rows) if found else ["nothing is revoked"])
+
+
+@app.command("verify-log")
+def verify_log(config: Config, head: KnownHead = None, as_json: AsJson = False) -> None:
+    """Follow the audit log line by line, and name the first that does not fit."""
+    from marketplace.certifier.config import load_config
+
+    emit_log_head(load_config(config).audit_path, head, as_json)

@@ -19,7 +19,7 @@ from marketplace.demo.attacks.table import ATTACKS
 from marketplace.demo.console import Console
 from marketplace.demo.processes import Processes
 from marketplace.demo.telling import keep, tell, tell_attacks
-from marketplace.demo.world import World
+from marketplace.demo.world import HARDWARE, World
 from marketplace.errors import MarketError
 
 __all__ = ["main"]
@@ -55,7 +55,10 @@ def _run(arguments: argparse.Namespace, console: Console, folder: Path) -> int:
     with Processes(folder / "logs") as processes:
         with console.step("start", "chain, simulated platform, 2 certifiers, 3 key brokers"):
             approve = "hand" if arguments.approve_by_hand else "auto"
-            world = World.start(folder, processes, approve=approve, more_engines=ENGINES)
+            world = World.start(
+                folder, processes, approve=approve, more_engines=ENGINES, hardware=HARDWARE[arguments.tee]
+            )
+        console.detail(f"hardware: {world.accept.words()}")
         try:
             return _tell(arguments, console, world, started)
         finally:
@@ -88,6 +91,9 @@ def _arguments() -> argparse.Namespace:
         description="Three parties train one model in a confidential VM, and anyone can check it.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
+    parser.add_argument(
+        "--tee", choices=list(HARDWARE), default="tdx", help="hardware that is SIMULATED (default: tdx)"
+    )
     parser.add_argument("--attack", choices=[*ATTACKS, "all"], metavar="NAME", help=_names())
     parser.add_argument(
         "--keep", action="store_true", help="leave the market running, and say how to poke at it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enclave_runtime.wire.codec import bytes_from_hex
-from enclave_runtime.wire.cvm import TcbStatus, TeeKind
+from enclave_runtime.wire.cvm import TcbStatus
 from marketplace.chain.deploy import MarketPlan, deploy_all
 from marketplace.chain.deployments import Deployment
 from marketplace.chain.devchain import DevChain
@@ -33,7 +33,7 @@ def deploy_market(
         threshold=len(certifiers),
         unbonding_s=_UNBONDING_S,
         measurements=tuple(
-            (bytes_from_hex(text, 32), TeeKind.TDX, "demo checkout") for text in accept.measurements
+            (bytes_from_hex(text, 32), accept.tee.wire, "demo checkout") for text in accept.measurements
         ),
         trust_classes=((accept.root_set, TcbStatus.UP_TO_DATE),),
     )

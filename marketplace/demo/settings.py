@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from enclave_runtime.attestation.model import TeeKind
+from marketplace.sdk.settings import config_text
+
 __all__ = [
     "Accept",
     "broker_settings",
@@ -19,10 +22,32 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """What the demo's relying parties accept: one SIMULATED root set, and the measurements of the runtime."""
+    """What the demo's relying parties accept.
+
+    Attributes:
+        root_set: id of the one SIMULATED root set of CPUs.
+        measurements: of the runtime, 0x-hex.
+        tee: kind of TEE.
+        gpus: how many GPUs a CVM must have.
+        gpu_root_set: id of the GPUs' SIMULATED roots, or None without.
+    """
 
     root_set: str
     measurements: tuple[str, ...]
+    tee: TeeKind = TeeKind.TDX
+    gpus: int = 0
+    gpu_root_set: str | None = None
+
+    def gpu_rules(self) -> dict[str, object] | None:
+        """Return the members of a [gpu] table, or None where CVMs have no GPU."""
+        if self.gpu_root_set is None:
+            return None
+        return {"count": self.gpus, "root_sets": [self.gpu_root_set], "unsafe_accept_simulated": True}
+
+    def words(self) -> str:
+        """Return what plays the hardware, for people."""
+        gpus = f" with {self.gpus} SIMULATED GPUs" if self.gpus else ""
+        return f"SIMULATED {self.tee.value}{gpus}"
 
 
 def write_secret(path: Path, text: str) -> Path:
@@ -52,7 +77,7 @@ deployment = {_text(str(deployment))}
 root_sets = [{_text(accept.root_set)}]
 unsafe_accept_simulated = {_text(accept.root_set)}
 measurements = {json.dumps(list(accept.measurements))}
-[collateral]
+{_gpu_table("accept.gpu", accept)}[collateral]
 {_text(accept.root_set)} = {_text(collateral)}
 """
 
@@ -87,7 +112,7 @@ def policy_text(
     return f"""version = 1
 trust_classes = [{_text(accept.root_set)}]
 unsafe_accept_simulated = true
-tees = ["tdx"]
+tees = [{_text(accept.tee.value)}]
 worst_tcb = "UpToDate"
 measurements = {json.dumps(list(accept.measurements))}
 platforms = "any"
@@ -101,7 +126,7 @@ min_price_due = "{min_price_due}"
 max_uses = 1000
 ttl_s = 3600
 hours_utc = "any"
-"""
+{_gpu_table("gpu", accept)}"""
 
 
 def put_in_force(config: Path) -> None:
@@ -111,6 +136,11 @@ def put_in_force(config: Path) -> None:
 
     settings = load_config(config)
     activate(settings, seen=policy_digest(settings), at=int(time.time()))
+
+
+def _gpu_table(name: str, accept: Accept) -> str:
+    rules = accept.gpu_rules()
+    return "" if rules is None else config_text({name: rules})
 
 
 def _text(value: str) -> str:

@@ -129,6 +129,7 @@ def _report(
         "order_id": hex_of(order),
         "verified": verdict.passed,
         "trust_class": verdict.trust_class,
+        "hardware": world.accept.words(),
         "steps": {**steps, **parts},
         "train_seconds": round(inside_s, 3),
         "plain_train_seconds": round(plain.seconds, 3),
@@ -172,6 +173,7 @@ def _summary(console: Console, report: dict[str, Any], ok: bool) -> None:
     console.title("Summary")
     console.line(f"  order        {report['order_id']}")
     console.line(f"  trust class  {report['trust_class']}")
+    console.line(f"  hardware     {report['hardware']}")
     console.line(f"  accuracy     {report['accuracy']:.4f} held out")
     console.line(f"  ROC-AUC      {report['roc_auc']:.4f}")
     inside_s, plain_s = report["train_seconds"], report["plain_train_seconds"]

@@ -14,8 +14,10 @@ from typing import Final
 
 from coincurve import PrivateKey
 
+from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.simulated.client import PlatformClient, PlatformError
 from enclave_runtime.attestation.simulated.launch import sandbox_base
+from enclave_runtime.attestation.simulated.machine import measurement_of
 from enclave_runtime.attestation.simulated.measure import locked_requirements, measure_runtime
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.offers import OfferKind
@@ -38,10 +40,30 @@ from marketplace.demo.settings import (
 from marketplace.sdk.author import digest
 from marketplace.sdk.profile import Profile
 
-__all__ = ["CERTIFIERS", "World", "platform_argv"]
+__all__ = ["CERTIFIERS", "HARDWARE", "Hardware", "World", "platform_argv"]
 
 CERTIFIERS: Final = ("certifier-1", "certifier-2")
 _READY_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What the demo's platform plays: a kind of TEE, and the GPUs of its CVMs."""
+
+    tee: TeeKind = TeeKind.TDX
+    gpus: int = 0
+
+    def options(self) -> tuple[str, ...]:
+        """Return the platform's options."""
+        return ("--tee", self.tee.value, "--gpus", str(self.gpus))
+
+
+HARDWARE: Final = {
+    "tdx": Hardware(),
+    "sev-snp": Hardware(TeeKind.SEV_SNP),
+    "tdx+2gpu": Hardware(TeeKind.TDX, 2),
+}
+"""What `scripts/demo --tee` takes."""
 
 
 @dataclass(slots=True)
@@ -55,29 +77,45 @@ class World:
     deployment: Deployment
     accept: Accept
     engines: tuple[str, ...]
+    hardware: Hardware = Hardware()
     urls: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def start(
-        cls, folder: Path, processes: Processes, *, approve: str = "auto", more_engines: tuple[Path, ...] = ()
+        cls,
+        folder: Path,
+        processes: Processes,
+        *,
+        approve: str = "auto",
+        more_engines: tuple[Path, ...] = (),
+        hardware: Hardware = HARDWARE["tdx"],
     ) -> World:
         """Start the world in an empty folder.
 
         Args:
             approve: "auto", or "hand" for brokers that wait for a person.
             more_engines: folders of further engines that the hospitals accept (the attacks bring theirs).
+            hardware: what the simulated platform plays.
         """
         socket = folder / "platform.sock"
-        platform = processes.start("platform", platform_argv(folder / "platform", socket))
+        platform = processes.start(
+            "platform", platform_argv(folder / "platform", socket, *hardware.options())
+        )
         with ThreadPoolExecutor(3) as pool:
             chain = pool.submit(_start_chain, folder / "logs" / "chain.log")
             homes = pool.submit(make_homes, folder)
             measured = measure_runtime(ROOT, locked_requirements(ROOT), sandbox_base())
             platform.wait_until(lambda: _answers(socket), timeout_s=_READY_S)
-            root_set = PlatformClient(socket).root_set()
+            facts = PlatformClient(socket).describe()
         collateral = PlatformClient(socket).collateral(int(time.time()))
         (folder / "collateral.json").write_bytes(collateral.to_bytes())
-        accept = Accept(root_set, (hex_of(measured.registers.measurement()),))
+        accept = Accept(
+            facts.root_set,
+            (hex_of(measurement_of(facts.tee, measured)),),
+            facts.tee,
+            facts.gpus,
+            facts.gpu_root_set,
+        )
         engines = tuple(
             hex_of(digest(path, OfferKind.ENGINE)) for path in (EXAMPLE / "engine", *more_engines)
         )
@@ -86,7 +124,7 @@ class World:
             chain.result(), homes.result(), accept, [address_of(key) for key in certifier_keys]
         )
         deployment.save(folder / "deployment.json")
-        world = cls(folder, processes, chain.result(), homes.result(), deployment, accept, engines)
+        world = cls(folder, processes, chain.result(), homes.result(), deployment, accept, engines, hardware)
         world._start_services(certifier_keys, approve)
         world.write_profiles()
         return world
@@ -204,6 +242,8 @@ class World:
             "unsafe_accept_simulated": True,
             "collateral": self.collateral,
             "measurements": list(self.accept.measurements),
+            "tees": [self.accept.tee.value],
+            "gpu": self.accept.gpu_rules(),
         }
 
     def provider(self, home: Home, compute_offer: int) -> dict[str, object]:

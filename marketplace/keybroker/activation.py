@@ -40,7 +40,9 @@ def policy_digest(config: BrokerConfig) -> bytes:
     """Return the digest of the policy and of the settings that decide beside it, 32 bytes."""
     nodes: list[Json] = [*config.rpcs]
     beside: JsonObject = {"by_hand": config.by_hand, "confirmed": config.confirmed, "rpcs": nodes}
-    return tagged("release-policy/v1", config.policy_bytes, dump(beside))
+    # Which contracts: whoever swaps them makes up orders that run.
+    deployment = config.deployment.read_bytes() if config.deployment.is_file() else b""
+    return tagged("release-policy/v1", config.policy_bytes, dump(beside), deployment)
 
 
 def sentences(config: BrokerConfig) -> list[str]:

@@ -307,6 +307,7 @@ def _facts(asked: ReleaseRequest, attested: Attested, ttl_s: int) -> JsonObject:
         "other_inputs": [hex_of(item.manifest_digest) for item in others],
         "operator": hex_of(attested.operator),
         "trust_class": verified.trust_class,
+        "devices": verified.device_words,
         "simulated": verified.simulated,
         "measurement": hex_of(verified.measurement),
         "tcb_status": verified.tcb_status,

@@ -370,6 +370,7 @@ class Agent:
             self._fleet.retire(promised)
         self._say(row.order_id, why)
         journal.finish(row.order_id, why)
+        self._tools.blobs.let_go(row.order_id)
         self._desks.pop(row.order_id, None)
 
     def _desk(self, order_id: bytes) -> Desk:

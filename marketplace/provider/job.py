@@ -6,7 +6,7 @@ ciphertext digest. An agent accepts only what it holds (protocol section 6.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +36,26 @@ class Blobs(Protocol):
 
     def put(self, chunks: Iterator[bytes]) -> str:
         """Store a blob and return its URI."""
+        ...
+
+    def hold(self, order_id: bytes, info: SealedInfo, locations: Sequence[str]) -> bool:
+        """Have a sealed stream in the cache, verified, until `let_go`; False where none is wanted for it."""
+        ...
+
+    def holds(self, info: SealedInfo) -> bool:
+        """Whether the cache has a sealed stream."""
+        ...
+
+    def read_sealed(self, info: SealedInfo, uri: str, offset: int, length: int) -> bytes:
+        """As `read`, out of the cache where that has it."""
+        ...
+
+    def doubt(self, info: SealedInfo) -> None:
+        """Drop a sealed stream from the cache: what came out of it was wrong."""
+        ...
+
+    def let_go(self, order_id: bytes) -> None:
+        """Let the cache drop what the order held; it has ended."""
         ...
 
 
@@ -117,14 +137,16 @@ def load_job(source: JobSource, blobs: Blobs) -> Job:
     return Job(source.preimage, packet, tuple(inputs))
 
 
-def hold_inputs(job: Job, blobs: Blobs) -> None:
-    """Read every ciphertext once and compare each segment with the index that its manifest pins.
+def hold_inputs(job: Job, blobs: Blobs, order_id: bytes) -> None:
+    """Have every ciphertext, each segment compared with the index that its manifest pins.
 
     Raises:
         CiphertextMismatchError: names the part that differs; another location or a new download mends it.
     """
     for held in job.inputs:
         info = held.manifest.sealed
+        if blobs.hold(order_id, info, held.manifest.locations):
+            continue
         index = CiphertextIndex(*head_parts(blobs, held.ciphertext_uri, info), info)
         for segment in range(info.layout.segments):
             index.check(segment, read_segment(blobs, held.ciphertext_uri, info, segment))
@@ -133,17 +155,19 @@ def hold_inputs(job: Job, blobs: Blobs) -> None:
 def head_parts(blobs: Blobs, uri: str, info: SealedInfo) -> tuple[bytes, bytes]:
     """Return a sealed stream's header and index."""
     layout = info.layout
-    header = blobs.read(uri, 0, HEADER_BYTES)
-    return header, blobs.read(uri, layout.index_offset, layout.index_bytes)
+    header = blobs.read_sealed(info, uri, 0, HEADER_BYTES)
+    return header, blobs.read_sealed(info, uri, layout.index_offset, layout.index_bytes)
 
 
 def read_segment(blobs: Blobs, uri: str, info: SealedInfo, segment: int) -> bytes:
     """Return one segment with its tag."""
-    return blobs.read(uri, *info.layout.segment_range(segment))
+    return blobs.read_sealed(info, uri, *info.layout.segment_range(segment))
 
 
 def _first_location(blobs: Blobs, manifest: Manifest) -> str:
     problems = []
+    if manifest.locations and blobs.holds(manifest.sealed):
+        return manifest.locations[0]
     for uri in manifest.locations:
         try:
             size = blobs.size(uri)

@@ -104,7 +104,7 @@ class Worker:
 
     # --------------------------------------------------------------------------------------- placed, accepted
     def _fetch(self, _: Step) -> None:
-        hold_inputs(self._job, self._tools.blobs)
+        hold_inputs(self._job, self._tools.blobs, self._order_id)
         self._fact("held", "yes")
 
     def _accept(self, _: Step) -> None:
@@ -153,6 +153,14 @@ class Worker:
 
     def _feed(self, step: Step) -> None:
         index = _index(step)
+        try:
+            self._feed_input(index)
+        except CvmRefusedError:
+            # Perhaps the disk under the cache fails: what is fetched next comes from its location again.
+            self._tools.blobs.doubt(self._job.inputs[index].manifest.sealed)
+            raise
+
+    def _feed_input(self, index: int) -> None:
         held = self._job.inputs[index]
         info = held.manifest.sealed
         header, leaves = head_parts(self._tools.blobs, held.ciphertext_uri, info)

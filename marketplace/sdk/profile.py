@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from marketplace.errors import BadInputError, NotFoundError
 from marketplace.sdk.settings import ConfigTable, Owner, Provider, Trust, config_text
+from marketplace.sdk.storage_settings import Storage
 from marketplace.service.settings import load
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from marketplace.chain.writer import Writer
     from marketplace.sdk.verify import TrustAnchor
     from marketplace.sealing.keystore import KeyStore
-    from marketplace.storage.base import BlobStore
+    from marketplace.storage.stores import Stores
 
 __all__ = ["CONFIG_NAME", "Profile", "Session", "default_home"]
 
@@ -61,6 +62,7 @@ class Profile:
     trust: Trust = field(default_factory=Trust)
     owner: Owner = field(default_factory=Owner)
     provider: Provider = field(default_factory=Provider)
+    storage: Storage = field(default_factory=Storage)
 
     @classmethod
     def load(cls, home: Path | None = None) -> Profile:
@@ -91,6 +93,7 @@ class Profile:
             trust=Trust.take(table),
             owner=Owner.take(table),
             provider=Provider.take(table),
+            storage=Storage.take(table),
         )
         table.done()
         return profile
@@ -109,11 +112,13 @@ class Profile:
         trust: dict[str, Any] | None = None,
         owner: dict[str, Any] | None = None,
         provider: dict[str, Any] | None = None,
+        storage: dict[str, dict[str, Any]] | None = None,
     ) -> Profile:
         """Write `<home>/config.toml` for its owner's eyes only, replacing an old one, and return the profile.
 
         Args:
             trust, owner, provider: members of those sections as in the file.
+            storage: sections of storage by name, "" for [storage] itself.
         Raises:
             BadInputError: a value that could not be read again.
         """
@@ -130,6 +135,8 @@ class Profile:
         for name, members in (("trust", trust), ("owner", owner), ("provider", provider)):
             if members:
                 sections[name] = dict(members)
+        for name, members in (storage or {}).items():
+            sections[f"storage.{name}" if name else "storage"] = dict(members)
         _write_private(home / CONFIG_NAME, config_text(sections))
         return cls.load(home)
 
@@ -199,11 +206,9 @@ class Session:
         return Token(self.reader.node.rpc, self.deployment.chain_id, named)
 
     @cached_property
-    def store(self) -> BlobStore:
-        """The local blob store."""
-        from marketplace.storage.local import LocalStore
-
-        return LocalStore(self.profile.store)
+    def store(self) -> Stores:
+        """The blob stores, by scheme; new blobs go where the profile says."""
+        return self.profile.storage.stores(self.profile.store)
 
     def keystore(self, *, create: bool = True) -> KeyStore:
         """Return the keystore of content and result keys, opened.

@@ -209,7 +209,9 @@ def build_agent(
         certifiers=settings.certifiers,
         say=lambda text: say(b"", text),
     )
-    tools = Tools(chain, AgentBlobs(session.store), services, journal, operator, say)
+    cache = session.profile.storage.open_cache(session.profile.home, session.store)
+    cache.keep_only([row.order_id for row in journal.open_jobs()])
+    tools = Tools(chain, AgentBlobs(session.store, cache), services, journal, operator, say)
     return Agent(
         AgentSettings(settings.compute_offer, settings.poll_s, settings.warm),
         AgentPolicy(settings.max_lock),

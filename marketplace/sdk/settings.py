@@ -13,6 +13,10 @@ unsafe_accept_simulated = false      # true: believe a simulated TEE, which prot
 collateral = "file:collateral.json"  # the vendor's signed statements; "simulated:SOCKET" in development
 measurements = ["0x..."]             # accepted runtimes
 worst_tcb = "UpToDate"
+tees = ["tdx"]                       # kinds of TEE that its orders accept
+[trust.gpu]                          # left out: CVMs have no GPU; [trust.intel], [trust.snp]: vendors' rules
+count = 2
+root_sets = ["nvidia"]
 [owner]                              # for who publishes content
 release_url = "http://127.0.0.1:9001"  # of its key broker; left out: keys are granted by hand
 grant_key = "grant.key"              # its address stands in offers; a delegate, never the wallet
@@ -34,13 +38,18 @@ Paths are relative to the file. Secrets are never in it, only paths to them.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from enclave_runtime.attestation.intel_rules import IntelRules
+from enclave_runtime.attestation.model import TeeKind
+from enclave_runtime.attestation.rules import GpuRules
+from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import WireError
 from marketplace.domain.tcb import tcb_level
+from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp
 from marketplace.errors import BadInputError
 from marketplace.service.settings import Table
 
@@ -95,6 +104,9 @@ class Trust:
         collateral: "file:<absolute path>" or "simulated:<absolute path of a socket>"; empty for none.
         measurements: accepted runtimes, 32 bytes each.
         worst_tcb: the vendor's word for the worst accepted patch level.
+        tees: kinds of TEE that its orders accept.
+        intel, snp: what it accepts of these vendors' platforms beyond that.
+        gpu: the GPUs that a CVM must have, or None: it must have none.
     """
 
     root_set: str = ""
@@ -102,6 +114,10 @@ class Trust:
     collateral: str = ""
     measurements: tuple[bytes, ...] = ()
     worst_tcb: str = "UpToDate"
+    tees: tuple[TeeKind, ...] = (TeeKind.TDX,)
+    intel: IntelRules = field(default_factory=IntelRules)
+    snp: SnpRules = field(default_factory=SnpRules)
+    gpu: GpuRules | None = None
 
     @classmethod
     def take(cls, table: ConfigTable) -> Trust:
@@ -121,6 +137,10 @@ class Trust:
             _source(section, section.maybe_text("collateral")),
             measurements,
             section.text("worst_tcb", "UpToDate"),
+            _tees(section.texts("tees", [TeeKind.TDX.value])),
+            section.maybe("intel", read_intel) or IntelRules(),
+            section.maybe("snp", read_snp) or SnpRules(),
+            section.maybe("gpu", read_gpu),
         )
         tcb_level(trust.worst_tcb)
         section.done()
@@ -211,7 +231,7 @@ def installed_runtime() -> tuple[Path, tuple[Path, ...]]:
 
 
 def config_text(sections: dict[str, dict[str, object]]) -> str:
-    """Return TOML for `sections`, the nameless one first; values are texts, numbers, switches or lists."""
+    """Return TOML for `sections`, the nameless one first: texts, numbers, switches, lists, tables."""
     lines: list[str] = []
     for name, members in sections.items():
         lines += [f"[{name}]"] if name else []
@@ -225,6 +245,8 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         # A JSON string is a TOML basic string but for one sign, which no path or URL of ours has.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, bytes):
@@ -232,6 +254,13 @@ def _toml(value: object) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise TypeError(f"settings: {type(value).__name__}")
+
+
+def _tees(names: tuple[str, ...]) -> tuple[TeeKind, ...]:
+    try:
+        return tuple(TeeKind(name) for name in names)
+    except ValueError as error:
+        raise BadInputError("trust: tees", str(error), [kind.value for kind in TeeKind]) from error
 
 
 def _source(section: Table, text: str | None) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from enclave_runtime.attestation.policy import AppraisalPolicy, UnsafeAcceptSimulated
 from enclave_runtime.attestation.roots import RootSet
-from enclave_runtime.wire.cvm import TeeKind
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.orders import RuntimePolicy
 from marketplace.domain.order import runtime_policy
@@ -74,6 +73,9 @@ def anchor_with(trust: Trust, roots: RootSet, collateral: Collateral) -> TrustAn
         measurements=frozenset(trust.measurements),
         tcb_statuses=words_within(tcb_level(trust.worst_tcb)),
         simulated=UnsafeAcceptSimulated(roots.id) if roots.simulated else None,
+        intel=trust.intel,
+        snp=trust.snp,
+        gpu=trust.gpu,
     )
     return TrustAnchor(roots, policy, collateral)
 
@@ -86,7 +88,7 @@ def order_policy(trust: Trust) -> RuntimePolicy:
     """
     return runtime_policy(
         frozenset({root_set_of(trust).id}),
-        frozenset({TeeKind.TDX}),
+        frozenset(kind.wire for kind in trust.tees),
         frozenset(trust.measurements),
         tcb_level(trust.worst_tcb),
     )

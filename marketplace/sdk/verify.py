@@ -159,7 +159,8 @@ class _Argument:
         first = self._verified[0]
         return (
             f"{len(self._verified)} quotes, {first.tee.value}, root set {first.trust_class}, TCB "
-            f"{first.tcb_status}, certified by {self._chain.threshold} of {len(self._chain.certifiers)}"
+            f"{first.tcb_status}, {first.device_words}, "
+            f"certified by {self._chain.threshold} of {len(self._chain.certifiers)}"
         )
 
     # (7)

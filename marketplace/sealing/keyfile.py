@@ -269,7 +269,7 @@ class Snapshot:
         if not keys.opens(self.head):
             raise KeystoreError(
                 f"keystore {self.path}: got a passphrase that does not open it, expected its own",
-                hint="check it: `cloister keys passphrase` changes it for what starts later, not for old backups",
+                hint="check it; `cloister keys passphrase` changes it, but not for old backups",
             )
         try:
             inside = keys.open(self.head, self.nonce, self.sealed)

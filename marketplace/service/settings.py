@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from marketplace.errors import BadInputError, NotFoundError
 
@@ -16,6 +18,7 @@ __all__ = ["MAX_SETTINGS_BYTES", "Table", "load"]
 MAX_SETTINGS_BYTES = 64 << 10
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _MISSING = object()
+T = TypeVar("T")
 
 
 def load(path: Path) -> Table:
@@ -103,6 +106,10 @@ class Table:
         if not isinstance(value, dict):
             raise self._bad(name, value, "a table")
         return Table(value, f"{self._where}: {name}", self.base)
+
+    def maybe(self, name: str, read: Callable[[str, object], T]) -> T | None:
+        """Take a member by a reader of its own, which gets its full name; None where it is left out."""
+        return read(f"{self._where}: {name}", self._take(name, None)) if name in self._values else None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the members that are left, in the file's order."""

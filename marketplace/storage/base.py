@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from marketplace.errors import BadInputError, MarketError, NotFoundError
@@ -99,6 +100,14 @@ class BlobStore(Protocol):
         Raises:
             BlobTooLargeError: more than the store takes.
             StorageError: it could not be stored.
+        """
+
+    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+        """Store a file and return its URI; after a kill, another call goes on where this one was.
+
+        Raises:
+            OSError: it cannot be read.
+            StorageError: as `put`, or the file changed meanwhile.
         """
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:

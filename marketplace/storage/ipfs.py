@@ -8,14 +8,24 @@ bytes is given out, so parts are verified as well as the whole.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import RawIOBase
 from itertools import chain, islice
+from pathlib import Path
 from typing import Final, TypeVar
 
 from marketplace.errors import BadInputError
-from marketplace.storage.base import BlobCorruptError, BlobUnreachableError, Chunk, check_range, pieces
+from marketplace.storage.base import (
+    BlobCorruptError,
+    BlobUnreachableError,
+    Chunk,
+    Progress,
+    check_range,
+    pieces,
+)
 from marketplace.storage.cid import DAG_PB, RAW, Cid
 from marketplace.storage.kubo import Body, Kubo
 from marketplace.storage.patience import SYSTEM, Patience, Shell
@@ -82,6 +92,11 @@ class IpfsStore:
             self._send(DAG_PB, nodes[at : at + _BATCH])
         self._again(lambda: self.node.pin(root))
         return _PREFIX + str(root)
+
+    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+        """Store and pin a file; what an earlier attempt brought to the node is not sent again."""
+        with open(path, "rb", buffering=0) as file:
+            return self.put(_read_file(file, os.fstat(file.fileno()).st_size, progress))
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the blob or a part of it, verified either way; see `BlobStore.open`."""
@@ -258,6 +273,16 @@ def _leaves(chunks: Iterable[Chunk]) -> Iterator[bytes]:
             del pending[:LEAF_BYTES]
     if pending or not given:
         yield bytes(pending)
+
+
+def _read_file(file: RawIOBase, size: int, progress: Progress | None) -> Iterator[bytes]:
+    """Give a file's bytes; `progress` hears of those that were taken, which are stored or soon will be."""
+    done = 0
+    while piece := file.read(LEAF_BYTES):
+        yield piece
+        done += len(piece)
+        if progress is not None:
+            progress(done, size)
 
 
 def _cid_of(uri: str) -> Cid:

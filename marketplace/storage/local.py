@@ -24,8 +24,10 @@ from marketplace.storage.base import (
     BlobNotFoundError,
     BlobTooLargeError,
     Chunk,
+    Progress,
     check_range,
 )
+from marketplace.storage.pushing import PUSHED, copy_file, is_fresh
 
 __all__ = ["SCHEME", "FileRun", "LocalStore"]
 
@@ -74,6 +76,20 @@ class LocalStore:
             aside.unlink(missing_ok=True)
             raise
         _sync_folder(final.parent)
+        return f"{SCHEME}:sha256/{name}"
+
+    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+        """Store a file, which is read twice; see `BlobStore.push`."""
+        size = path.stat().st_size
+        if size > self._limit:
+            raise BlobTooLargeError(f"{path}: got {size} bytes, expected at most {self._limit}")
+        with open(path, "rb", buffering=0) as source:
+            name = hashlib.file_digest(source, "sha256").hexdigest()
+            final = self._path(name)
+            if not final.is_file():
+                final.parent.mkdir(exist_ok=True)
+                copy_file(source, self._incoming / f"{PUSHED}{name}", final, name, size, progress)
+                _sync_folder(final.parent)
         return f"{SCHEME}:sha256/{name}"
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -148,8 +164,10 @@ class LocalStore:
         return self._blobs / name[:2] / name[2:]
 
     def _sweep(self) -> None:
-        """Remove files aside that no living process holds locked."""
+        """Remove files aside that no living process holds locked; pushes that may go on stay for a while."""
         for path in self._incoming.iterdir():
+            if path.name.startswith(PUSHED) and is_fresh(path):
+                continue
             try:
                 with open(path, "rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

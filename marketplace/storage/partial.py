@@ -131,17 +131,24 @@ class PartialFile:
 
 
 def _locked(path: Path) -> int:
-    """Return a descriptor of the file at `path`, which nobody else has locked."""
+    """Return a descriptor of the file that is at `path`, which nobody else has locked."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
+            if _is_at(descriptor, path):
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # finished or removed by another process between its opening and its lock
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _write(fd: int, data: memoryview, offset: int) -> None:

@@ -7,9 +7,18 @@ names a place, not bytes: whoever reads it has digests (a sealed stream's index,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
-from marketplace.storage.base import BlobNotFoundError, Chunk, Run, StorageError, check_range, pieces
+from marketplace.storage.base import (
+    BlobNotFoundError,
+    Chunk,
+    Progress,
+    Run,
+    StorageError,
+    check_range,
+    pieces,
+)
 from marketplace.storage.ranges import Ranges
 
 __all__ = ["SCHEMES", "EmptyRun", "WebStore"]
@@ -35,10 +44,11 @@ class WebStore:
         Raises:
             StorageError: always; a web server is filled by other means.
         """
-        raise StorageError(
-            "https: got a blob to store, expected one to read",
-            hint="store it in file, ipfs or s3, and serve that folder or bucket over https",
-        )
+        raise _read_only()
+
+    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+        """Refuse; errors as `put`."""
+        raise _read_only()
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the blob, or a part of it; see `BlobStore.open`. Not verified: a URL has no digest."""
@@ -71,3 +81,10 @@ class EmptyRun:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _read_only() -> StorageError:
+    return StorageError(
+        "https: got a blob to store, expected one to read",
+        hint="store it in file, ipfs or s3, and serve that folder or bucket over https",
+    )

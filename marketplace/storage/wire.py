@@ -19,7 +19,7 @@ from marketplace.storage.patience import Patience, Shell
 __all__ = ["Connection"]
 
 _SLICE_S: Final = 1.0
-"""How long one call may wait in the kernel before the clock is asked again, seconds."""
+"""How long one call may wait in the kernel, at most, before the clock is asked again, seconds."""
 
 
 class Connection:
@@ -52,7 +52,7 @@ class Connection:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if target.tls:
                     sock = tls.wrap_socket(sock, server_hostname=target.host)
-                sock.settimeout(_SLICE_S)
+                sock.settimeout(min(_SLICE_S, how.stall_s / 4, how.answer_s / 4))
                 return cls(sock, target, how, shell)
             except OSError as error:
                 sock.close()
@@ -90,7 +90,7 @@ class Connection:
         """Fill the beginning of `buffer` with what the server sent; 0 where it ended the connection.
 
         Raises:
-            TimeoutError: nothing within a second; ask again.
+            TimeoutError: nothing for a moment; ask again.
             BlobUnreachableError: the connection broke.
         """
         if self._ahead:

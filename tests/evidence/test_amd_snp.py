@@ -19,7 +19,7 @@ from enclave_runtime.attestation.rules import UnsafeAcceptSimulated
 from enclave_runtime.attestation.sev_snp import chain, layout
 from enclave_runtime.attestation.sev_snp.certificates import parse_certificate
 from enclave_runtime.attestation.sev_snp.products import decode_tcb, product_of
-from enclave_runtime.attestation.sev_snp.vek import parse_vek
+from enclave_runtime.attestation.sev_snp.vek import encode_extensions, parse_vek
 from enclave_runtime.attestation.sev_snp.verify import platform_id_hash
 from enclave_runtime.attestation.simulated.snp import SimulatedAmd
 from enclave_runtime.attestation.snp_rules import SnpRules
@@ -181,6 +181,15 @@ def test_reads_amds_certificates_as_the_library_does():
                 assert ours.serial == 0 and parse_vek(ours).product in ("Milan", "Genoa")
             found += 1
     assert found == 39
+
+
+@pytest.mark.parametrize("item", GOOD)
+def test_the_simulation_writes_amds_extensions_in_amds_order(item):
+    real = parse_certificate(item.collateral.vek)
+    vek = parse_vek(real)
+    assert list(encode_extensions(vek).items()) == [
+        (oid, found.value) for oid, found in real.extensions.items()
+    ]
 
 
 @pytest.mark.parametrize("item", GOOD)

@@ -53,6 +53,7 @@ PARSE = [
     line("reserved 0x19f", Step.PARSE, **at(0x19F, 1)),
     line("reserved byte of the current firmware", Step.PARSE, **at(0x1EB, 1)),
     line("reserved byte of the committed firmware", Step.PARSE, **at(0x1EF, 1)),
+    line("a masked chip id that is there", Step.PARSE, **at(0x48, 0x02)),
     line("mitigations in version 3", Step.PARSE, **at(0x1F8, 1)),
     line("reserved 0x208", Step.PARSE, version=5, **at(0x208, 1)),
     line("reserved 0x29f", Step.PARSE, version=5, **at(0x29F, 1)),
@@ -169,6 +170,7 @@ def test_turin_uses_eight_bytes_of_the_chip_id_and_other_tcb_bytes():
         ({"require_smt_off": True}, {"smt": False, "smt_on": False}),
         ({"required_mitigations": 5}, {"version": 5, "mitigations": 7}),
         ({"unsafe_accept_without_crl": True}, {"crl": Crl.ABSENT}),
+        ({"max_crl_age_s": 3600}, {}),
         ({}, {"current": replace(GENOA, snp=0x1C), "current_firmware": (50, 55, 1)}),
     ],
 )
@@ -272,6 +274,15 @@ def test_dates_count_to_the_second():
         SnpCase(world, rules=rules, now=now).verify()
     for now in (NOW - 3601, end + 1):
         refused(Step.CHAIN, SnpCase(world, rules=rules, now=now))
+
+
+def test_a_list_can_be_too_old_before_it_ends():
+    refused(Step.REVOCATION, SnpCase(rules=SnpRules(max_crl_age_s=3599)))
+
+
+@pytest.mark.parametrize("name", ["Genoa", "Genoa-B1", "Bergamo", "Siena"])
+def test_names_of_one_line_are_of_one_root(name):
+    assert SnpCase(SnpWorld(certified_product=name)).verify().facts["product"] == name
 
 
 def test_bindings_count():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography import x509
 
-from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.collateral import Collateral, IntelCollateral
+from enclave_runtime.attestation.dcap.facts import read_anchors
 from enclave_runtime.attestation.dcap.layout import EnclaveBody, canonical_id, parse_quote
 from enclave_runtime.attestation.dcap.platform import platform_id_hash
 from enclave_runtime.attestation.dcap.registers import SgxRegisters
@@ -141,9 +144,56 @@ def test_no_other_collateral_serves(item):
     with pytest.raises(AttestationError):
         verifier_for(TeeKind.SGX).verify(
             Evidence(TeeKind.SGX, vectors.quote_of(item.row)),
-            wrong if isinstance(wrong, Collateral) else Collateral(intel=wrong),
+            wrong,
             roots=RootSet.intel(),
             policy=policy_for(vectors.quote_of(item.row), item.check["tcb_status"]),
             expected_report_data=bytes.fromhex(item.row["fields"]["report_data"]),
             now=1787894484,
         )
+
+
+def test_an_impostor_whose_root_bears_intels_name_is_refused():
+    # Intel's own synthetic sample: issuer "Intel SGX Root CA", another key.
+    folder = vectors.ROOT / "intel" / "intel-qvl"
+    info = json.loads((folder / "sgx_tcbInfo.json").read_bytes())
+    identity = json.loads((folder / "sgx_qeIdentity.json").read_bytes())
+    impostor = IntelCollateral(
+        pck_crl_issuer_chain=(folder / "sgx_pckSignChain.pem").read_text(),
+        root_ca_crl=(folder / "sgx_rootCaCrl.der").read_bytes(),
+        pck_crl=(folder / "sgx_intermediateCaCrl.der").read_bytes(),
+        tcb_info_issuer_chain=(folder / "sgx_tcbSignChain.pem").read_text(),
+        tcb_info=json.dumps(next(iter(info.values())) if "signature" in info else info),
+        tcb_info_signature=bytes(64),
+        qe_identity_issuer_chain=(folder / "sgx_tcbSignChain.pem").read_text(),
+        qe_identity=json.dumps(identity),
+        qe_identity_signature=bytes(64),
+    )
+    with pytest.raises(AttestationError) as caught:
+        read_anchors(impostor, RootSet.intel())
+    assert caught.value.step == Step.CHAIN and "44a0196b" in caught.value.expected
+    item = OK[0].values[0]
+    with pytest.raises(AttestationError) as caught:
+        verifier_for(TeeKind.SGX).verify(
+            Evidence(TeeKind.SGX, vectors.quote_of(item.row)),
+            Collateral(intel=impostor),
+            roots=RootSet.intel(),
+            policy=policy_for(vectors.quote_of(item.row)),
+            expected_report_data=bytes(64),
+            now=item.check["now"],
+        )
+    assert caught.value.step == Step.CHAIN
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"), [("platform-129-20260716.hex", 129), ("platform-57-20260716.hex", 57)]
+)
+def test_revocation_lists_of_any_size_are_read(name, entries):
+    # Intel issued both on one day, numbered alike: only their dates tell which is newer.
+    text = (vectors.ROOT / "intel" / "automata" / "crl" / name).read_text().strip()
+    collateral = vectors.collateral("near-2026-08").need("intel")
+    anchors = read_anchors(
+        replace(collateral, pck_crl=bytes.fromhex(text.removeprefix("0x"))), RootSet.intel()
+    )
+    assert len(anchors.pck_list.serials) == entries
+    number = x509.load_der_x509_crl(collateral.pck_crl).extensions.get_extension_for_class(x509.CRLNumber)
+    assert number.value.crl_number == 1

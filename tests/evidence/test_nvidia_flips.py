@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import pytest
 
-from enclave_runtime.attestation.nvidia import chain, identity, ocsp, rim
 from enclave_runtime.attestation.nvidia.refusals import DeviceError
+from enclave_runtime.attestation.nvidia.verify import forget
 from enclave_runtime.wire.errors import WireError
 from tests.evidence import nvidia_vectors as record
 from tests.evidence import vectors
@@ -24,19 +24,6 @@ from tests.evidence.test_nvidia import golden, golden_rim, judge
 pytestmark = [vectors.REQUIRED, pytest.mark.heavy, pytest.mark.timeout(3600)]
 
 MAX_GROWTH_KIB = 64 << 10
-CACHES = (
-    chain.load,
-    chain.verified_chain,
-    chain._check_link,
-    identity.identify,
-    rim.verified_rim,
-    ocsp._parse,
-)
-
-
-def forget() -> None:
-    for cached in CACHES:
-        cached.cache_clear()
 
 
 def flips(data: bytes) -> Iterator[bytes]:

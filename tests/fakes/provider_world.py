@@ -20,6 +20,7 @@ from typing import Any
 
 from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.host.transport import Server
+from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.manifest import Release
 from enclave_runtime.wire.canonical import JsonObject, dump
 from enclave_runtime.wire.codec import bytes_from_hex, to_json
@@ -105,6 +106,24 @@ class MemoryBlobs:
     def read(self, uri: str, offset: int, length: int) -> bytes:
         """Return a part of a blob."""
         return self._get(uri)[offset : offset + length]
+
+    def hold(self, order_id: bytes, info: SealedInfo, locations: Sequence[str]) -> bool:
+        """There is no cache."""
+        return False
+
+    def holds(self, info: SealedInfo) -> bool:
+        """There is no cache."""
+        return False
+
+    def read_sealed(self, info: SealedInfo, uri: str, offset: int, length: int) -> bytes:
+        """Return a part of a blob."""
+        return self.read(uri, offset, length)
+
+    def doubt(self, info: SealedInfo) -> None:
+        """There is no cache."""
+
+    def let_go(self, order_id: bytes) -> None:
+        """There is no cache."""
 
     def put(self, chunks: Iterator[bytes]) -> str:
         """Store a blob."""

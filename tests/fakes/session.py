@@ -45,6 +45,8 @@ class SessionDriver:
         self.remove_fault: OSError | None = None
         self.unpacked: tuple[int, ...] | None = None
         self.result = b"sealed result"
+        self.published: list[tuple[SealedInfo, bytes]] = []
+        self.released: list[int] = []
         self.gpu: bytes | None = None
 
     def say(self, op: str, body: bytes = b"", **members: Any) -> tuple[JsonObject, bytes]:
@@ -173,4 +175,11 @@ class SessionDriver:
                 return self.files_left
             case effects.CountPlaintext():
                 return self.files_left
+            case effects.CountPublished():
+                return len(self.published)
+            case effects.ReadPublished(index, offset):
+                info, data = self.published[index]
+                return info, data[offset:]
+            case effects.ReleasePublished(index):
+                self.released.append(index)
         return None

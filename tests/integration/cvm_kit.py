@@ -22,6 +22,7 @@ from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.dsse import Envelope
 from enclave_runtime.wire.identity import CvmPublic
 from enclave_runtime.wire.report import OrderReport, result_key_info
+from tests.fakes.platform_keys import put_amd_keys
 from tests.fakes.sealed_order import SealedOrder
 
 ROOT = Path(__file__).parents[2]
@@ -29,13 +30,15 @@ LOCK = ROOT / "requirements" / "runtime.txt"
 
 
 @contextlib.contextmanager
-def running_platform() -> Iterator[PlatformClient]:
-    """Start a simulated platform, and end it with all its CVMs."""
+def running_platform(*options: str) -> Iterator[PlatformClient]:
+    """Start a simulated platform with these options, and end it with all its CVMs."""
     with tempfile.TemporaryDirectory(prefix="cvm-") as name:
         path = Path(name, "platform.sock")
+        if "sev-snp" in options:
+            put_amd_keys(Path(name, "state"))
         command = [sys.executable, "-m", "enclave_runtime.attestation.simulated"]
         process = subprocess.Popen(
-            [*command, "--state", str(Path(name, "state")), "--socket", str(path)],
+            [*command, "--state", str(Path(name, "state")), "--socket", str(path), *options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enclave_runtime.attestation.dcap import layout, pck
-from enclave_runtime.attestation.dcap.platform import Platform, platform_id_hash
+from enclave_runtime.attestation.dcap.platform import Platform
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind
 from enclave_runtime.attestation.policy import AppraisalPolicy
@@ -49,7 +49,7 @@ def check_platform(platform: Platform, policy: AppraisalPolicy, now: int) -> Non
     """
     rules = policy.intel
     policy.check_tcb(platform.status, platform.advisory_ids, platform.eval_numbers)
-    policy.check_platform(platform_id_hash(platform.pck.ppid))
+    policy.check_platform(platform.id_hash)
     age = now - platform.issued_at
     if rules.max_collateral_age_s is not None and age > rules.max_collateral_age_s:
         raise AttestationError(

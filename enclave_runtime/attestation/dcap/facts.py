@@ -5,6 +5,7 @@ Nothing here is believed yet: `platform` holds it against the pinned root, again
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.hashes import sha256
 
-__all__ = ["Anchors", "Span", "Statements", "read_anchors", "read_statements"]
+__all__ = ["Anchors", "RevocationList", "Span", "Statements", "read_anchors", "read_statements", "span_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,19 @@ class Span:
         """Return the span between two moments."""
         return cls(int(first.timestamp()), int(last.timestamp()))
 
-    @classmethod
-    def of_certificate(cls, cert: x509.Certificate) -> Span:
-        """Return when a certificate is valid."""
-        return cls.of(cert.not_valid_before_utc, cert.not_valid_after_utc)
+
+@functools.lru_cache(maxsize=64)  # the same few issuers in every quote
+def span_of(cert: x509.Certificate) -> Span:
+    """Return when a certificate is valid."""
+    return Span.of(cert.not_valid_before_utc, cert.not_valid_after_utc)
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """A revocation list: serial numbers, and when it holds."""
+
+    serials: frozenset[int]
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +63,14 @@ class Anchors:
 
     Attributes:
         below_root: what signs TCB info, QE identity and the PCK list, without the root, each once.
-        root_crl: the root's revocation list.
-        pck_crl: the PCK issuer's revocation list.
-        root_crl_issued: Unix time, in seconds.
-        pck_crl_issued: Unix time, in seconds.
+        root_list: what the root revoked.
+        pck_list: what the issuer of PCK certificates revoked.
         span: when every certificate and list holds.
     """
 
     below_root: tuple[x509.Certificate, ...]
-    root_crl: x509.CertificateRevocationList
-    pck_crl: x509.CertificateRevocationList
-    root_crl_issued: int
-    pck_crl_issued: int
+    root_list: RevocationList
+    pck_list: RevocationList
     span: Span
 
 
@@ -103,13 +109,13 @@ def read_anchors(collateral: IntelCollateral, roots: RootSet) -> Anchors:
         collateral.pck_crl_issuer_chain,
     )
     chains = [_chain(pem, roots) for pem in dict.fromkeys(texts)]
-    root_crl, root_span = _crl("root", collateral.root_ca_crl)
-    pck_crl, pck_span = _crl("PCK", collateral.pck_crl)
-    span = root_span & pck_span & Span.of_certificate(chains[0][-1])
+    root_list = _crl("root", collateral.root_ca_crl)
+    pck_list = _crl("PCK", collateral.pck_crl)
+    span = root_list.span & pck_list.span & span_of(chains[0][-1])
     below_root = tuple(cert for chain in chains for cert in chain[:-1])
     for cert in below_root:
-        span &= Span.of_certificate(cert)
-    return Anchors(below_root, root_crl, pck_crl, root_span.first, pck_span.first, span)
+        span &= span_of(cert)
+    return Anchors(below_root, root_list, pck_list, span)
 
 
 def read_statements(collateral: IntelCollateral) -> Statements:
@@ -149,13 +155,14 @@ def _chain(pem: str, roots: RootSet) -> tuple[x509.Certificate, ...]:
     return chain
 
 
-def _crl(name: str, der: bytes) -> tuple[x509.CertificateRevocationList, Span]:
+def _crl(name: str, der: bytes) -> RevocationList:
     try:
         crl = x509.load_der_x509_crl(der)
         last = crl.next_update_utc
         if last is None:
             raise ValueError("no nextUpdate")
-        return crl, Span.of(crl.last_update_utc, last)
+        serials = frozenset(entry.serial_number for entry in crl)
+        return RevocationList(serials, Span.of(crl.last_update_utc, last))
     except MALFORMED as error:
         raise AttestationError(Step.REVOCATION, f"a {name} CRL that does not parse", "a DER CRL") from error
 

@@ -7,6 +7,7 @@ Intel's tools write: leaf, intermediate and root in PEM with 64 columns, at most
 from __future__ import annotations
 
 import binascii
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ __all__ = [
     "encode_extension",
     "parse_chain",
     "parse_extension",
+    "read_certificate",
+    "read_extension",
 ]
 
 PCK_CHAIN_PEM = 5
@@ -80,26 +83,30 @@ def parse_chain(cert_data: bytes) -> tuple[x509.Certificate, x509.Certificate, x
     """
     if len(cert_data) > _MAX_CHAIN_BYTES:
         raise WireError(f"pck chain: got {len(cert_data)} bytes, expected at most {_MAX_CHAIN_BYTES}")
-    pieces = [_certificate(block) for block in cert_data.removesuffix(b"\x00").split(_BEGIN)[1:]]
-    if len(pieces) != 3:
-        raise WireError(f"pck chain: got {len(pieces)} certificates, expected leaf, intermediate and root")
-    if b"".join(_pem(der) for der, _ in pieces) != cert_data.removesuffix(b"\x00"):
-        raise WireError("pck chain: got bytes around or inside the certificates, expected plain PEM")
-    return pieces[0][1], pieces[1][1], pieces[2][1]
+    front, *blocks = cert_data.removesuffix(b"\x00").split(_BEGIN)
+    if len(blocks) != 3:
+        raise WireError(f"pck chain: got {len(blocks)} certificates, expected leaf, intermediate and root")
+    if front:
+        raise WireError("pck chain: got bytes in front of the certificates, expected plain PEM")
+    return read_certificate(blocks[0]), read_certificate(blocks[1]), read_certificate(blocks[2])
 
 
-def _certificate(block: bytes) -> tuple[bytes, x509.Certificate]:
+@functools.lru_cache(maxsize=64)  # issuer and root are the same in every quote
+def read_certificate(block: bytes) -> x509.Certificate:
+    """Return the certificate in what follows the first line of a PEM block, up to the next block.
+
+    Raises:
+        WireError: no certificate, or one that is written in another way than Intel's tools do.
+    """
     try:
         der = binascii.a2b_base64(block.removesuffix(_END))
-        return der, x509.load_der_x509_certificate(der)
+        cert = x509.load_der_x509_certificate(der)
     except MALFORMED as error:  # binascii.Error is a ValueError
         raise WireError("pck chain: got bytes that are not certificates in PEM") from error
-
-
-def _pem(der: bytes) -> bytes:
     text = binascii.b2a_base64(der, newline=False)
-    lines = b"".join(text[at : at + 64] + b"\n" for at in range(0, len(text), 64))
-    return _BEGIN + lines + _END
+    if b"".join(text[at : at + 64] + b"\n" for at in range(0, len(text), 64)) + _END != block:
+        raise WireError("pck chain: got bytes around or inside the certificates, expected plain PEM")
+    return cert
 
 
 def encode_chain(*certs: x509.Certificate) -> bytes:
@@ -119,7 +126,16 @@ def parse_extension(leaf: x509.Certificate) -> PckExtension:
         raise WireError("pck certificate: got no SGX extension") from error
     if not isinstance(extension, x509.UnrecognizedExtension):
         raise WireError("pck certificate: got an SGX extension of an unknown kind")
-    top = _pairs(_whole(extension.value))
+    return read_extension(extension.value)
+
+
+def read_extension(der: bytes) -> PckExtension:
+    """Return what the DER of an SGX extension says.
+
+    Raises:
+        WireError: other DER, or a required part that is missing.
+    """
+    top = _pairs(_whole(der))
     tcb = _pairs(_value_of(top, ".2", _SEQUENCE, None))
     return PckExtension(
         ppid=_value_of(top, ".1", _OCTETS, 16),
@@ -193,6 +209,7 @@ def _oid(dotted: str) -> bytes:
     return _value(_OID, content)
 
 
+@functools.cache
 def _suffix(dotted: str) -> bytes:
     """Return the content bytes of `SGX_EXTENSION` + `dotted`."""
     return _PREFIX + bytes(int(part) for part in dotted.split(".")[1:])

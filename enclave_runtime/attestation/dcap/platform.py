@@ -11,6 +11,7 @@ holds inside the dates of everything that it rests on; each quote's own signatur
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass, fields
 
@@ -31,7 +32,7 @@ from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256, tagged
 
-__all__ = ["Platform", "forget", "forget_platforms", "platform_id_hash", "platform_of"]
+__all__ = ["Platform", "forget", "forget_verdicts", "platform_id_hash", "platform_of"]
 
 _Trusted = tuple[Anchors, Statements]
 
@@ -43,6 +44,11 @@ _SGX_NAMES = [(name, name) for name in ("cpu_svn", "attributes", "mr_enclave", "
 # The parts of a body that only the guest's owner cares for: dcap-qvl judges none of them.
 _GUEST_TD = slice(136, 584)
 _GUEST_SGX = slice(64, 384)
+
+# Of a quoting enclave's report: where its attributes begin, and what it leaves zero (reserved bytes, key
+# separation and sharing, and everything behind the digest that binds its key).
+_QE_ATTRIBUTES = 48
+_QE_ZEROS = (slice(20, 48), slice(96, 128), slice(160, 256), slice(260, 320), slice(352, 384))
 
 _SHA256 = ec.ECDSA(hashes.SHA256())
 
@@ -58,7 +64,8 @@ class Platform:
         issued_at: Unix time of the oldest statement, in seconds; the root's yearly list does not count.
         span: when everything that this rests on holds.
         pck: what Intel signed about the hardware.
-        key: the attestation key that the quoting enclave bound.
+        id_hash: tagged digest of the hardware's id, see `platform_id_hash`.
+        key: the attestation key that the quoting enclave bound: x || y, 64 bytes.
     """
 
     status: str
@@ -67,7 +74,8 @@ class Platform:
     issued_at: int
     span: Span
     pck: PckExtension
-    key: ec.EllipticCurvePublicKey
+    id_hash: bytes
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ class _Certified:
     chain: tuple[x509.Certificate, x509.Certificate, x509.Certificate]
     root_der: bytes
     extension: PckExtension
+    id_hash: bytes
     span: Span
 
 
@@ -90,16 +99,17 @@ def platform_id_hash(ppid: bytes) -> bytes:
     return tagged("platform-id/intel/v1", ppid)
 
 
-def forget_platforms() -> None:
-    """Forget every remembered platform and its certificates, but no collateral: for measurements."""
+def forget_verdicts() -> None:
+    """Forget every verdict, but no certificate and no collateral that was read: for measurements."""
     _PLATFORMS.clear()
-    _CHAINS.clear()
 
 
 def forget() -> None:
-    """Forget everything remembered: for measurements of the very first time."""
-    forget_platforms()
-    _COLLATERAL.clear()
+    """Forget everything: for measurements of the very first time."""
+    for memo in (_PLATFORMS, _CHAINS, _COLLATERAL):
+        memo.clear()
+    for cache in (_collateral_digest, _public_key, pck.read_certificate, facts.span_of):
+        cache.cache_clear()
 
 
 def platform_of(
@@ -143,7 +153,7 @@ def _first_sight(
     verdict = qvl.run(raw, collateral, own.root_der, now)
     statements = trusted[1] if trusted else facts.read_statements(collateral)
     # (2) Nor is anything revoked that signs the collateral, whatever dcap-qvl looks up.
-    _check_revoked(anchors, own)
+    _check_revoked(anchors, own, trusted is not None)
     # (0) Two parsers read the same. (3) The rest of the QE's report. (4) All of it is about this platform.
     _check_agreement(quote.body, own.extension, verdict)
     _check_quoting_enclave(quote)
@@ -154,12 +164,11 @@ def _first_sight(
         status=verdict.status,
         advisory_ids=verdict.advisory_ids,
         eval_numbers=statements.eval_numbers,
-        issued_at=min(statements.issued_at, anchors.pck_crl_issued),
+        issued_at=min(statements.issued_at, anchors.pck_list.span.first),
         span=own.span & anchors.span & statements.span,
         pck=own.extension,
-        key=ec.EllipticCurvePublicKey.from_encoded_point(
-            ec.SECP256R1(), b"\x04" + quote.signatures.attestation_key
-        ),
+        id_hash=own.id_hash,
+        key=quote.signatures.attestation_key,
     )
 
 
@@ -172,8 +181,9 @@ def _certified(cert_data: bytes) -> _Certified:
             extension = pck.parse_extension(chain[0])
         except WireError as error:
             raise AttestationError(Step.PARSE, str(error), "a PCK chain in the quote") from error
-        leaf, issuer, root = (Span.of_certificate(cert) for cert in chain)
-        known = _Certified(chain, chain[2].public_bytes(Encoding.DER), extension, leaf & issuer & root)
+        leaf, issuer, root = (facts.span_of(cert) for cert in chain)
+        root_der, id_hash = chain[2].public_bytes(Encoding.DER), platform_id_hash(extension.ppid)
+        known = _Certified(chain, root_der, extension, id_hash, leaf & issuer & root)
         _CHAINS.put(key, known)
     return known
 
@@ -186,17 +196,18 @@ def _check_root(own: _Certified, roots: RootSet) -> None:
 
 
 def _check_crl_dates(anchors: Anchors, now: int) -> None:
-    for name, issued in (("root", anchors.root_crl_issued), ("PCK", anchors.pck_crl_issued)):
+    for name, revoked in (("root", anchors.root_list), ("PCK", anchors.pck_list)):
+        issued = revoked.span.first
         if issued > now:
             raise AttestationError(Step.REVOCATION, f"a {name} CRL issued at {issued}", f"at most {now}")
 
 
-def _check_revoked(anchors: Anchors, own: _Certified) -> None:
+def _check_revoked(anchors: Anchors, own: _Certified, known: bool) -> None:
     leaf, issuer, _ = own.chain
-    lists = ((anchors.root_crl, (issuer, *anchors.below_root)), (anchors.pck_crl, (leaf,)))
-    for crl, certs in lists:
+    below_root = (issuer,) if known else (issuer, *anchors.below_root)
+    for revoked, certs in ((anchors.root_list, below_root), (anchors.pck_list, (leaf,))):
         for cert in certs:
-            if crl.get_revoked_certificate_by_serial_number(cert.serial_number) is not None:
+            if cert.serial_number in revoked.serials:
                 got = f"{cert.subject.rfc4514_string()} on a revocation list"
                 raise AttestationError(Step.REVOCATION, got, "no certificate on a revocation list")
 
@@ -215,10 +226,10 @@ def _check_agreement(
 
 def _check_quoting_enclave(quote: layout.Quote) -> None:
     """Refuse a QE report with anything in it that no quoting enclave puts there."""
-    report = layout.EnclaveBody.decode(quote.signatures.qe_report)
-    if any(report.report_data[32:]) or any(report.reserved):
+    report = quote.signatures.qe_report
+    if any(report[part].strip(b"\x00") for part in _QE_ZEROS):
         raise AttestationError(Step.SIGNATURE, "a QE report with more than its key's digest", "zeros behind")
-    if report.attributes[0] & layout.SGX_DEBUG:
+    if report[_QE_ATTRIBUTES] & layout.SGX_DEBUG:
         raise AttestationError(Step.SIGNATURE, "a quoting enclave in debug mode", "debug off")
 
 
@@ -233,11 +244,16 @@ def _check_subject(statements: Statements, extension: PckExtension, tee_type: in
             raise AttestationError(Step.TCB, f"TCB info for {name} {about.hex()}", own.hex())
 
 
-def _check_signature(quote: layout.Quote, key: ec.EllipticCurvePublicKey) -> None:
+@functools.lru_cache(maxsize=256)
+def _public_key(raw: bytes) -> ec.EllipticCurvePublicKey:
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + raw)
+
+
+def _check_signature(quote: layout.Quote, key: bytes) -> None:
     signature = quote.signatures.signature
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
-        key.verify(encode_dss_signature(r, s), quote.signed, _SHA256)
+        _public_key(key).verify(encode_dss_signature(r, s), quote.signed, _SHA256)
     except InvalidSignature as error:
         raise AttestationError(
             Step.SIGNATURE,
@@ -261,6 +277,7 @@ def _judged(raw: bytes, quote: layout.Quote) -> tuple[bytes, bytes, bytes, bytes
     )
 
 
+@functools.lru_cache(maxsize=16)  # equal objects only: a service holds one for weeks
 def _collateral_digest(collateral: IntelCollateral, roots: RootSet) -> bytes:
     values = (getattr(collateral, field.name) for field in fields(collateral))
     parts = (value.encode() if isinstance(value, str) else value for value in values)

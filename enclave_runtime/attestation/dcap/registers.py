@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from enclave_runtime.attestation.dcap.layout import EnclaveBody, TdBody
 from enclave_runtime.wire.hashes import tagged
@@ -30,15 +30,15 @@ class TdxRegisters:
     @classmethod
     def of(cls, body: TdBody) -> TdxRegisters:
         """Return the launch registers in a TD report."""
-        return cls(*(getattr(body, field.name) for field in fields(cls)))
+        return cls(*(getattr(body, name) for name in cls.__slots__))
 
     def measurement(self) -> bytes:
         """Return the tagged digest over the TEE kind and every launch register, 32 bytes."""
-        return tagged("measurement/v1", b"tdx", *(getattr(self, field.name) for field in fields(self)))
+        return tagged("measurement/v1", b"tdx", *(getattr(self, name) for name in self.__slots__))
 
     def to_json(self) -> dict[str, str]:
         """Return the registers in hex, by name."""
-        return {field.name: getattr(self, field.name).hex() for field in fields(self)}
+        return {name: getattr(self, name).hex() for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class SgxRegisters:
     @classmethod
     def of(cls, body: EnclaveBody) -> SgxRegisters:
         """Return the launch registers in an enclave's report."""
-        return cls(*(getattr(body, field.name) for field in fields(cls)))
+        return cls(*(getattr(body, name) for name in cls.__slots__))
 
     def measurement(self) -> bytes:
         """Return the tagged digest over the TEE kind and every launch register, 32 bytes."""
-        return tagged("measurement/v1", b"sgx", *(getattr(self, field.name) for field in fields(self)))
+        return tagged("measurement/v1", b"sgx", *(getattr(self, name) for name in self.__slots__))
 
     def to_json(self) -> dict[str, str]:
         """Return the registers in hex, by name."""
-        return {field.name: getattr(self, field.name).hex() for field in fields(self)}
+        return {name: getattr(self, name).hex() for name in self.__slots__}

@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
 
-__all__ = ["MALFORMED", "Chain", "load", "p384_key", "raw_signature_holds", "spki", "verified_chain"]
+__all__ = [
+    "MALFORMED",
+    "Chain",
+    "forget",
+    "load",
+    "p384_key",
+    "raw_signature_holds",
+    "spki",
+    "verified_chain",
+]
 
 MALFORMED = (
     ValueError,
@@ -33,6 +42,8 @@ MALFORMED = (
 """What `cryptography` raises for certificates of strangers; not all are ValueErrors."""
 
 _ECDSA_SHA384 = "1.2.840.10045.4.3.3"
+_MAX_SIGNATURE = 104
+"""Of ECDSA on P-384 in DER, in bytes."""
 _UNDERSTOOD = frozenset({"2.5.29.15", "2.5.29.19", "2.5.29.37"})
 """Critical extensions that are judged: key usage, basic constraints, extended key usage."""
 
@@ -67,6 +78,12 @@ class Chain:
     def root_key_sha256(self) -> bytes:
         """Return the SHA-256 of the root's SubjectPublicKeyInfo."""
         return sha256(spki(self.certs[-1]))
+
+
+def forget() -> None:
+    """Empty the caches, as a fresh process has them."""
+    for cached in (verified_chain, load, _check_link):
+        cached.cache_clear()
 
 
 @lru_cache(maxsize=64)
@@ -111,8 +128,13 @@ def load(der: bytes) -> x509.Certificate:
         inner = der.count(bytes.fromhex("300a06082a8648ce3d040303"))
     except MALFORMED as error:
         raise WireError("chain: got a certificate that does not parse") from error
+    if not 0 < cert.serial_number < 1 << 160:
+        raise WireError("chain: got a serial number that is not positive or has over 20 bytes")
     if oid != _ECDSA_SHA384 or inner != 2:
         raise WireError(f"chain: got signature algorithm {oid}, expected ECDSA with SHA-384")
+    size = len(cert.signature)
+    if size > _MAX_SIGNATURE or not der.endswith(bytes((3, size + 1, 0)) + cert.signature):
+        raise WireError("chain: got a signature that is not whole bytes, or not the end")
     return cert
 
 

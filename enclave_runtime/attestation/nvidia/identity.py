@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -21,6 +22,8 @@ HOPPER, BLACKWELL, LS10 = "HOPPER", "BLACKWELL", "LS10"
 """Architectures: H100 and H200, B200 and its kin, and the NVSwitch of Hopper boards."""
 
 _LEAF_NAME = re.compile(r"(G[HB][0-9]{3}|LS_?10) [A-Z][0-9]{2} (GSP|FSP) FMC LF")
+_CERTS = 5
+"""Leaf, boot ROM, provisioner, identity authority, root."""
 _CHIPS = {
     "GH": (HOPPER, DeviceKind.GPU),
     "GB": (BLACKWELL, DeviceKind.GPU),
@@ -61,11 +64,15 @@ def identify(ders: tuple[bytes, ...]) -> Identity:
         WireError: the chain does not hold, or its leaf is no device's.
     """
     chain = verified_chain(ders)
-    names = chain.leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    text = str(names[0].value) if len(names) == 1 else ""
+    if len(chain.certs) != _CERTS:
+        raise WireError(f"gpu certificate: got a chain of {len(chain.certs)}, expected {_CERTS}")
+    text, rom, provisioner = map(_common_name, chain.certs[:3])
     found = _LEAF_NAME.fullmatch(text)
     if not found:
         raise WireError(f"gpu certificate: got a leaf for {text[:64]!r}, expected a GPU's or NVSwitch's")
+    # The authority says so too: under one root there are certificates for products of other kinds.
+    if rom != text.replace("FMC LF", "BROM") or f" {found[1]} Provisioner " not in provisioner:
+        raise WireError(f"gpu certificate: got a leaf for {text!r} below {rom[:64]!r}, {provisioner[:64]!r}")
     chip = found[1].replace("_", "")
     architecture, kind = _CHIPS[chip[:2]]
     serial = chain.leaf.serial_number
@@ -79,3 +86,8 @@ def identify(ders: tuple[bytes, ...]) -> Identity:
         rom_key=spki(chain.certs[1]),
         device_id=tagged("device-id/nvidia/v1", serial.to_bytes(20, "big")),
     )
+
+
+def _common_name(cert: x509.Certificate) -> str:
+    names = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else ""

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -21,7 +22,7 @@ from enclave_runtime.attestation.nvidia import chain
 from enclave_runtime.attestation.nvidia.refusals import Check, DeviceError
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["MAX_OCSP_BYTES", "Answer", "check_certificate", "parse_answers"]
+__all__ = ["MAX_OCSP_BYTES", "Answer", "check_certificate", "forget", "parse_answers"]
 
 MAX_OCSP_BYTES = 1 << 13
 """A real answer with its responder's certificate is 950 bytes."""
@@ -40,6 +41,12 @@ class Answer:
 
     der: bytes
     response: ocsp.OCSPResponse
+
+
+def forget() -> None:
+    """Empty the caches, as a fresh process has them."""
+    for cached in (_parse, _signer_until):
+        cached.cache_clear()
 
 
 def parse_answers(ders: tuple[bytes, ...]) -> tuple[Answer, ...]:
@@ -143,6 +150,8 @@ def _signer_until(der: bytes, issuer_der: bytes) -> tuple[int, int] | None:
             key, dates = _responder(certs[0], issuer)
         if response.signature_algorithm_oid.dotted_string != "1.2.840.10045.4.3.3":
             raise WireError("ocsp: got another signature algorithm than ECDSA with SHA-384")
+        if bytes((3, len(response.signature) + 1, 0)) + response.signature not in der:
+            raise WireError("ocsp: got a signature that is not whole bytes")
         key.verify(response.signature, response.tbs_response_bytes, ec.ECDSA(hashes.SHA384()))
     except (InvalidSignature, x509.ExtensionNotFound, WireError, *chain.MALFORMED) as error:
         raise DeviceError(
@@ -162,11 +171,10 @@ def _responder(
         WireError: another issuer, or no such purpose.
         InvalidSignature: the issuer did not sign it.
     """
+    chain.load(cert.public_bytes(Encoding.DER))  # of the one form that any certificate here must have
     usage = cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     if cert.issuer != issuer.subject or ExtendedKeyUsageOID.OCSP_SIGNING not in usage:
         raise WireError("ocsp: got a responder that its certificate does not name as one")
-    if cert.signature_algorithm_oid.dotted_string != "1.2.840.10045.4.3.3":
-        raise WireError("ocsp: got a responder's certificate signed otherwise than by ECDSA with SHA-384")
     chain.p384_key(issuer).verify(cert.signature, cert.tbs_certificate_bytes, ec.ECDSA(hashes.SHA384()))
     dates = (int(cert.not_valid_before_utc.timestamp()), int(cert.not_valid_after_utc.timestamp()))
     return chain.p384_key(cert), dates

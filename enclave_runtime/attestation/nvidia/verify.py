@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from enclave_runtime.attestation.collateral.nvidia import NvidiaCollateral
 from enclave_runtime.attestation.model import VerifiedDevice
-from enclave_runtime.attestation.nvidia import dice
+from enclave_runtime.attestation.nvidia import chain, dice, ocsp
 from enclave_runtime.attestation.nvidia.chain import raw_signature_holds
 from enclave_runtime.attestation.nvidia.evidence import Device, DeviceKind, GpuEvidence
 from enclave_runtime.attestation.nvidia.facts import Facts, read_facts, version_key
@@ -27,7 +27,21 @@ from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
 
-__all__ = ["verify_devices"]
+__all__ = ["forget", "forget_devices", "verify_devices"]
+
+
+def forget() -> None:
+    """Empty every cache of this package, as a fresh process has them."""
+    chain.forget()
+    ocsp.forget()
+    forget_devices()
+    verified_rim.cache_clear()
+
+
+def forget_devices() -> None:
+    """Forget every device and its chain; manifests and OCSP answers stay."""
+    chain.forget()
+    identify.cache_clear()
 
 
 def verify_devices(
@@ -107,20 +121,20 @@ def _judge(device: Device, nonce: bytes, given: References) -> tuple[Facts, Iden
 
 
 def _check_chain(identity: Identity, kind: DeviceKind, given: References) -> None:
-    chain, pinned = identity.chain, given.roots.device
-    root = sha256(chain.root_der)
+    own, pinned = identity.chain, given.roots.device
+    root = sha256(own.root_der)
     if pinned is not None:
-        fits = root == pinned.der_sha256 and pinned.key_sha256 in (None, chain.root_key_sha256)
+        fits = root == pinned.der_sha256 and pinned.key_sha256 in (None, own.root_key_sha256)
     elif not given.rims:
         raise DeviceError(Check.RIM, "no manifest at all: unknown", "signed manifests (RIMs)")
     else:
-        fits = any(given.roots.accepts(chain.root_der, rim.chain.root_der) for rim in given.rims)
+        fits = any(given.roots.accepts(own.root_der, rim.chain.root_der) for rim in given.rims)
     if not fits:
         raise DeviceError(Check.CHAIN, f"a chain that ends in root {root.hex()}", f"roots {given.roots.id}")
-    if not chain.not_before <= given.now <= chain.not_after:
+    if not own.not_before <= given.now <= own.not_after:
         raise DeviceError(
             Check.CHAIN,
-            f"a chain that holds from {chain.not_before} to {chain.not_after}",
+            f"a chain that holds from {own.not_before} to {own.not_after}",
             f"{given.now} within",
         )
     if identity.kind is not kind:

@@ -86,13 +86,11 @@ def verified_xml(data: bytes) -> SignedXml:
     info, value, key_info = signature
     _check_shape(info, _SIGNED_INFO)
     chain = verified_chain(_certificates(key_info))
-    signed_info = etree.tostring(info, method="c14n", exclusive=False)
-    if not raw_signature_holds(p384_key(chain.leaf), _decode(value), signed_info):
+    if not raw_signature_holds(p384_key(chain.leaf), _decode(value), _canonical(info)):
         raise WireError("signed XML: got a signature that its first certificate's key did not make")
     digest = _decode(info.find(f"{_DS}Reference/{_DS}DigestValue"))
     _detach(signature)
-    body = etree.tostring(root, method="c14n", exclusive=False)
-    if not hmac.compare_digest(hashlib.sha384(body).digest(), digest):
+    if not hmac.compare_digest(hashlib.sha384(_canonical(root)).digest(), digest):
         raise WireError("signed XML: got content of another digest than the signed one")
     return SignedXml(root, chain)
 
@@ -124,6 +122,13 @@ def _parse(data: bytes) -> etree._Element:
     if any(str(name).startswith(_XML) for element in elements for name in element.attrib):
         raise WireError("signed XML: got an xml: attribute, expected none")
     return root
+
+
+def _canonical(element: etree._Element) -> bytes:
+    try:
+        return bytes(etree.tostring(element, method="c14n", exclusive=False))
+    except etree.LxmlError as error:  # of namespaces that are no absolute URI, for one
+        raise WireError("signed XML: got a document without a canonical form") from error
 
 
 def _only_signature(root: etree._Element) -> etree._Element:

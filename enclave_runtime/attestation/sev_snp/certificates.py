@@ -32,8 +32,9 @@ PSS_SHA384 = frozenset({_pss(), _pss(bytes.fromhex("a303020101"))})
 """RSASSA-PSS, SHA-384, MGF1 with SHA-384, 48 bytes of salt; AMD writes the trailer field or leaves it out."""
 
 _COMMON_NAME = bytes.fromhex("0603550403")  # 2.5.4.3
-_MAX_BYTES = 1 << 16
-_MAX_EXTENSIONS = 32
+_MAX_CERTIFICATE_BYTES = 1 << 12  # AMD's have 1.3 to 1.7 kB
+_MAX_CRL_BYTES = 1 << 16
+_MAX_NAME = 64  # X.520's bound for a common name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,25 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class RevocationList:
-    """What a revocation list says, signed or not; times are Unix times, in seconds."""
+    """What a revocation list says, signed or not; times are Unix times, in seconds.
+
+    Its entries stay as they came until `revoked` reads them: after the signature, since they may be many.
+    """
 
     tbs: bytes
     signature: bytes
     issuer: bytes
     this_update: int
     next_update: int
-    revoked: frozenset[int]
+    entries: bytes
+
+    def revoked(self) -> frozenset[int]:
+        """Return the serial numbers on the list.
+
+        Raises:
+            WireError: an entry that is none.
+        """
+        return frozenset(_entry(entry) for entry in der.parts(self.entries, limit=_MAX_CRL_BYTES))
 
 
 def parse_certificate(data: bytes) -> Certificate:
@@ -87,7 +99,7 @@ def parse_certificate(data: bytes) -> Certificate:
     Raises:
         WireError: not a certificate of AMD's profile.
     """
-    tbs, algorithm, signature = _signed(data)
+    tbs, algorithm, signature = _signed(data, _MAX_CERTIFICATE_BYTES)
     fields = der.parts(tbs.content)
     # [0] {version 3} serial algorithm issuer validity subject spki [3] {extensions}
     tags = [0xA0, der.INTEGER, *[der.SEQUENCE] * 5, 0xA3]
@@ -117,7 +129,7 @@ def parse_crl(data: bytes) -> RevocationList:
     Raises:
         WireError: not a revocation list of AMD's profile, or one with an extension that must be understood.
     """
-    tbs, algorithm, signature = _signed(data)
+    tbs, algorithm, signature = _signed(data, _MAX_CRL_BYTES)
     fields = der.parts(tbs.content)
     if len(fields) < 5 or fields[0].whole != b"\x02\x01\x01":
         raise WireError("amd: got a revocation list of another shape, expected X.509 version 2")
@@ -134,14 +146,14 @@ def parse_crl(data: bytes) -> RevocationList:
         issuer=fields[2].whole,
         this_update=der.time(fields[3]),
         next_update=der.time(fields[4]),
-        revoked=frozenset(_entry(entry) for entry in der.parts(entries)),
+        entries=entries,
     )
 
 
-def _signed(data: bytes) -> tuple[der.Value, bytes, bytes]:
+def _signed(data: bytes, limit: int) -> tuple[der.Value, bytes, bytes]:
     """Return what is signed, the algorithm and the signature of SEQUENCE {signed, algorithm, BIT STRING}."""
-    if len(data) > _MAX_BYTES:
-        raise WireError(f"amd: got {len(data)} bytes of certificate, expected at most {_MAX_BYTES}")
+    if len(data) > limit:
+        raise WireError(f"amd: got {len(data)} bytes of certificate or list, expected at most {limit}")
     fields = der.parts(der.value(data, der.SEQUENCE).content)
     if [field.tag for field in fields] != [der.SEQUENCE, der.SEQUENCE, der.BIT_STRING]:
         raise WireError("amd: got something else than a signed certificate or list")
@@ -165,9 +177,10 @@ def _common_name(name: der.Value) -> str:
         attributes = der.parts(rdn.content) if _COMMON_NAME in rdn.content else []
         pairs = [der.parts(attribute.content) for attribute in attributes]
         found += [pair[1].content for pair in pairs if len(pair) == 2 and pair[0].whole == _COMMON_NAME]
-    if len(found) != 1 or not found[0].isascii():
-        raise WireError(f"amd: got a subject with {len(found)} common names, expected 1 in ASCII")
-    return found[0].decode("ascii")
+    text = found[0].decode("ascii", "replace") if len(found) == 1 else ""
+    if not 0 < len(text) <= _MAX_NAME or not (text.isascii() and text.isprintable()):
+        raise WireError(f"amd: got a subject with {len(found)} common names, expected 1 in printable ASCII")
+    return text
 
 
 def _extensions(data: bytes) -> Mapping[str, Extension]:
@@ -178,8 +191,8 @@ def _extensions(data: bytes) -> Mapping[str, Extension]:
         if not fields or len(fields) != 2 + critical or fields[-1].tag != der.OCTET_STRING:
             raise WireError("amd: got an extension that is no identifier and value")
         name = der.oid(fields[0])
-        if name in extensions or len(extensions) >= _MAX_EXTENSIONS:
-            raise WireError(f"amd: got extension {name} twice, or too many")
+        if name in extensions:
+            raise WireError(f"amd: got extension {name} twice")
         extensions[name] = Extension(critical, fields[-1].content)
     return MappingProxyType(extensions)
 

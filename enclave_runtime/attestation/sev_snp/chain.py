@@ -27,6 +27,7 @@ from enclave_runtime.attestation.sev_snp.certificates import (
 )
 from enclave_runtime.attestation.sev_snp.layout import KEY_VCEK, KEY_VLEK
 from enclave_runtime.attestation.sev_snp.vek import Vek, parse_vek
+from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
 
@@ -123,7 +124,7 @@ def check_dates(chain: Chain, now: int) -> None:
             )
 
 
-def check_revocation(collateral: AmdCollateral, chain: Chain, now: int, *, without: bool) -> int:
+def check_revocation(collateral: AmdCollateral, chain: Chain, now: int, rules: SnpRules) -> int:
     """Refuse a revoked chain, and a revocation list that is absent, stale, of the future or not the root's.
 
     AMD gives every VCEK serial number 0: a list that names it revokes all of them, and so it does here.
@@ -132,25 +133,30 @@ def check_revocation(collateral: AmdCollateral, chain: Chain, now: int, *, witho
         collateral: with the list.
         chain: from the same collateral.
         now: Unix time, in seconds.
-        without: accept `NO_CRL` in place of a list.
+        rules: how old a list may be, and whether there may be none.
     Returns:
         When the list ends, or the chain where there is no list, Unix time in seconds.
     Raises:
         AttestationError: step (2).
     """
     if collateral.crl == NO_CRL:
-        if without:
+        if rules.unsafe_accept_without_crl:
             return chain.expires_at
         raise AttestationError(Step.REVOCATION, "no revocation list", "the root's revocation list")
-    crl = _verified_crl(collateral.crl, chain.ark.spki, chain.ark.subject)
+    crl, revoked = _verified_crl(collateral.crl, chain.ark.spki, chain.ark.subject)
     if not crl.this_update <= now <= crl.next_update:
         raise AttestationError(
             Step.REVOCATION,
             f"a revocation list for {crl.this_update} to {crl.next_update}",
             f"one that holds at {now}",
         )
+    if rules.max_crl_age_s is not None and now - crl.this_update > rules.max_crl_age_s:
+        age = now - crl.this_update
+        raise AttestationError(
+            Step.REVOCATION, f"a revocation list of {age} s ago", f"at most {rules.max_crl_age_s} s"
+        )
     for certificate in (chain.ark, chain.ask, chain.vek):
-        if certificate.serial in crl.revoked:
+        if certificate.serial in revoked:
             raise AttestationError(
                 Step.REVOCATION,
                 f"{certificate.common_name} on the revocation list",
@@ -221,19 +227,20 @@ def _read(data: bytes) -> Certificate:
         raise AttestationError(Step.CHAIN, str(error), "a certificate of AMD's") from error
 
 
-@lru_cache(maxsize=CACHED_CHAINS)
-def _verified_crl(crl_der: bytes, ark_spki: bytes, ark_subject: bytes) -> RevocationList:
+@lru_cache(maxsize=CACHED_ISSUERS)
+def _verified_crl(
+    crl_der: bytes, ark_spki: bytes, ark_subject: bytes
+) -> tuple[RevocationList, frozenset[int]]:
+    key = load_der_public_key(ark_spki)
+    assert isinstance(key, rsa.RSAPublicKey), "`load_chain` has seen to it"
     try:
         crl = parse_crl(crl_der)
+        if crl.issuer != ark_subject:
+            raise AttestationError(Step.REVOCATION, "another issuer's revocation list", "the root's")
+        _check_signature(key, crl, Step.REVOCATION, "the revocation list")
+        return crl, crl.revoked()
     except WireError as error:
         raise AttestationError(Step.REVOCATION, str(error), "AMD's revocation list") from error
-    if crl.issuer != ark_subject:
-        raise AttestationError(Step.REVOCATION, "another issuer's revocation list", "the root's")
-    key = load_der_public_key(ark_spki)
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise AttestationError(Step.REVOCATION, "a root key that is not RSA", "RSA")
-    _check_signature(key, crl, Step.REVOCATION, "the revocation list")
-    return crl
 
 
 def _check_authority(certificate: Certificate) -> None:

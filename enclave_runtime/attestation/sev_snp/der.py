@@ -35,6 +35,8 @@ IA5_STRING, SEQUENCE, SET = 0x16, 0x30, 0x31
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _SHORTEST = (0x80, 0x100, 0x10000)
 """Least size that needs one, two and three bytes of length."""
+_MAX_PARTS = 64
+"""Of what nobody has signed yet: AMD's certificates have at most 11 values in one."""
 _PIVOT = 50  # RFC 5280: two digits from 50 on are of the twentieth century
 
 
@@ -64,14 +66,17 @@ def value(data: bytes, tag: int) -> Value:
     return found[0]
 
 
-def parts(data: bytes) -> list[Value]:
-    """Return the values that stand one behind the other in `data`.
+def parts(data: bytes, limit: int = _MAX_PARTS) -> list[Value]:
+    """Return the values that stand one behind the other in `data`, at most `limit`.
 
     Raises:
-        WireError: a cut or badly written value.
+        WireError: a cut or badly written value, or more of them.
     """
-    found, at, length = [], 0, len(data)
+    found: list[Value] = []
+    at, length = 0, len(data)
     while at < length:
+        if len(found) == limit:
+            raise WireError(f"der: got more than {limit} values in one, expected at most that")
         if at + 2 > length:
             raise WireError("der: got a cut value")
         tag, size, start = data[at], data[at + 1], at + 2

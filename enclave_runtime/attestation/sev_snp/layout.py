@@ -187,6 +187,10 @@ def _reserved(report: SnpReport, unsigned: bytes) -> tuple[tuple[str, int], ...]
         ("the TCB versions", int.from_bytes(b"".join(tcb[unused] for tcb in tcbs), "little")),
         ("the CPUID of version 2", int.from_bytes(report.cpuid, "little") if report.version < 3 else 0),
         ("bytes 0x18b to 0x1a0", int.from_bytes(report.reserved2, "little")),
+        (
+            "the chip id, which is masked",
+            int.from_bytes(report.chip_id, "little") if report.key_info & 2 else 0,
+        ),
         ("the chip id of Zen 5", int.from_bytes(report.chip_id[8:], "little") if turin else 0),
         ("the firmware versions", report.current_version[3] | report.committed_version[3]),
         ("the mitigations before version 5", late if report.version < 5 else 0),

@@ -6,10 +6,11 @@ from enclave_runtime.attestation.sev_snp.layout import FAMILY_ZEN5, SnpReport
 from enclave_runtime.attestation.snp_rules import SnpTcb
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["GENOA", "MILAN", "TURIN", "decode_tcb", "encode_tcb", "part_of", "product_of"]
+__all__ = ["GENOA", "MILAN", "TURIN", "decode_tcb", "encode_tcb", "line_of", "part_of", "product_of"]
 
 MILAN, GENOA, TURIN = "Milan", "Genoa", "Turin"
 
+_OF_GENOA = ("Bergamo", "Siena")
 _FAMILY_ZEN34 = 0x19
 # Families and models as AMD's KDS specification (57230) assigns them; Genoa has Bergamo and Siena in it.
 _LINES = (
@@ -33,6 +34,15 @@ def product_of(report: SnpReport) -> str | None:
         if family == known and model in models:
             return product
     raise WireError(f"snp: got CPU family {family:#x}, model {model:#x}, expected Milan, Genoa or Turin")
+
+
+def line_of(product_name: str) -> str:
+    """Return the product line of a name in a certificate, such as "Milan-B0": the line's own root signed it.
+
+    Bergamo and Siena are of Genoa's line. An unknown name is a line of its own, which agrees with no other.
+    """
+    name = product_name.partition("-")[0]
+    return GENOA if name in _OF_GENOA else name
 
 
 def part_of(report: SnpReport) -> tuple[int, int] | None:

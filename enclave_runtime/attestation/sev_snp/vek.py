@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enclave_runtime.attestation.sev_snp import der
 from enclave_runtime.attestation.sev_snp.certificates import Certificate
 from enclave_runtime.attestation.sev_snp.layout import CHIP_ID_BYTES, KEY_VCEK, KEY_VLEK
-from enclave_runtime.attestation.sev_snp.products import TURIN
+from enclave_runtime.attestation.sev_snp.products import TURIN, line_of
 from enclave_runtime.attestation.snp_rules import SnpTcb
 from enclave_runtime.wire.errors import WireError
 
@@ -24,7 +24,11 @@ _STRUCT_VERSION, _PRODUCT, _HWID, _CSP_ID = "1", "2", "4", "5"
 _LEVELS = {"bl": "3.1", "tee": "3.2", "snp": "3.3", "ucode": "3.8"}
 _FMC = "3.9"
 _SPARE = ("3.4", "3.5", "3.6", "3.7")
+_WRITTEN = ("3.1", "3.2", *_SPARE, "3.3", "3.8")
+_WRITTEN_TURIN = (_FMC, "3.1", "3.2", "3.3", *_SPARE[1:], "3.8")
+"""The order in which AMD writes patch levels, spare ones as zero."""
 _HWID_BYTES_TURIN = 8
+_MAX_TEXT = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Vek:
     @property
     def product(self) -> str:
         """Return the product line: the name without its stepping."""
-        return self.product_name.partition("-")[0]
+        return line_of(self.product_name)
 
     @property
     def chip_id(self) -> bytes:
@@ -70,7 +74,7 @@ def parse_vek(certificate: Certificate) -> Vek:
     if strange:
         raise WireError(f"vek: got critical extensions {strange}, expected none")
     product_name = _text(certificate, _PRODUCT)
-    turin = product_name.partition("-")[0] == TURIN
+    turin = line_of(product_name) == TURIN
     if _level(certificate, _STRUCT_VERSION) != int(turin):
         raise WireError(f"vek: got another structure version, expected {int(turin)} for {product_name}")
     if any(_level(certificate, name) for name in _SPARE if AMD_ARC + name in certificate.extensions):
@@ -85,15 +89,11 @@ def parse_vek(certificate: Certificate) -> Vek:
 def encode_extensions(vek: Vek) -> dict[str, bytes]:
     """Return AMD's extensions for `vek`, {identifier: value}, in AMD's order."""
     turin = vek.product == TURIN
-    levels = {name: getattr(vek.tcb, field) for field, name in _LEVELS.items()}
-    if turin:
-        levels |= {_FMC: vek.tcb.fmc}
-    else:
-        levels |= dict.fromkeys(_SPARE, 0)
+    levels = {name: getattr(vek.tcb, field) for field, name in (*_LEVELS.items(), ("fmc", _FMC))}
     values = {
         _STRUCT_VERSION: _integer(int(turin)),
         _PRODUCT: _ia5(vek.product_name),
-        **{name: _integer(levels[name]) for name in sorted(levels)},
+        **{name: _integer(levels.get(name, 0)) for name in (_WRITTEN_TURIN if turin else _WRITTEN)},
     }
     if vek.key == KEY_VCEK:
         values[_HWID] = vek.hwid
@@ -115,8 +115,12 @@ def _level(certificate: Certificate, name: str) -> int:
 
 def _text(certificate: Certificate, name: str) -> str:
     content = der.value(_value(certificate, name), der.IA5_STRING).content
-    if not content or not content.isascii() or not content.decode("ascii").isprintable():
-        raise WireError(f"vek: got extension {name} that is no printable ASCII")
+    if (
+        not 0 < len(content) <= _MAX_TEXT
+        or not content.isascii()
+        or not content.decode("ascii").isprintable()
+    ):
+        raise WireError(f"vek: got extension {name} that is no short text in printable ASCII")
     return content.decode("ascii")
 
 

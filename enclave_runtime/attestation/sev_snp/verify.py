@@ -9,6 +9,8 @@ Pure: no clock, network, file or environment; verified chains are kept, see `cha
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -70,7 +72,7 @@ class SnpVerifier:
         chains.check_dates(chain, now)
         product = _check_machine(report, chain, policy)
         # (2) The root's revocation list is there, holds now, and names none of the chain.
-        expires_at = chains.check_revocation(amd, chain, now, without=rules.unsafe_accept_without_crl)
+        expires_at = chains.check_revocation(amd, chain, now, rules)
         # (3) The endorsement key signed these bytes.
         _check_signature(evidence.quote, r, s, chain.vek_key)
         # (4) Patch levels are those of the key, consistent, and accepted; so are machine and switches.
@@ -85,24 +87,29 @@ class SnpVerifier:
         if evidence.event_log is not None:
             raise AttestationError(Step.EVENT_LOG, "an event log", "none: no register vouches for it")
         # (7) The measurement is a reference value.
-        measurement = SnpRegisters.of(report).digest()
-        policy.check_measurement(measurement)
+        policy.check_measurement(SnpRegisters.of(report).digest())
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
         _check_report_data(report.report_data, expected_report_data)
-        return VerifiedEvidence(
-            tee=TeeKind.SEV_SNP,
-            root_set=roots.id,
-            simulated=roots.simulated,
-            measurement=measurement,
-            report_data=report.report_data,
-            tcb_status=rating.status,
-            advisory_ids=rating.advisories,
-            tcb_eval_number=rating.edition,
-            platform_id_hash=platform_id_hash(report.chip_id),
-            canonical_id=layout.canonical_id(evidence.quote),
-            collateral_expires_at=min(expires_at, chain.expires_at),
-            facts=_facts(report, chain, levels),
-        )
+        verdict = _verdict(report, evidence.quote, roots, rating, min(expires_at, chain.expires_at))
+        return replace(verdict, facts=_facts(report, chain, levels))
+
+
+def _verdict(
+    report: layout.SnpReport, quote: bytes, roots: RootSet, rating: tcb.Rating, expires_at: int
+) -> VerifiedEvidence:
+    return VerifiedEvidence(
+        tee=TeeKind.SEV_SNP,
+        root_set=roots.id,
+        simulated=roots.simulated,
+        measurement=SnpRegisters.of(report).digest(),
+        report_data=report.report_data,
+        tcb_status=rating.status,
+        advisory_ids=rating.advisories,
+        tcb_eval_number=rating.edition,
+        platform_id_hash=platform_id_hash(report.chip_id),
+        canonical_id=layout.canonical_id(quote),
+        collateral_expires_at=expires_at,
+    )
 
 
 def platform_id_hash(chip_id: bytes) -> bytes:
@@ -187,19 +194,19 @@ def _check_report_data(got: bytes, expected: bytes) -> None:
 
 
 def _facts(report: layout.SnpReport, chain: chains.Chain, levels: tcb.Levels) -> dict[str, str]:
-    """Return words for people about a report that was believed."""
+    """Return words for people about a report that was believed; the chip's id is not spelled out."""
     cloud = f" of {chain.facts.csp_id}" if chain.facts.csp_id else ""
     return {
         "product": chain.facts.product_name,
         "report version": str(report.version),
         "signing key": _KEYS[report.signing_key] + cloud,
-        "reported TCB": str(levels.reported),
-        "committed TCB": str(levels.committed),
-        "launch TCB": str(levels.launch),
+        "reported tcb": str(levels.reported),
+        "committed tcb": str(levels.committed),
+        "launch tcb": str(levels.launch),
         "firmware": ".".join(map(str, levels.current_version)),
-        "guest policy": f"{report.policy:#x}",
-        "platform": f"{report.platform_info:#x}",
+        "platform info": f"{report.platform_info:#x}",
         "vmpl": str(report.vmpl),
         "guest svn": str(report.guest_svn),
-        "chip id": "masked" if report.chip_masked else report.chip_id.hex(),
+        "chip id": "masked" if report.chip_masked else "shown",
+        **SnpRegisters.of(report).to_json(),
     }

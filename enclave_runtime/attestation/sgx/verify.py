@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.dcap import appraisal, layout
-from enclave_runtime.attestation.dcap.platform import Platform, platform_id_hash, platform_of
+from enclave_runtime.attestation.dcap.platform import Platform, platform_of
 from enclave_runtime.attestation.dcap.registers import SgxRegisters
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
@@ -85,7 +85,7 @@ def _verdict(
         tcb_status=platform.status,
         advisory_ids=platform.advisory_ids,
         tcb_eval_number=min(platform.eval_numbers),
-        platform_id_hash=platform_id_hash(platform.pck.ppid),
+        platform_id_hash=platform.id_hash,
         canonical_id=layout.canonical_id(quote),
         collateral_expires_at=platform.span.last,
         facts={**appraisal.platform_facts(quote, platform), **SgxRegisters.of(body).to_json()},

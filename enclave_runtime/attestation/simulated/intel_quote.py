@@ -31,12 +31,14 @@ class QuotingEnclave:
     Attributes:
         key: the attestation key.
         cpu_svn: patch levels of the processor.
-        certify: returns the PCK key and the certification data for a world.
+        endorse: returns the PCK key's signature over a report.
+        certify: returns the certification data for a world.
     """
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     cpu_svn: bytes
-    certify: Callable[[World], tuple[ec.EllipticCurvePrivateKey, bytes]] = field(repr=False)
+    endorse: Callable[[bytes], bytes] = field(repr=False)
+    certify: Callable[[World], bytes] = field(repr=False)
 
     def quote(self, body: layout.TdBody | layout.EnclaveBody, form: Form, world: World) -> bytes:
         """Return the quote of `form` over `body`, spoiled as `world` orders.
@@ -50,15 +52,14 @@ class QuotingEnclave:
         raw_key = certs.raw_public_key(self.key)
         binding = bytes(32) if world.unbound_key else sha256(raw_key + _AUTH_DATA)
         report = statements.qe_report(self.cpu_svn, binding, world, sgx=form.sgx)
-        pck_key, cert_data = self.certify(world)
         section = layout.SignatureSection(
             signature=certs.raw_signature(self.key, signed),
             attestation_key=raw_key,
             qe_report=report,
-            qe_report_signature=certs.raw_signature(pck_key, report),
+            qe_report_signature=self.endorse(report),
             qe_auth_data=_AUTH_DATA,
             cert_type=_ENCRYPTED_PPID if world.encrypted_ppid else pck.PCK_CHAIN_PEM,
-            cert_data=bytes(404) if world.encrypted_ppid else cert_data,
+            cert_data=bytes(404) if world.encrypted_ppid else self.certify(world),
         )
         return signed + section.encode(form.version)
 

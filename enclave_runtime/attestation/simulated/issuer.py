@@ -47,6 +47,7 @@ class SimulatedVendor:
         self._of = dict(identities)
         # A quoting enclave makes its attestation key when it starts; so does this one.
         self._attestation_key = ec.generate_private_key(ec.SECP256R1())
+        self._endorsed: dict[bytes, bytes] = {}
 
     @classmethod
     def create(cls) -> SimulatedVendor:
@@ -151,12 +152,18 @@ class SimulatedVendor:
             WireError: a form for the other TEE.
         """
         default = Form.SGX_V3 if isinstance(body, layout.EnclaveBody) else Form.TDX_V4
-        enclave = QuotingEnclave(self._attestation_key, _CPU_SVN, self._certify)
+        enclave = QuotingEnclave(self._attestation_key, _CPU_SVN, self._endorse, self._certify)
         return enclave.quote(body, form or default, world)
 
-    def _certify(self, world: World) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    def _endorse(self, report: bytes) -> bytes:
+        """Return the PCK key's signature over a QE report: one for all its quotes, as Intel's."""
+        if report not in self._endorsed:
+            self._endorsed[report] = certs.raw_signature(self._of["pck"].key, report)
+        return self._endorsed[report]
+
+    def _certify(self, world: World) -> bytes:
         roles = ("pck", "root") if world.no_intermediate else ("pck", "pck_ca", "root")
-        return self._of["pck"].key, pck.encode_chain(*(self._cert(role, world) for role in roles))
+        return pck.encode_chain(*(self._cert(role, world) for role in roles))
 
     def _platform(self, world: World) -> pck.PckExtension:
         return replace(pck.parse_extension(self._of["pck"].cert), flags=(False, False, world.smt))

@@ -88,7 +88,7 @@ def _verdict(
         tcb_status=platform.status,
         advisory_ids=platform.advisory_ids,
         tcb_eval_number=min(platform.eval_numbers),
-        platform_id_hash=platform_id_hash(platform.pck.ppid),
+        platform_id_hash=platform.id_hash,
         canonical_id=layout.canonical_id(quote),
         collateral_expires_at=platform.span.last,
         facts=_facts(quote, body, platform),

@@ -149,9 +149,12 @@ def _other_platform(bench: Bench, *options: str) -> Iterator[Path]:
     state = bench.world.folder / f"platform-{os.urandom(2).hex()}"
     private = state / "private"
     private.mkdir(mode=0o700, parents=True)
-    shutil.copy2(bench.world.folder / "platform" / "private" / "vendor.json", private)
+    for keys in (bench.world.folder / "platform" / "private").iterdir():
+        shutil.copy2(keys, private)
     socket = bench.world.folder / f"{state.name}.sock"
-    child = bench.world.processes.start(state.name, platform_argv(state, socket, *options))
+    child = bench.world.processes.start(
+        state.name, platform_argv(state, socket, *bench.world.hardware.options(), *options)
+    )
     try:
         child.wait_until(socket.exists, timeout_s=20)
         yield socket

@@ -215,11 +215,12 @@ class SimulatedNvidia:
             if role in _AUTHORITIES:
                 name, issuer = _AUTHORITIES[role]
             elif rest == "identity":
-                name, issuer = f"DEV SIMULATED {chip} Identity", "device root"
+                name, issuer = f"DEV SIMULATED {_written(chip)} Identity", "device root"
             elif rest == "provisioner":
-                name, issuer = f"DEV SIMULATED {chip} Provisioner ICA 1", f"{chip} identity"
+                name, issuer = f"DEV SIMULATED {_written(chip)} Provisioner ICA 1", f"{chip} identity"
             elif rest.endswith("rom"):
-                name, issuer = f"{chip} A01 {'FSP' if chip == 'LS10' else 'GSP'} BROM", f"{chip} provisioner"
+                engine = "FSP" if chip == "LS10" else "GSP"
+                name, issuer = f"{_written(chip)} A01 {engine} BROM", f"{chip} provisioner"
             else:
                 name, issuer = role, None  # a key that certificates of its own are made for when needed
             self._of[role] = issue(name, new_key(), self._identity(issuer) if issuer else None)
@@ -255,6 +256,11 @@ class SimulatedNvidia:
 
     def _pdi(self, kind: str, number: int) -> bytes:
         return sha256(self._identity("device root").der + f"{kind} {number}".encode())[:8]
+
+
+def _written(chip: str) -> str:
+    """Return a chip's name as certificates write it."""
+    return "LS_10" if chip == "LS10" else chip
 
 
 def _wanted(world: GpuWorld) -> list[str]:

@@ -58,6 +58,7 @@ def name(organization: str, common_name: str) -> bytes:
         ("2.5.4.11", _UTF8, "Engineering"),
         ("2.5.4.6", _PRINTABLE, "US"),
         ("2.5.4.7", _UTF8, "Nowhere"),
+        ("2.5.4.8", _UTF8, "XX"),
         ("2.5.4.10", _UTF8, organization),
         ("2.5.4.3", _UTF8, common_name),
     )

@@ -82,6 +82,28 @@ def test_the_vendor_is_asked_with_the_nonce_of_these_keys_and_this_challenge(cas
     assert verdict.device_words == f"1 x gpu under SIMULATED ({ROOTS.id})" and "HOPPER" in DEVICE.words()
 
 
+def test_devices_have_one_name_whatever_the_challenge_and_another_under_other_roots(case, asked):
+    verdict = judge(case, bundle_of(case))
+    name = verdict.devices_digest
+    assert len(name) == 32 and name != verdict.gpu_digest
+    other = replace(DEVICE, device_id=b"\x02" * 32)
+    pair = replace(verdict, devices=(DEVICE, other), gpu_digest=bytes(32))
+    assert (
+        pair.devices_digest == replace(pair, devices=(other, DEVICE), gpu_digest=b"\x07" * 32).devices_digest
+    )
+    updated = replace(DEVICE, driver="590.1")
+    assert replace(verdict, devices=(updated,)).devices_digest == name
+    changed = [
+        replace(verdict, devices=(other,)),
+        replace(verdict, devices=(replace(DEVICE, kind="nvswitch"),)),
+        replace(verdict, gpu_root_set="nvidia"),
+        replace(verdict, devices=()),
+        pair,
+    ]
+    assert len({name, *(one.devices_digest for one in changed)}) == len(changed) + 1
+    assert changed[3].devices_digest == ZERO32
+
+
 def test_evidence_without_devices_says_so(case, asked):
     verdict = judge(case, bundle_of(case, gpu=None, bound=None), gpu=None)
     assert (verdict.devices, verdict.gpu_digest, verdict.gpu_root_set) == ((), ZERO32, None)

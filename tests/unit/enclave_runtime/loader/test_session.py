@@ -690,6 +690,7 @@ class TestEvidence:
     def test_release_evidence_comes_with_a_key_request_only(self, cvm: SessionDriver) -> None:
         where: dict[str, Any] = {"operator": hex_of(b"\x01" * 20), "challenge": hex_of(b"\x02" * 32)}
         assert cvm.step("evidence", purpose="release", **where) == "purpose"
+        assert cvm.step("evidence", purpose="serve", **where) == "purpose"
         assert cvm.ok("evidence", purpose="certify", **where)["bundle"]["purpose"] == "certify"
         assert cvm.ok("evidence", purpose="connect", **where)["bundle"]["purpose"] == "connect"
 

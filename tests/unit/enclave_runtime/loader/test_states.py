@@ -80,6 +80,8 @@ def message(operation: str, order: SealedOrder) -> tuple[bytes, dict[str, Any]]:
         "run": (b"", {}),
         "stop": (b"", {"stop_signature": order.stop()}),
         "result": (b"", {"offset": 0}),
+        "published": (b"", {"index": 0, "offset": 0}),
+        "published_stored": (b"", {"index": 0}),
         "report": (b"", {"location": "somewhere else", "stored": True}),
         "refuse": (b"", {"reason": "because"}),
         "host_failure": (b"", {"reason": "storage"}),

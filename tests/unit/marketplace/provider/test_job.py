@@ -44,7 +44,7 @@ def test_loads_what_the_terms_pin(world: ProviderWorld, source: JobSource, order
     job = load_job(source, world.blobs)
     assert job.packet.config == order.config
     assert [held.manifest for held in job.inputs] == [item.manifest for item in order.inputs]
-    hold_inputs(job, world.blobs)
+    hold_inputs(job, world.blobs, bytes(32))
 
 
 def test_a_packet_of_another_order_is_refused(world: ProviderWorld, source: JobSource) -> None:
@@ -89,4 +89,4 @@ def test_ciphertext_that_differs_is_not_held(
     data[at] ^= 1
     world.blobs.blobs[uri] = bytes(data)
     with pytest.raises(CiphertextMismatchError, match=part):
-        hold_inputs(load_job(source, world.blobs), world.blobs)
+        hold_inputs(load_job(source, world.blobs), world.blobs, bytes(32))

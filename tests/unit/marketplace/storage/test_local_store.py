@@ -16,12 +16,13 @@ from marketplace.storage.base import (
     BlobNotFoundError,
     BlobStore,
     BlobTooLargeError,
+    NotConfiguredError,
     UnknownSchemeError,
     read_blob,
     scheme_of,
 )
 from marketplace.storage.local import LocalStore
-from marketplace.storage.registry import PLANNED, SCHEMES, StorageConfig, store_for
+from marketplace.storage.registry import SCHEMES, StorageConfig, store_for
 
 DATA = bytes(range(256)) * 10_000
 
@@ -185,9 +186,9 @@ def test_table_of_schemes(tmp_path: Path) -> None:
     config = StorageConfig(tmp_path)
     found: BlobStore = store_for("file:sha256/" + "a" * 64, config)
     assert found.scheme == "file"
-    assert not set(PLANNED) & set(SCHEMES)
-    for scheme in PLANNED:
-        with pytest.raises(UnknownSchemeError, match="planned but not built yet, expected one of: file"):
+    assert set(SCHEMES) == {"file", "ipfs", "s3", "https", "http"}
+    for scheme in ("ipfs", "s3"):
+        with pytest.raises(NotConfiguredError, match=rf"{scheme}.*expected \[storage\.{scheme}\]"):
             store_for(f"{scheme}:x", config)
     with pytest.raises(UnknownSchemeError, match="unknown scheme"):
         store_for("gopher:x", config)

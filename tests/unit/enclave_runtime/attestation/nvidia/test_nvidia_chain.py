@@ -129,10 +129,37 @@ def test_the_path_length_of_an_authority_holds():
             assert "allows 0" in refused(*chain)
 
 
+def re_serialled(der: bytes, serial: int) -> bytes:
+    """Return a certificate with another serial number (its signature is then nobody's)."""
+    content = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
+    place = der.index(b"\xa0\x03\x02\x01\x02\x02") + 5
+    old = 2 + der[place + 1]
+    body = der[4:place] + bytes([2, len(content)]) + content + der[place + old :]
+    shift = len(content) + 2 - old
+    size = int.from_bytes(der[6:8], "big") + shift  # of the signed part, which comes first
+    body = body[:2] + size.to_bytes(2, "big") + body[4:]
+    return der[:2] + len(body).to_bytes(2, "big") + body
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_bytes_that_are_no_certificate_are_refused():
     for der in (b"", b"0", LEAF.der[:-1], LEAF.der + b"\0", b"\x30\x80" + LEAF.der, LEAF.der[4:]):
         with pytest.raises(WireError):
             load(der)
+    for serial in (0, -1, 1 << 160):
+        with pytest.raises(WireError) as caught:
+            load(re_serialled(LEAF.der, serial))
+        assert "serial" in str(caught.value)
+    head, tail = LEAF.der[: -len(LEAF.cert.signature) - 1], LEAF.cert.signature
+    assert head + b"\0" + tail == LEAF.der
+    long = b"\x03\x82\x01\x2d\0" + bytes(300)
+    body = LEAF.der[4 : -len(tail) - 3] + long
+    with pytest.raises(WireError) as caught:
+        load(b"\x30\x82" + len(body).to_bytes(2, "big") + body)
+    assert "whole bytes" in str(caught.value)
+    for unused in range(1, 8):  # bits that the signature's last byte would not have
+        with pytest.raises(WireError):
+            load(head + bytes([unused]) + tail)
     other_algorithm = LEAF.der.replace(
         bytes.fromhex("2a8648ce3d040303"), bytes.fromhex("2a8648ce3d040302"), 1
     )
@@ -159,9 +186,17 @@ def test_signatures_are_96_bytes_of_the_keys_own():
 FWID = b"\x44" * 48
 
 
-def device_chain(name: str, extensions: list[tuple[str, bytes]]) -> tuple[bytes, ...]:
-    leaf = issue(name, new_key(), MIDDLE, ca=False, extensions=extensions)
-    return leaf.der, MIDDLE.der, ROOT.der
+def device_chain(
+    name: str, extensions: list[tuple[str, bytes]], *, rom: str = "", maker: str = "", more: int = 0
+) -> tuple[bytes, ...]:
+    """Return the chain of a device; its boot ROM's key is MIDDLE's."""
+    authorities = [issue("identity", new_key(), ROOT)]
+    authorities.extend(issue(f"more {number}", new_key(), authorities[-1]) for number in range(more))
+    provisioner = issue(maker or f"X {name.split()[0]} Provisioner ICA", new_key(), authorities[-1])
+    below = issue(rom or name.replace("FMC LF", "BROM"), MIDDLE.key, provisioner)
+    leaf = issue(name, new_key(), below, ca=False, extensions=extensions)
+    above = [identity.der for identity in reversed(authorities)]
+    return leaf.der, below.der, provisioner.der, *above, ROOT.der
 
 
 def test_leaves_name_chip_firmware_and_boot_rom():
@@ -181,6 +216,16 @@ def test_leaves_name_chip_firmware_and_boot_rom():
     for name in ("GA100 A01 GSP FMC LF", "GH100", "GH100 A01 GSP FMC LF ", "GH100 A01 GSP BROM", ""):
         with pytest.raises(WireError):
             identify(device_chain(name or "x", hopper))
+    leaf = "GH100 A01 GSP FMC LF"
+    for other in (
+        {"rom": "GH100 A02 GSP BROM"},
+        {"rom": "GB100 A01 GSP BROM"},
+        {"maker": "X GB100 Provisioner ICA"},
+        {"maker": "GH100 Provisioner"},
+        {"more": 1},
+    ):
+        with pytest.raises(WireError):
+            identify(device_chain(leaf, hopper, **other))
     for extensions in ([], hopper + blackwell):
         with pytest.raises(WireError):
             identify(device_chain("GH100 A01 GSP FMC LF", extensions))

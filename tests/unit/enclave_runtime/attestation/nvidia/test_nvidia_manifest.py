@@ -110,6 +110,16 @@ def test_entities_comments_and_references_are_refused_anywhere():
     refused(GOOD.decode().encode("utf-16"))
 
 
+def test_documents_without_a_canonical_form_are_refused():
+    for old, new in (
+        (SWID.encode(), b"relative/"),
+        (HASH.encode(), b"#relative"),
+        (DS.encode(), b"relative"),
+    ):
+        refused(GOOD.replace(old, new))
+    assert "canonical" in refused(GOOD.replace(b'xmlns:ns1="https:', b'xmlns:ns1="'))
+
+
 def test_size_depth_and_number_of_elements_are_bounded():
     refused(GOOD + b" " * MAX_XML_BYTES)
     refused(signed(manifest("<Resource/>" * 600)))

@@ -23,7 +23,7 @@ from enclave_runtime.attestation.sev_snp.certificates import (
 )
 from enclave_runtime.attestation.sev_snp.layout import KEY_VCEK, KEY_VLEK
 from enclave_runtime.attestation.sev_snp.vek import AMD_ARC, Vek, encode_extensions, parse_vek
-from enclave_runtime.attestation.simulated.snp import SimulatedAmd, SnpWorld
+from enclave_runtime.attestation.simulated.snp import SimulatedAmd, SnpWorld, asn1
 from enclave_runtime.attestation.snp_rules import SnpTcb
 from enclave_runtime.wire.errors import WireError
 from tests.evidence.snp_case import NOW, SnpCase, vendor
@@ -63,7 +63,7 @@ def test_reads_the_revocation_list_that_the_library_reads():
     assert ours.this_update == theirs.last_update_utc.timestamp()
     assert ours.next_update == theirs.next_update_utc.timestamp()
     assert (
-        ours.revoked == {entry.serial_number for entry in theirs} == {parse_certificate(data["ask"]).serial}
+        ours.revoked() == {entry.serial_number for entry in theirs} == {parse_certificate(data["ask"]).serial}
     )
     root = x509.load_der_x509_certificate(data["ark"]).public_key()
     pss = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
@@ -264,6 +264,40 @@ def test_a_vendor_survives_its_state_file():
 def test_another_state_file_is_refused(state):
     with pytest.raises(WireError):
         SimulatedAmd.from_state(state)
+
+
+def test_unsigned_bytes_are_few():
+    """Nobody makes a verifier take apart more than a certificate's worth before a signature is checked."""
+    with pytest.raises(WireError, match="more than 64"):
+        der.parts(b"\x05\x00" * 65)
+    for read, limit in ((parse_certificate, 1 << 12), (parse_crl, 1 << 16)):
+        with pytest.raises(WireError, match="at most"):
+            read(bytes(limit + 1))
+
+
+def test_entries_of_a_list_are_read_behind_its_signature():
+    data = parts(ask_revoked=True)
+    crl = parse_crl(data["crl"])
+    for entries in (b"\x30", b"\x02\x01\x00", b"\x30\x03\x02\x01\x00", b"\x30\x06\x02\x01\x00\x02\x01\x00"):
+        with pytest.raises(WireError):
+            replace(crl, entries=entries).revoked()
+
+
+@pytest.mark.parametrize("name", ["", "SEV-\x1b[2J", "SEV-\x00", "x" * 65])
+def test_names_that_move_the_cursor_are_refused(name):
+    subject = asn1.name("DEV SIMULATED", name)
+    with pytest.raises(WireError, match="common name"):
+        parse_certificate(
+            asn1.certificate(
+                subject=subject,
+                issuer=subject,
+                serial=1,
+                dates=(0, 1),
+                key=vendor("Genoa")._ec["vcek"].public_key(),
+                extensions=(),
+                issuer_key=vendor("Genoa")._rsa["ark"],
+            )
+        )
 
 
 @settings(max_examples=50, deadline=None)

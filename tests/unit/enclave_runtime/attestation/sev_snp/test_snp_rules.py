@@ -32,6 +32,7 @@ RULES = st.builds(
     SnpRules,
     floors=st.frozensets(TABLES, min_size=1, max_size=2),
     max_vmpl=st.integers(0, 3),
+    max_crl_age_s=st.none() | st.sampled_from([3599, 3600, 7200]),
     required_mitigations=st.integers(0, 3),
     **FLAGS,
 )

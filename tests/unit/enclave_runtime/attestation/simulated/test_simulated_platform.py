@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shutil
@@ -30,7 +29,7 @@ from enclave_runtime.attestation.simulated.client import PlatformClient, Platfor
 from enclave_runtime.attestation.simulated.launch import sandbox_base
 from enclave_runtime.attestation.simulated.machine import measurement_of
 from enclave_runtime.attestation.simulated.measure import measure_runtime
-from enclave_runtime.attestation.simulated.snp import SimulatedAmd
+from tests.fakes.platform_keys import put_amd_keys
 
 pytestmark = [
     pytest.mark.integration,
@@ -42,20 +41,13 @@ PACKAGE = Path(enclave_runtime.__file__).parent
 PROBE = Path(__file__).with_name("probe_main.py")
 
 
-@functools.cache
-def amd_keys() -> bytes:
-    """Return a simulated AMD's keys: RSA-4096, seconds of work that one platform can save the next."""
-    return SimulatedAmd.create().to_state()
-
-
 class Running:
     """A platform process and the files around it."""
 
     def __init__(self, root: Path, *options: str) -> None:
         self.root, self.state = root, root / "state"
         if "sev-snp" in options and not self.state.exists():
-            (self.state / "private").mkdir(parents=True, mode=0o700)
-            (self.state / "private" / "amd.json").write_bytes(amd_keys())
+            put_amd_keys(self.state)
         command = [sys.executable, "-m", "enclave_runtime.attestation.simulated", "--state", str(self.state)]
         command += ["--socket", str(root / "p.sock"), "--now", str(NOW), *options]
         self.process = subprocess.Popen(

@@ -1,0 +1,71 @@
+"""A file copied into the local store, so that a kill costs what was not written yet."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from marketplace.storage.base import CHUNK_BYTES, Progress, StorageError
+
+__all__ = ["PUSHED", "copy_file", "is_fresh"]
+
+PUSHED: Final = "push-"
+"""Begins the names of files that another push may go on with."""
+_KEPT_S: Final = 7 * 86_400
+
+
+def is_fresh(path: Path) -> bool:
+    """Whether an unfinished push was worked on within a week."""
+    try:
+        return time.time() - path.stat().st_mtime < _KEPT_S
+    except FileNotFoundError:
+        return False
+
+
+def copy_file(
+    source: FileIO, aside: Path, final: Path, name: str, size: int, progress: Progress | None
+) -> None:
+    """Copy `source` to `aside`, from where an earlier copy stopped, and rename it to `final`.
+
+    Args:
+        name: SHA-256 of the source in hex: what lands under `final` has it, or nothing lands there.
+    Raises:
+        StorageError: the source changed while it was read.
+    """
+    descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with FileIO(descriptor, "r+") as target:
+        fcntl.flock(target, fcntl.LOCK_EX)
+        digest = hashlib.sha256()
+        buffer, there = memoryview(bytearray(CHUNK_BYTES)), memoryview(bytearray(CHUNK_BYTES))
+        source.seek(0)
+        done = 0
+        while got := source.readinto(buffer):
+            piece = buffer[:got]
+            digest.update(piece)
+            if os.preadv(descriptor, [there[:got]], done) != got or there[:got] != piece:
+                _write(descriptor, piece, done)
+            done += got
+            if progress is not None:
+                progress(done, size)
+        os.ftruncate(descriptor, done)
+        if digest.hexdigest() != name:
+            aside.unlink(missing_ok=True)
+            raise StorageError(
+                f"{name[:16]}: got other bytes on the second reading, expected a file that nobody writes",
+                hint="push it again when it is finished",
+            )
+        os.fchmod(descriptor, 0o444)
+        os.fsync(descriptor)
+        if aside.exists():  # else another push of the same file was faster, and renamed it
+            os.rename(aside, final)
+
+
+def _write(descriptor: int, data: memoryview, offset: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], offset + done)

@@ -1,0 +1,100 @@
+"""Downloads and uploads killed at random points: the right bytes in the end, and hardly any of them twice."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from marketplace.storage.local import LocalStore
+from tests.fakes.range_server import Asked, RangeServer, head
+from tests.fakes.sealed_blob import sealed_blob
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[3]
+KILLS = 10
+MIB = 1 << 20
+
+
+def counted(folder: Path) -> int:
+    (count,) = struct.unpack("Q", (folder / "count").read_bytes())
+    return int(count)
+
+
+def run_and_kill(folder: Path, points: list[int], *words: str) -> int:
+    """Run the process again and again, killed each time a point is passed; return how often it was killed."""
+    (folder / "count").write_bytes(bytes(8))
+    command = [sys.executable, str(Path(__file__).with_name("downloading.py")), *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    kills = 0
+    for point in [*points, None]:
+        process = subprocess.Popen(command, env=environment)
+        while process.poll() is None:
+            if point is not None and counted(folder) >= point:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                process.wait()
+                break
+            time.sleep(0.0005)
+        else:
+            assert process.returncode == 0
+            return kills
+    raise AssertionError("unreachable")
+
+
+def points_of(size: int, seed: int) -> list[int]:
+    chosen = random.Random(seed)
+    return sorted(chosen.randrange(size // 50, size * 95 // 100) for _ in range(KILLS))
+
+
+def paced(asked: Asked) -> None:
+    """Answer slowly enough for a kill to come in the middle."""
+    asked.send(head(asked))
+    body = memoryview(asked.body)
+    for at in range(0, len(body), 256 << 10):
+        asked.send(bytes(body[at : at + (256 << 10)]))
+        time.sleep(0.004)
+
+
+def download(folder: Path, mib: int, segment_bytes: int, seed: int) -> float:
+    """Return how many times the size was fetched."""
+    blob = sealed_blob(mib * MIB, segment_bytes)
+    (folder / "info").write_bytes(pickle.dumps(blob.info))
+    with RangeServer(blob.stream, paced) as server:
+        points = points_of(len(blob.stream), seed)
+        kills = run_and_kill(folder, points, "hold", str(folder), server.url)
+    assert kills == KILLS
+    (done,) = (folder / "cache" / "sealed").iterdir()
+    assert done.read_bytes() == blob.stream
+    assert list((folder / "cache" / "partial").iterdir()) == []
+    return counted(folder) / len(blob.stream)
+
+
+def test_a_download_killed_ten_times_fetches_hardly_anything_twice(tmp_path: Path) -> None:
+    assert download(tmp_path, 24, 32 << 10, seed=1) <= 1.05
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_large_download_killed_ten_times(tmp_path: Path, seed: int) -> None:
+    assert download(tmp_path, 1024, MIB, seed) <= 1.05
+
+
+@pytest.mark.heavy
+def test_a_push_killed_ten_times_writes_nothing_twice(tmp_path: Path) -> None:
+    data = random.Random(4).randbytes(64 * MIB)
+    (tmp_path / "file").write_bytes(data)
+    kills = run_and_kill(tmp_path, points_of(len(data), 5)[::3], "push", str(tmp_path))
+    assert kills >= 1  # it is fast: some points come too late
+    assert counted(tmp_path) <= len(data) + KILLS * MIB
+    store = LocalStore(tmp_path / "store")
+    uri = store.push(tmp_path / "file")
+    assert b"".join(store.open(uri)) == data

@@ -1,0 +1,245 @@
+"""Sealed files of an owner's own, fetched and sealed again (docs/protocol.md sections 3.3, 3.5 and 5.3)."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from enclave_runtime.sealed.header import CiphertextMismatchError
+from enclave_runtime.sealed.manifest import Release
+from enclave_runtime.sealed.tree import NO_SALT
+from enclave_runtime.wire.errors import RefusedError
+from enclave_runtime.wire.offers import OfferKind
+from marketplace.errors import BadInputError, NotFoundError
+from marketplace.sealing.containers import (
+    SealedFile,
+    is_sealed,
+    load_sealed,
+    pack_folder,
+    part_of,
+    seal_to_file,
+)
+from marketplace.sealing.fetching import fetch_stream
+from marketplace.sealing.folders import digest_archive, digest_folder
+from marketplace.sealing.opening import open_to_folder
+from marketplace.sealing.resealing import reseal_content
+from marketplace.storage.base import BlobNotFoundError, StorageError
+from marketplace.storage.local import LocalStore
+
+SEGMENT = 1 << 12
+RELEASE = Release(None, b"\x07" * 20)
+Kept = dict[bytes, tuple[bytes, bytes]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("content") / "rows"
+    path.mkdir()
+    (path / "rows.bin").write_bytes(random.Random(5).randbytes(60_000))
+    (path / "readme").write_text("rows\n")
+    return path
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return {}
+
+
+def sealed(folder: Path, out: Path, kept: Kept, kind: OfferKind = OfferKind.DATASET) -> SealedFile:
+    def keep(digest: bytes, key: bytes | bytearray | memoryview, salt: bytes) -> None:
+        assert not out.exists()
+        kept[digest] = bytes(key), salt
+
+    entry = ("python", "readme") if kind is OfferKind.ENGINE else ()
+    return seal_to_file(
+        folder,
+        kind,
+        out,
+        keep=keep,
+        entropy=secrets.token_bytes,
+        release=RELEASE,
+        entry_point=entry,
+        segment_bytes=SEGMENT,
+    )
+
+
+def test_packed_archive_has_the_folders_digest(folder: Path, tmp_path: Path) -> None:
+    made = pack_folder(folder, tmp_path / "rows.tar")
+    assert made.digest == digest_folder(folder, OfferKind.ENGINE)
+    assert made.digest == digest_archive(tmp_path / "rows.tar", OfferKind.ENGINE)
+    assert (made.entries, made.length) == (2, (tmp_path / "rows.tar").stat().st_size)
+    assert not is_sealed(tmp_path / "rows.tar")
+
+
+def test_sealed_file_opens_with_the_key_that_was_kept(folder: Path, tmp_path: Path, kept: Kept) -> None:
+    made = sealed(folder, tmp_path / "x", kept)
+    assert is_sealed(made.path) and load_sealed(made.path) == made
+    key, salt = kept[made.ciphertext_digest]
+    store = LocalStore(tmp_path / "blobs")
+    uri = store.put([made.path.read_bytes()])
+    open_to_folder(store, uri, made.draft.sealed, key, salt, tmp_path / "out")
+    assert (tmp_path / "out" / "rows.bin").read_bytes() == (folder / "rows.bin").read_bytes()
+    assert salt != NO_SALT and not made.draft.locations
+    assert sorted(os.listdir(tmp_path)) == ["blobs", "out", "x", "x.json"]
+
+
+def test_a_sealing_that_dies_starts_again_under_another_salt_and_key(
+    folder: Path, tmp_path: Path, kept: Kept
+) -> None:
+    def dies(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        seal_to_file(
+            folder,
+            OfferKind.DATASET,
+            tmp_path / "x",
+            keep=lambda *secret: kept.update({secret[0]: (bytes(secret[1]), secret[2])}),
+            entropy=secrets.token_bytes,
+            release=RELEASE,
+            segment_bytes=SEGMENT,
+            progress=dies,
+        )
+    half = part_of(tmp_path / "x").read_bytes()
+    assert len(half) > SEGMENT and not kept and not (tmp_path / "x").exists()
+    with pytest.raises(NotFoundError) as caught:
+        load_sealed(tmp_path / "x")
+    assert "seal again" in caught.value.hint
+    made = sealed(folder, tmp_path / "x", kept)
+    assert made.path.read_bytes()[: len(half)] != half
+    assert made.path.read_bytes()[20:52] != half[20:52]  # the header's salt
+    assert not part_of(tmp_path / "x").exists()
+
+
+def test_key_that_cannot_be_kept_leaves_no_sealed_file(folder: Path, tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="full"):
+        seal_to_file(
+            folder, OfferKind.DATASET, tmp_path / "x", keep=full, entropy=secrets.token_bytes, release=RELEASE
+        )
+    assert not (tmp_path / "x").exists() and not (tmp_path / "x.json").exists()
+
+
+def test_refuses_to_replace_and_what_does_not_belong_together(
+    folder: Path, tmp_path: Path, kept: Kept
+) -> None:
+    made, other = sealed(folder, tmp_path / "x", kept), sealed(folder, tmp_path / "y", kept)
+    for action in (lambda: sealed(folder, made.path, kept), lambda: pack_folder(folder, made.path)):
+        with pytest.raises(BadInputError, match="exists"):
+            action()
+    with pytest.raises(RefusedError, match="content"):
+        # The other's manifest: the sizes are the same, the bytes are not.
+        (tmp_path / "x.json").write_bytes((tmp_path / "y.json").read_bytes())
+        store = LocalStore(tmp_path / "blobs")
+        uri = store.put([other.path.read_bytes()])
+        key, _ = kept[other.ciphertext_digest]
+        open_to_folder(store, uri, load_sealed(made.path).draft.sealed, key, bytes(32), tmp_path / "out")
+    other.path.write_bytes(other.path.read_bytes() + b"x")
+    with pytest.raises(BadInputError, match="got"):
+        load_sealed(other.path)
+
+
+class FlakyStore:
+    """A store whose line breaks after so many bytes; it counts what it gave."""
+
+    def __init__(self, inner: LocalStore, breaks: Iterator[int]) -> None:
+        self._inner, self._breaks = inner, breaks
+        self.given = 0
+
+    def put(self, chunks: object) -> str:
+        raise NotImplementedError
+
+    def size(self, uri: str) -> int:
+        return self._inner.size(uri)
+
+    def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        left = next(self._breaks, 1 << 40) if length and length > SEGMENT else 1 << 40
+        for piece in self._inner.open(uri, offset=offset, length=length):
+            for start in range(0, len(piece), 1000):
+                part = piece[start : start + 1000][:left]
+                self.given += len(part)
+                left -= len(part)
+                yield part
+                if not left:
+                    raise StorageError("the line broke")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(breaks=st.lists(st.integers(1, 30_000), min_size=10, max_size=10))
+def test_a_download_killed_ten_times_fetches_nothing_whole_twice(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, breaks: list[int]
+) -> None:
+    place = tmp_path_factory.mktemp("fetch")
+    made = sealed(folder, place / "x", {})
+    inner = LocalStore(place / "blobs")
+    uri = inner.put([made.path.read_bytes()])
+    store = FlakyStore(inner, iter(breaks))
+    killed = 0
+    while True:
+        try:
+            fetch_stream(store, uri, made.draft.sealed, place / "got")
+            break
+        except StorageError:
+            killed += 1
+            assert not (place / "got").exists()
+    assert (place / "got").read_bytes() == made.path.read_bytes()
+    size, layout = made.draft.sealed.ciphertext_bytes, made.draft.sealed.layout
+    # Each attempt fetches header and index again, and at most the segment that it broke off in.
+    assert store.given <= size + killed * (SEGMENT + 16 + 52 + layout.index_bytes)
+
+
+def test_fetching_refuses_other_bytes_and_goes_on_elsewhere(folder: Path, tmp_path: Path, kept: Kept) -> None:
+    made = sealed(folder, tmp_path / "x", kept)
+    good = made.path.read_bytes()
+    store = LocalStore(tmp_path / "blobs")
+    seen: list[tuple[int, int]] = []
+    for at in (0, 30, 60, 5 * SEGMENT, len(good) - 1):
+        bad = bytearray(good)
+        bad[at] ^= 1
+        with pytest.raises(CiphertextMismatchError):
+            fetch_stream(store, store.put([bad]), made.draft.sealed, tmp_path / "got")
+        assert not (tmp_path / "got").exists()
+    done = fetch_stream(
+        store, store.put([good]), made.draft.sealed, tmp_path / "got", progress=lambda *at: seen.append(at)
+    )
+    assert done.size == len(good) and 4 * SEGMENT < done.kept < 6 * SEGMENT
+    assert seen[-1][0] == seen[-1][1]
+    with pytest.raises(BadInputError, match="exists"):
+        fetch_stream(store, store.put([good]), made.draft.sealed, tmp_path / "got")
+    with pytest.raises(BlobNotFoundError):
+        fetch_stream(store, "file:sha256/" + "0" * 64, made.draft.sealed, tmp_path / "other")
+
+
+@pytest.mark.parametrize("kind", [OfferKind.DATASET, OfferKind.ENGINE])
+def test_sealed_again_under_a_new_key(kind: OfferKind, folder: Path, tmp_path: Path, kept: Kept) -> None:
+    old = sealed(folder, tmp_path / "x", kept, kind)
+    key, salt = kept[old.ciphertext_digest]
+    store = LocalStore(tmp_path / "blobs")
+    uri = store.put([old.path.read_bytes()])
+    manifest = old.draft
+    listed = replace(manifest, locations=("file:sha256/" + "0" * 64, uri))
+    new = reseal_content(store, listed, key, salt, entropy=secrets.token_bytes)
+    assert new.content_key != key and new.content_uri != uri
+    assert (new.content_digest == manifest.sealed.content_digest) is (kind is OfferKind.ENGINE)
+    open_to_folder(store, new.content_uri, new.manifest.sealed, new.content_key, new.salt, tmp_path / "out")
+    assert (tmp_path / "out" / "rows.bin").read_bytes() == (folder / "rows.bin").read_bytes()
+    with pytest.raises(RefusedError, match=r"sealed\.key"):
+        reseal_content(store, listed, secrets.token_bytes(32), salt, entropy=secrets.token_bytes)
+    with pytest.raises(RefusedError, match=r"sealed\.content"):
+        reseal_content(store, listed, key, secrets.token_bytes(32), entropy=secrets.token_bytes)
+    bad = bytearray(old.path.read_bytes())
+    bad[9000] ^= 1
+    altered = replace(manifest, locations=(store.put([bad]),))
+    with pytest.raises(CiphertextMismatchError):
+        reseal_content(store, altered, key, salt, entropy=secrets.token_bytes)
