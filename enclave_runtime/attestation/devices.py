@@ -5,6 +5,7 @@ from __future__ import annotations
 from enclave_runtime.attestation.collateral import Collateral, NvidiaCollateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import VerifiedDevice
+from enclave_runtime.attestation.nvidia.refusals import Check, DeviceError
 from enclave_runtime.attestation.roots import GpuRoots
 from enclave_runtime.attestation.rules import GpuRules
 
@@ -35,7 +36,7 @@ def judge_devices(
     """
     if collateral.nvidia is None:
         raise AttestationError(Step.GPU, "no NVIDIA collateral", "NVIDIA's signed statements")
-    refusal = AttestationError(Step.GPU, "GPU rules that accept no GPU", "an accepted GPU root set")
+    refusal: AttestationError | None = None
     for root_set in sorted(rules.root_sets):
         roots = GpuRoots.parse(root_set)
         try:
@@ -46,8 +47,14 @@ def judge_devices(
                 )
             return roots, _verify(evidence, collateral.nvidia, roots, rules, nonce, now)
         except AttestationError as error:
-            refusal = error
-    raise refusal
+            # Under another root than its own, evidence says no more than that: another reason comes first.
+            if refusal is None or _is_of_chain(refusal):
+                refusal = error
+    raise refusal or AttestationError(Step.GPU, "GPU rules that accept no GPU", "an accepted GPU root set")
+
+
+def _is_of_chain(refusal: AttestationError) -> bool:
+    return isinstance(refusal, DeviceError) and refusal.check is Check.CHAIN
 
 
 def _verify(

@@ -60,17 +60,18 @@ class _Keys:
         with LockedBuffer(KEY_BYTES) as key:
             _expand(content_key, header, labels.STREAM_KEY, key.view())
             self.cipher = AESGCM(key.view())
-        self._prefix = bytearray(_PREFIX_BYTES)
-        _expand(content_key, header, labels.STREAM_PREFIX, self._prefix)
+        prefix = bytearray(_PREFIX_BYTES)
+        _expand(content_key, header, labels.STREAM_PREFIX, prefix)
+        self._start = bytes(prefix)
         self.commitment = bytearray(KEY_BYTES)
         _expand(content_key, header, labels.STREAM_COMMITMENT, self.commitment)
         self._last = header.layout.segments - 1
 
     def nonce(self, segment: int) -> bytes:
-        return self.nonce_as(segment, last=segment == self._last)
+        return self._start + segment.to_bytes(4, "big") + (b"\x01" if segment == self._last else b"\x00")
 
     def nonce_as(self, segment: int, *, last: bool) -> bytes:
-        return bytes(self._prefix) + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
+        return self._start + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
 
 def _expand(content_key: Octets, header: Header, label: bytes, out: bytearray | memoryview) -> None:
@@ -282,8 +283,7 @@ class Opener:
 
     def decrypt_unhashed(self, segment: int, ciphertext: Octets, out: memoryview) -> None:
         """As `decrypt`, for whoever has proven the ciphertext itself and needs no leaf; errors as there."""
-        _, length = self._layout.segment_range(segment)
-        if len(ciphertext) != length:
+        if len(ciphertext) != len(out) + TAG_BYTES:
             raise InvalidTag
         self._keys.cipher.decrypt_into(self._keys.nonce(segment), ciphertext, None, out)
 

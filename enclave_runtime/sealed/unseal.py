@@ -188,22 +188,21 @@ class Unsealer:
         Raises:
             CiphertextMismatchError, RefusedError: as `feed`; what was not opened is missing again.
         """
-        first, _ = self._layout.segment_range(claimed[0])
-        position = 0
         opened = 0
         try:
             index, opener = self._begun()
-            start, length = self._layout.segment_range(claimed[-1])
-            got = source.read_at(first, buffer[: start + length - first])
-            for segment in claimed:
-                _, length = self._layout.segment_range(segment)
-                self._open(segment, buffer[position : min(position + length, got)], index, opener)
-                position += length
+            start, _ = self._layout.segment_range(claimed[0])
+            last, length = self._layout.segment_range(claimed[-1])
+            got = source.read_at(start, buffer[: last + length - start])
+            step = self._layout.segment_bytes + TAG_BYTES
+            for position, segment in zip(range(0, len(buffer), step), claimed, strict=False):
+                self._open(segment, buffer[position : min(position + step, got)], index, opener)
                 opened += 1
         finally:
             for segment in claimed:
                 self._release(segment, opened=segment - claimed[0] < opened)
-        self._raise_refusal()
+        if self._refusal is not None:
+            raise self._refusal
 
     def _open(self, segment: int, ciphertext: Octets, index: CiphertextIndex, opener: Opener) -> None:
         offset, length = self._layout.plaintext_range(segment)

@@ -37,12 +37,14 @@ def _run(options: argparse.Namespace) -> None:
     from marketplace.service.run import serve
 
     config, log = load_config(options.config), ServiceLog("certifier")
+    app, close = build_app(config, log)
     serve(
-        build_app(config, log),
+        app,
         host=options.host or config.listen.host,
         port=config.listen.port if options.port is None else options.port,
         log=log,
         port_file=options.port_file,
+        on_stop=close,
     )
 
 

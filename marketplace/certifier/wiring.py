@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from marketplace.certifier.config import DEVICES, CertifierConfig
@@ -71,8 +72,8 @@ def attester_of(device: str) -> Attest | None:
     raise BadInputError("attestation: device", device, " or ".join(DEVICES))
 
 
-def build_app(config: CertifierConfig, log: ServiceLog) -> FastAPI:
-    """Return the application that `config` describes.
+def build_app(config: CertifierConfig, log: ServiceLog) -> tuple[FastAPI, Callable[[], None]]:
+    """Return the application that `config` describes, and what closes its files.
 
     Raises:
         NotFoundError, BadInputError: as `build_certifier`.
@@ -81,12 +82,13 @@ def build_app(config: CertifierConfig, log: ServiceLog) -> FastAPI:
 
     if config.policy.simulated is not None:
         log.warning("SIMULATED TEEs are accepted", root_set=config.policy.simulated.root_set)
-    limits = config.limits
-    return create_app(
-        build_certifier(config, log),
+    limits, certifier = config.limits, build_certifier(config, log)
+    app = create_app(
+        certifier,
         trust_classes=sorted(config.policy.root_sets),
         log=log,
         rate=limits.rate(time.monotonic),
         max_body_bytes=limits.max_body_bytes,
         attest=attester_of(config.device),
     )
+    return app, certifier.store.close

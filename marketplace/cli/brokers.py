@@ -143,14 +143,13 @@ def take_share(
     as_json: AsJson = False,
 ) -> None:
     """Keep your share of a content key. Remove the file afterwards."""
-    from enclave_runtime.wire.codec import hex_of
-    from enclave_runtime.wire.signatures import address_of
-    from marketplace.keybroker.config import load_config
-    from marketplace.keybroker.shares import take_share as keep
-    from marketplace.keybroker.wiring import open_keystore
+    import time
 
-    settings = load_config(config)
-    taken = keep(file, open_keystore(settings), address_of(settings.grant_key.load()))
+    from enclave_runtime.wire.codec import hex_of
+    from marketplace.keybroker.admin import keep_share
+    from marketplace.keybroker.config import load_config
+
+    taken = keep_share(load_config(config), file, at=int(time.time()))
     manifest, threshold = hex_of(taken.manifest_digest), taken.threshold
     words = f"share {taken.number} of {len(threshold.brokers)}, of which {threshold.needed} must agree"
     facts = {"manifest_digest": manifest, "share": taken.number, "needed": threshold.needed}

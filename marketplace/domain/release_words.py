@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Final
 
+from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.cvm import TcbStatus
@@ -68,37 +69,48 @@ def weaknesses(policy: ReleasePolicy) -> list[str]:
 
 def _who(policy: ReleasePolicy) -> list[str]:
     return [
-        f"Who may order: {_listed(policy.clients, 'any client', 'clients')}.",
-        f"Through whose offer: {_listed(policy.listed_by, 'an offer of anybody', 'accounts')}.",
-        f"What may read the content: {_listed(policy.engines, '', 'engines, by content digest')}.",
-        f"Under which configuration: {_listed(policy.configs, 'any', 'digests')}.",
-        f"Beside which other inputs: {_listed(policy.other_inputs, 'any', 'manifest digests')}.",
+        f"Who may order: {_listed(policy.clients)} (the client configures the engine and gets the result).",
+        f"Through whose offer: {_listed(policy.listed_by)} (its price and payees are the ones that count).",
+        f"Which engine may read the content: {_listed(policy.engines)} (it sees the plaintext).",
+        f"Under which configuration: {_listed(policy.configs)} (it tells the engine what to do).",
+        f"Beside which other inputs: {_listed(policy.other_inputs)} (the engine reads them beside yours).",
     ]
 
 
 def _hardware(policy: ReleasePolicy) -> list[str]:
     tees, roots = _words(item.value for item in policy.tees), _words(policy.trust_classes)
+    before = policy.orders_before
     lines = [
         f"Where: in a CVM of {tees}, under the root {roots}, TCB {_tcb_word(policy.worst_tcb)} or better.",
-        f"Which runtime: {_listed(policy.measurements, '', 'measurements')}.",
-        f"On which hardware: {_listed(policy.platforms, 'any', 'platforms')}.",
-        f"How often before: the CVM may have admitted {policy.orders_before} orders before.",
+        f"Which runtime: {_listed(policy.measurements)} (it holds the key, and keeps the host out).",
+        f"On which hardware: {_listed(policy.platforms)} (whoever has a machine in hand can open it).",
+        f"In a CVM that served at most {before} orders before (an engine that broke out would be there).",
     ]
     if policy.min_tcb_eval_number:
         lines.append(f"The vendor's TCB data must be of edition {policy.min_tcb_eval_number} or later.")
     if policy.rejected_advisories:
         lines.append(f"No platform that {_words(policy.rejected_advisories)} applies to.")
-    if policy.gpu is None:
-        lines.append("GPUs: none; a CVM with GPUs gets no key.")
-    else:
-        gpu = policy.gpu
-        switches = f" and {gpu.switches} NVSwitches" if gpu.switches else ""
-        lines.append(
-            f"GPUs: exactly {gpu.count} of {_words(gpu.architectures)}{switches} under the root"
-            f" {_words(gpu.root_sets)}, in mode {_words(gpu.modes)};"
-            f" {_listed(gpu.devices, 'any device', 'devices')}."
-        )
-    return lines
+    for vendor, rules, defaults in (("intel", policy.intel, IntelRules()), ("snp", policy.snp, SnpRules())):
+        changed = [
+            f"{field.name} = {_value(getattr(rules, field.name))}"
+            for field in dataclasses.fields(rules)
+            if getattr(rules, field.name) != getattr(defaults, field.name)
+        ]
+        if changed:
+            lines.append(f"Other than by default, of {vendor}: {', '.join(changed)}.")
+    return [*lines, _gpus(policy.gpu)]
+
+
+def _gpus(rules: GpuRules | None) -> str:
+    if rules is None:
+        return "GPUs: none; a CVM with GPUs gets no key."
+    switches = f" and {rules.switches} NVSwitches" if rules.switches else ""
+    driver = f", driver {'.'.join(map(str, rules.min_driver))} or later" if rules.min_driver else ""
+    return (
+        f"GPUs: exactly {rules.count} of {_words(rules.architectures)}{switches} under the root"
+        f" {_words(rules.root_sets)}, in mode {_words(rules.modes)}{driver};"
+        f" devices: {_listed(rules.devices)}."
+    )
 
 
 def _terms(policy: ReleasePolicy) -> list[str]:
@@ -139,19 +151,23 @@ def _weak_gpu(rules: GpuRules | None) -> list[str]:
     return found
 
 
-def _listed(values: frozenset[bytes] | None, anything: str, noun: str) -> str:
+def _listed(values: frozenset[bytes] | None) -> str:
     if values is None:
-        return anything.upper()
+        return "ANY"
     if not values:
-        return "NOTHING and NOBODY"
-    shown = [_short(value) for value in sorted(values)[:_SHOWN]]
+        return "none"
+    # Whole, since two digests can be made to look alike at their beginnings.
+    shown = ["0x" + value.hex() for value in sorted(values)[:_SHOWN]]
+    if len(values) == 1:
+        return f"only {shown[0]}"
     more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return f"one of {len(values)} {noun}: {', '.join(shown)}{more}"
+    return f"one of {len(values)}: {', '.join(shown)}{more}"
 
 
-def _short(value: bytes) -> str:
-    text = value.hex()
-    return f"0x{text}" if len(value) <= 20 else f"0x{text[:16]}..."
+def _value(value: object) -> str:
+    if isinstance(value, frozenset):
+        return f"{len(value)} listed"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _words(items: Iterable[str]) -> str:

@@ -120,14 +120,12 @@ def _deactivate(options: argparse.Namespace) -> None:
 
 
 def _take_share(options: argparse.Namespace) -> None:
-    from marketplace.keybroker.shares import take_share
-    from marketplace.keybroker.wiring import open_keystore
+    from marketplace.keybroker.admin import keep_share
 
     config = _config(options)
     if options.what is None:
         raise BadInputError("FILE", "nothing", "the share file that the owner handed over")
-    address = address_of(config.grant_key.load())
-    taken = take_share(Path(options.what), open_keystore(config), address)
+    taken = keep_share(config, Path(options.what), at=int(time.time()))
     say(f"share {taken.number} of content {hex_of(taken.manifest_digest)} is kept; the file may be removed")
 
 

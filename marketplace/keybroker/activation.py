@@ -80,7 +80,7 @@ def activate(config: BrokerConfig, *, seen: bytes, at: int) -> None:
         raise BadInputError("policy", f"digest {hex_of(digest)}", f"the one that was shown, {hex_of(seen)}")
     store = Store(config.store_path)
     try:
-        words: list[Json] = [line[:400] for line in sentences(config)]
+        words: list[Json] = [line[:1000] for line in sentences(config)]
         facts: JsonObject = {"policy": hex_of(digest), "sentences": words}
         # The log first: a policy that is in force without an entry is worse than the other way round.
         AuditLog(config.audit_path).append("policy activated", facts, at=at)

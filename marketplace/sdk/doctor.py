@@ -186,13 +186,18 @@ def _platform(session: Session) -> Check:
 
     socket = session.profile.provider.platform_socket
     assert socket is not None
-    root_set = PlatformClient(socket, timeout_s=5).root_set()
-    if root_set != session.profile.trust.root_set:
-        found = f"it is {root_set}, this profile believes {session.profile.trust.root_set or 'nothing'}"
-        return Check(
-            "platform", Health.WARN, found, "orders name what they accept; nobody may accept this one"
-        )
-    return Check("platform", Health.WARN, f"SIMULATED platform {root_set}", "for development alone")
+    played, trust = PlatformClient(socket, timeout_s=5).describe(), session.profile.trust
+    unlike = (
+        ("root set", played.root_set, trust.root_set or "nothing"),
+        ("kind of TEE", played.tee.value, " or ".join(kind.value for kind in trust.tees)),
+        ("number of GPUs", str(played.gpus), str(trust.gpu.count if trust.gpu else 0)),
+    )
+    for name, found, believed in unlike:
+        if found not in believed.split(" or "):
+            words = f"its {name} is {found}, this profile believes {believed}"
+            todo = "orders name what they accept; nobody may accept this one"
+            return Check("platform", Health.WARN, words, todo)
+    return Check("platform", Health.WARN, f"SIMULATED platform {played.root_set}", "for development alone")
 
 
 def _provider(session: Session) -> Check:

@@ -33,6 +33,7 @@ from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.ranges import Ranges
 from marketplace.storage.s3parts import PART_BYTES, PartPlan, staged, upload_file
+from marketplace.storage.sizes import Sizes
 from marketplace.storage.web import EmptyRun
 
 __all__ = ["SCHEME", "S3Config", "S3Store"]
@@ -75,6 +76,7 @@ class S3Store:
         # The service is one that this party's own settings name: its address is not a stranger's word.
         self._ranges = Ranges(NetworkPolicy(anywhere=True), self._patience, shell)
         self._signed: dict[tuple[str, str], tuple[str, float]] = {}
+        self._sizes = Sizes()
         self._lock = threading.Lock()
 
     @property
@@ -130,7 +132,7 @@ class S3Store:
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the blob or a part of it; see `BlobStore.open`. A key without a digest is not verified."""
-        size = self.size(uri)
+        size = self._sizes.known(uri, self._head)
         wanted = check_range(uri, size, offset, length)
         given = pieces(self.run(uri, offset, wanted), wanted, uri)
         name = _digest_of(uri)
@@ -140,14 +142,11 @@ class S3Store:
         """Return a part of the blob; see `BlobStore.run`."""
         if not length:
             return EmptyRun()
-        return self._ranges.run(self._url(uri), offset, length, shown=uri)
+        return self._ranges.run(self._url(uri), offset, length, self._sizes.get(uri), shown=uri)
 
     def size(self, uri: str) -> int:
         """Return the length in bytes; see `BlobStore.size`."""
-        bucket, key = _place_of(uri)
-        with self._errors(uri):
-            answer = self._client.head_object(Bucket=bucket, Key=key)
-        return int(answer["ContentLength"])
+        return self._sizes.ask(uri, self._head)
 
     def exists(self, uri: str) -> bool:
         """Return whether the service has this blob."""
@@ -171,6 +170,12 @@ class S3Store:
                 "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
             )
         return url
+
+    def _head(self, uri: str) -> int:
+        bucket, key = _place_of(uri)
+        with self._errors(uri):
+            answer = self._client.head_object(Bucket=bucket, Key=key)
+        return int(answer["ContentLength"])
 
     def _url(self, uri: str) -> str:
         """Return a signed URL that lasts for a while; parsing and signing cost more than a small range."""

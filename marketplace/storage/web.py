@@ -20,6 +20,7 @@ from marketplace.storage.base import (
     pieces,
 )
 from marketplace.storage.ranges import Ranges
+from marketplace.storage.sizes import Sizes
 
 __all__ = ["SCHEMES", "EmptyRun", "WebStore"]
 
@@ -32,6 +33,7 @@ class WebStore:
     def __init__(self, ranges: Ranges) -> None:
         """Take how URLs are read."""
         self._ranges = ranges
+        self._sizes = Sizes()
 
     @property
     def scheme(self) -> str:
@@ -52,16 +54,16 @@ class WebStore:
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the blob, or a part of it; see `BlobStore.open`. Not verified: a URL has no digest."""
-        wanted = check_range(uri, self.size(uri), offset, length)
+        wanted = check_range(uri, self._sizes.known(uri, self._ranges.size), offset, length)
         return pieces(self.run(uri, offset, wanted), wanted, uri)
 
     def run(self, uri: str, offset: int, length: int) -> Run:
         """Return a part of the blob; see `BlobStore.run`."""
-        return self._ranges.run(uri, offset, length) if length else EmptyRun()
+        return self._ranges.run(uri, offset, length, self._sizes.get(uri)) if length else EmptyRun()
 
     def size(self, uri: str) -> int:
         """Return the length in bytes; see `BlobStore.size`."""
-        return self._ranges.size(uri)
+        return self._sizes.ask(uri, self._ranges.size)
 
     def exists(self, uri: str) -> bool:
         """Return whether the server has something there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,6 +69,7 @@ class RangeServer:
     sent: int = 0
     asked: list[tuple[int, int]] = field(default_factory=list)
     port: int = 0
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> RangeServer:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -92,7 +94,7 @@ class RangeServer:
     @property
     def url(self) -> str:
         """Where the blob is."""
-        return f"http://127.0.0.1:{self.port}/blob"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}/blob"
 
     def count(self, sent: int) -> None:
         """Count bytes that went out."""
@@ -112,6 +114,8 @@ class RangeServer:
     def _serve(self, sock: socket.socket) -> None:
         pending = b""
         with suppress(OSError), sock:
+            if self.tls is not None:
+                sock = self.tls.wrap_socket(sock, server_side=True)
             while True:
                 while b"\r\n\r\n" not in pending:
                     data = sock.recv(65536)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from coincurve import PrivateKey
 
@@ -26,13 +30,19 @@ from enclave_runtime.wire.report_data import Purpose
 from enclave_runtime.wire.share_grant import ShareConditions, ShareGrant, sign_share_grant
 from enclave_runtime.wire.signatures import address_of, recover_signer, secp256k1_sign
 from marketplace.certifier.__main__ import main as certifier_main
+from marketplace.certifier.config import load_config as load_certifier
 from marketplace.certifier.core import STEP_RENEWAL
+from marketplace.certifier.wiring import build_app as certifier_app
 from marketplace.chain.certificates import claim_of, quorum_evidence
 from marketplace.domain.release import ReleaseStep
 from marketplace.keybroker.__main__ import main
+from marketplace.keybroker.config import load_config
 from marketplace.keybroker.core import BrokerStep
 from marketplace.keybroker.shares import ShareFile
+from marketplace.keybroker.wiring import build_app as broker_app
 from marketplace.service.audit import read_log
+from marketplace.service.logs import ServiceLog
+from tests.fakes.asgi import AppClient
 from tests.fakes.cvm import OPERATOR, FakeCvm
 from tests.fakes.json_rpc_node import DEPLOYMENT, RpcNode
 from tests.fakes.order_world import DOMAIN, named, order_preimage
@@ -84,6 +94,30 @@ def certifiers(tmp_path: Path, tdx: SimulatedTdx, nodes: list[RpcNode]) -> list[
     ]
 
 
+@dataclass
+class Here:
+    """A whole service with its files and settings, in this process: two seconds less than one of its own."""
+
+    http: AppClient
+
+    def post(self, path: str, body: object) -> httpx.Response:
+        return self.http.post(path, json=body)
+
+
+@contextmanager
+def here(module: str, config: Path) -> Iterator[Any]:
+    """Serve `module` under the settings at `config` as its command line does, but for the socket."""
+    log = ServiceLog(module, io.StringIO())
+    if module == "certifier":
+        app, close = certifier_app(load_certifier(config), log)
+    else:
+        app, close = broker_app(load_config(config), log)
+    try:
+        yield Here(AppClient(app))
+    finally:
+        close()
+
+
 def refusal(service: Service, path: str, body: object) -> dict[str, str]:
     answer = service.post(path, body)
     assert answer.status_code == 403, answer.text
@@ -112,7 +146,7 @@ def test_a_challenge_serves_once_and_one_certifier_only(
 ) -> None:
     (first, first_key), (second, second_key) = certifiers
     cvm = FakeCvm()
-    with serving("certifier", first) as one, serving("certifier", second) as two:
+    with here("certifier", first) as one, here("certifier", second) as two:
         challenge = challenge_of(one)
         body = certify_body(tdx, cvm, challenge)
         assert refusal(two, "/v1/certify", body)["step"] == "challenge"  # another certifier's
@@ -137,7 +171,7 @@ def test_a_key_request_serves_once_and_one_broker_only(home: Home) -> None:
     first, second = home("a"), home("b")
     second.grant_key = first.grant_key
     private(second.folder / "grant.key", first.grant_key.secret.hex())
-    with serving("keybroker", first.config) as one, serving("keybroker", second.config) as two:
+    with here("keybroker", first.config) as one, here("keybroker", second.config) as two:
         cvm, preimage = first.order()
         body = first.body(one, cvm, preimage)
         assert refusal(two, "/v1/release", body)["step"] == "challenge"
@@ -153,7 +187,7 @@ def test_a_key_request_serves_once_and_one_broker_only(home: Home) -> None:
 def test_evidence_for_another_purpose_certifies_nothing(
     certifiers: list[tuple[Path, PrivateKey]], tdx: SimulatedTdx, purpose: Purpose
 ) -> None:
-    with serving("certifier", certifiers[0][0]) as service:
+    with here("certifier", certifiers[0][0]) as service:
         body: Any = certify_body(tdx, FakeCvm(), challenge_of(service), purpose=purpose)
         assert refusal(service, "/v1/certify", body)["step"] == Step.REPORT_DATA
         body["bundle"]["purpose"] = Purpose.CERTIFY.value  # the bundle's word for it changes nothing
@@ -163,7 +197,7 @@ def test_evidence_for_another_purpose_certifies_nothing(
 @pytest.mark.parametrize("purpose", [Purpose.CERTIFY, Purpose.CONNECT, Purpose.SERVE])
 def test_evidence_for_another_purpose_releases_nothing(home: Home, purpose: Purpose) -> None:
     owner = home()
-    with serving("keybroker", owner.config) as service:
+    with here("keybroker", owner.config) as service:
         cvm, preimage = owner.order()
         body: Any = owner.body(service, cvm, preimage)
         challenge = bytes_from_hex(body["challenge"], 32)
@@ -176,7 +210,7 @@ def test_a_possession_from_the_chain_s_calldata_renews_nothing(
 ) -> None:
     """Registration publishes a possession; its challenge is the operator's own, and not a certifier's."""
     cvm, registry = FakeCvm(), DEPLOYMENT.possession_domain
-    with serving("certifier", certifiers[0][0]) as service:
+    with here("certifier", certifiers[0][0]) as service:
         certified(service, tdx, cvm)
         published = os.urandom(32)
         claim = Possession(cvm.cvm_id, OPERATOR, registry.verifying_contract, published)
@@ -241,7 +275,7 @@ def test_other_contracts_swapped_in_start_no_broker(home: Home) -> None:
 def test_a_stricter_policy_ends_the_laxer_one_in_the_running_broker(home: Home) -> None:
     owner = home()
     policy = owner.folder / "policy.toml"
-    with serving("keybroker", owner.config) as service:
+    with here("keybroker", owner.config) as service:
         assert service.post("/v1/release", owner.body(service, *owner.order())).status_code == 200
         policy.write_text(policy.read_text().replace("max_uses = 5", "max_uses = 1"))
         owner.activate()
@@ -255,7 +289,7 @@ def test_a_line_taken_out_is_named_and_a_cut_end_is_told_from_the_published_head
 ) -> None:
     owner = home()
     log = owner.folder / "state" / "audit.log"
-    with serving("keybroker", owner.config) as service:
+    with here("keybroker", owner.config) as service:
         for salt in (1, 2, 3):
             assert (
                 service.post("/v1/release", owner.body(service, *owner.order(salt=salt))).status_code == 200
@@ -284,7 +318,7 @@ def test_a_certifier_s_log_written_anew_is_told_from_the_published_head(
 ) -> None:
     config = certifiers[0][0]
     log = config.parent / "state" / "audit.log"
-    with serving("certifier", config) as service:
+    with here("certifier", config) as service:
         assert (
             service.post("/v1/certify", certify_body(tdx, FakeCvm(), challenge_of(service))).status_code
             == 200
@@ -343,7 +377,7 @@ def running(nodes: list[RpcNode], group: bytes, salt: int = 1) -> tuple[FakeCvm,
 def test_a_share_opens_for_its_cvm_and_its_order_alone(home: Home, nodes: list[RpcNode]) -> None:
     houses, group = shared(home, nodes)
     cvm, preimage = running(nodes, group)
-    with serving("keybroker", houses[0].config) as service:
+    with here("keybroker", houses[0].config) as service:
         body = houses[0].body(service, cvm, preimage)
         grant = ShareGrant.from_bytes(service.post("/v1/release", body).json()["grant"].encode())
         told = grant.conditions

@@ -225,42 +225,41 @@ def _value_of(pairs: dict[bytes, tuple[int, bytes]], dotted: str, tag: int, size
 
 
 def _whole(der: bytes) -> bytes:
-    items = _items(der)
-    if len(items) != 1 or items[0][0] != _SEQUENCE:
+    tag, start, end = _value_at(der, 0)
+    if tag != _SEQUENCE or end != len(der):
         raise WireError("pck certificate: got an SGX extension that is no single sequence")
-    return items[0][1]
+    return der[start:end]
 
 
 def _pairs(der: bytes) -> dict[bytes, tuple[int, bytes]]:
     """Return {content of the OID: (tag, content)} of consecutive SEQUENCE {OID, value}."""
     pairs: dict[bytes, tuple[int, bytes]] = {}
-    for tag, content in _items(der):
-        entry = _items(content)
-        if tag != _SEQUENCE or len(entry) != 2 or entry[0][0] != _OID:
+    at = 0
+    while at < len(der):
+        outer, start, at = _value_at(der, at)
+        oid, name_start, name_end = _value_at(der, start)
+        tag, value_start, value_end = _value_at(der, name_end)
+        if outer != _SEQUENCE or oid != _OID or value_end != at:
             raise WireError("pck certificate: got an SGX extension entry that is no pair")
-        name = entry[0][1]
+        name = der[name_start:name_end]
         if name in pairs:
             raise WireError(f"pck certificate: got {name.hex()} twice in the SGX extension")
-        pairs[name] = entry[1]
+        pairs[name] = tag, der[value_start:value_end]
     return pairs
 
 
-def _items(der: bytes) -> list[tuple[int, bytes]]:
-    """Return (tag, content) of consecutive DER values with lengths below 64 KiB."""
-    items, at, end = [], 0, len(der)
-    while at < end:
-        if at + 2 > end:
-            raise WireError("pck certificate: got a cut DER value")
-        tag, size = der[at], der[at + 1]
-        at += 2
-        if size & 0x80:
-            count = size & 0x7F
-            size = int.from_bytes(der[at : at + count], "big")
-            at += count
-            if count not in (1, 2) or size < 0x80:
-                raise WireError("pck certificate: got a DER length in another than its shortest form")
-        if at + size > end:
-            raise WireError("pck certificate: got a cut DER value")
-        items.append((tag, der[at : at + size]))
-        at += size
-    return items
+def _value_at(der: bytes, at: int) -> tuple[int, int, int]:
+    """Return tag, start and end of the DER value at `at`, of a length below 64 KiB."""
+    start = at + 2
+    if start > len(der):
+        raise WireError("pck certificate: got a cut DER value")
+    size = der[at + 1]
+    if size & 0x80:
+        count = size & 0x7F
+        size = int.from_bytes(der[start : start + count], "big")
+        start += count
+        if count not in (1, 2) or size < 0x80 or (count == 2 and size < 0x100):
+            raise WireError("pck certificate: got a DER length in another than its shortest form")
+    if start + size > len(der):
+        raise WireError("pck certificate: got a cut DER value")
+    return der[at], start, start + size

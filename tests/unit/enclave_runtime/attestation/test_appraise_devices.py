@@ -15,6 +15,7 @@ from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.attestation.collateral import NvidiaCollateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedDevice, VerifiedEvidence
+from enclave_runtime.attestation.nvidia.refusals import Check, DeviceError
 from enclave_runtime.attestation.roots import GpuRoots
 from enclave_runtime.attestation.rules import GpuRules, UnsafeAcceptSimulated
 from enclave_runtime.wire.errors import WireError
@@ -164,6 +165,21 @@ def test_without_the_vendors_statements_nothing_is_judged(case, asked):
     assert "SIMULATED" in refused(case, bundle_of(case), Step.GPU, gpu=unacknowledged).got
     refused(case, bundle_of(case), Step.POLICY, gpu=RULES.refusing())
     assert not asked
+
+
+def test_the_reason_of_the_devices_own_root_is_told_whatever_its_place(case, monkeypatch):
+    rules = GpuRules(1, frozenset({ROOTS.id, "nvidia"}), simulated=UnsafeAcceptSimulated(ROOTS.id))
+
+    def refusing(own: str):
+        def verify(evidence, collateral, roots, rules, nonce, now):
+            raise DeviceError(Check.NONCE if roots.id == own else Check.CHAIN, roots.id, "another")
+
+        return verify
+
+    for own in rules.root_sets:
+        monkeypatch.setattr(devices, "_verify", refusing(own))
+        error = refused(case, bundle_of(case), Step.GPU, gpu=rules)
+        assert isinstance(error, DeviceError) and error.check is Check.NONCE and own in error.got
 
 
 @given(WORDS, WORDS, WORDS, WORDS)

@@ -14,7 +14,6 @@ import pytest
 
 from enclave_runtime.sealed.header import (
     HEADER_BYTES,
-    CiphertextIndex,
     CiphertextMismatchError,
     Header,
     Layout,
@@ -59,25 +58,6 @@ def unseal_in_memory(stream: bytes, info: SealedInfo = INFO) -> bytes:
         assert not any(sink.view())
         raise
     return bytes(sink.view())
-
-
-class Untouched:
-    """A sink that must never be asked for room."""
-
-    def reserve(self, offset: int, length: int) -> memoryview:
-        """Refuse."""
-        raise AssertionError
-
-    def commit(self, offset: int, view: memoryview) -> None:
-        """Refuse."""
-        raise AssertionError
-
-    def read_at(self, offset: int, buffer: memoryview) -> None:
-        """Refuse."""
-        raise AssertionError
-
-    def discard(self) -> None:
-        """Nothing is held."""
 
 
 def flipped(position: int, bit: int = 1, stream: bytes = STREAM) -> bytes:
@@ -227,26 +207,6 @@ def test_hostile_headers_take_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 1 << 20
-
-
-def test_manifest_that_promises_more_than_there_is_takes_no_memory_for_it(disk: int) -> None:
-    """2^34 segments are within the format; a source that has none of them is asked for one page of index."""
-    info = dataclasses.replace(INFO, plaintext_bytes=1 << 44)
-    assert info.layout.segments == 1 << 34
-    tracemalloc.start()
-    try:
-        with pytest.raises(CiphertextMismatchError, match="of index"):
-            CiphertextIndex.read(MemorySource(STREAM), info)
-        with pytest.raises(CiphertextMismatchError):
-            open_folder(MemorySource(STREAM), info, KEY, SALT, disk, Quota(1 << 44))
-        with pytest.raises(CiphertextMismatchError):
-            SealedReader(MemorySource(STREAM), info, KEY)
-        with pytest.raises(CiphertextMismatchError):
-            unseal(MemorySource(STREAM), Unsealer(info, KEY, SALT, Untouched()))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 4 << 20
 
 
 def test_file_is_empty_after_a_refusal_and_after_giving_up() -> None:

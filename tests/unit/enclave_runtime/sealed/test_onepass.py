@@ -17,9 +17,11 @@ from enclave_runtime.sealed.members import members
 from enclave_runtime.sealed.onepass import open_folder
 from enclave_runtime.sealed.ranges import MemorySource
 from enclave_runtime.sealed.reader import SealedReader
+from enclave_runtime.sealed.sink import MemorySink
 from enclave_runtime.sealed.stream import Opener, Sealer
 from enclave_runtime.sealed.tarformat import Entry, Kind, encode
 from enclave_runtime.sealed.unpack import Quota, Unpacked
+from enclave_runtime.sealed.unseal import Unsealer, unseal
 from enclave_runtime.sealed.workers import Conveyor, in_threads, private_buffer
 from enclave_runtime.wire.errors import RefusedError
 from tests.fakes.sealed_bytes import KEY, SALT, SMALL, Flaky, bytes_of, resealed, sealed_stream
@@ -224,3 +226,52 @@ def test_private_buffers_are_apart_and_zero() -> None:
     assert len(other) == 0
     one[:] = b"x" * len(one)
     assert not any(private_buffer(100))
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (3, 1), (4, 3), (99, 2)])
+def test_batches_resume_from_another_source_and_fetch_nothing_twice(batch: int, workers: int) -> None:
+    data = bytes_of(20 * SMALL + 3)
+    stream, info = sealed_stream(data)
+    bad = info.layout.segment_range(7)[0]
+    sink = MemorySink(len(data))
+    unsealer = Unsealer(info, KEY, SALT, sink)
+    first, second = Spoiled(stream, bad), Flaky(stream)
+    with pytest.raises(CiphertextMismatchError) as caught:
+        unseal(first, unsealer, workers=workers, batch=batch)
+    assert caught.value.segment == 7
+    left = list(unsealer.missing())
+    assert 7 in left
+    unseal(second, unsealer, workers=workers, batch=batch)
+    assert bytes(sink.view()) == data
+    fetched = sum(
+        length for offset, length in second.reads if HEADER_BYTES <= offset < info.layout.index_offset
+    )
+    assert fetched == sum(info.layout.segment_range(segment)[1] for segment in left)
+    assert len(second.reads) >= len(left) // batch
+
+
+class Spoiled(Flaky):
+    """Alters one byte of the stream, whichever range it is read in."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        super().__init__(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+
+
+def test_source_that_fails_leaves_its_segments_missing() -> None:
+    data = bytes_of(5 * SMALL)
+    stream, info = sealed_stream(data)
+    sink = MemorySink(len(data))
+    unsealer = Unsealer(info, KEY, SALT, sink)
+
+    class Broken(Flaky):
+        def read_into(self, offset: int, view: memoryview) -> int:
+            if offset == info.layout.segment_range(2)[0]:
+                raise OSError("the line is cut")
+            return super().read_into(offset, view)
+
+    assert list(unsealer.missing()) == [0, 1, 2, 3, 4]
+    with pytest.raises(OSError, match="cut"):
+        unseal(Broken(stream), unsealer, workers=1)
+    assert list(unsealer.missing()) == [2, 3, 4]
+    unseal(MemorySource(stream), unsealer)
+    assert bytes(sink.view()) == data

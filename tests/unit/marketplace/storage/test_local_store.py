@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from marketplace.storage.base import (
     BlobStore,
     BlobTooLargeError,
     NotConfiguredError,
+    StorageError,
     UnknownSchemeError,
     read_blob,
     scheme_of,
@@ -200,3 +202,74 @@ def test_table_of_schemes(tmp_path: Path) -> None:
 def test_refuses_what_is_no_uri(uri: str) -> None:
     with pytest.raises(BadInputError):
         scheme_of(uri)
+
+
+def test_a_push_gives_what_a_put_gives(store: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+    heard: list[tuple[int, int]] = []
+    uri = store.push(path, progress=lambda *now: heard.append(now))
+    assert uri == store.put([DATA])
+    assert b"".join(store.open(uri)) == DATA
+    assert heard[-1] == (len(DATA), len(DATA))
+    assert list((tmp_path / "store" / "incoming").iterdir()) == []
+
+
+def test_a_push_goes_on_where_a_killed_one_was(store: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+
+    def killed(done: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.push(path, progress=killed)
+    (left,) = (tmp_path / "store" / "incoming").iterdir()
+    assert left.read_bytes() == DATA[: left.stat().st_size]
+    left.write_bytes(DATA[: 1 << 20][:-7] + b"garbage" + b"x" * len(DATA) * 2)
+    again = LocalStore(tmp_path / "store")
+    assert left.exists()
+    assert b"".join(again.open(again.push(path))) == DATA
+    assert not left.exists()
+
+
+def test_a_push_that_nobody_came_back_for_is_swept_away(store: LocalStore, tmp_path: Path) -> None:
+    left = tmp_path / "store" / "incoming" / "push-abc"
+    left.write_bytes(b"x")
+    os.utime(left, (0, 0))
+    LocalStore(tmp_path / "store")
+    assert not left.exists()
+
+
+def test_a_push_of_a_file_that_changes_is_refused(store: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+
+    def changed(done: int, size: int) -> None:
+        if done < size:
+            with open(path, "r+b") as file:
+                file.seek(len(DATA) - 1)
+                file.write(b"!")
+
+    with pytest.raises(StorageError, match="second reading"):
+        store.push(path, progress=changed)
+    assert list((tmp_path / "store" / "incoming").iterdir()) == []
+
+
+def test_a_push_takes_no_more_than_it_may(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(11))
+    with pytest.raises(BlobTooLargeError):
+        LocalStore(tmp_path / "store", max_blob_bytes=10).push(path)
+
+
+def test_gives_a_run_into_the_readers_memory(store: LocalStore) -> None:
+    uri = store.put([DATA])
+    run = store.run(uri, 5, 1000)
+    buffer = memoryview(bytearray(2000))
+    assert run.readinto(buffer) == 1000
+    assert run.readinto(buffer[1000:]) == 0
+    run.close()
+    assert buffer[:1000] == DATA[5:1005]
+    with pytest.raises(BadInputError, match="range"):
+        store.run(uri, 5, len(DATA))
