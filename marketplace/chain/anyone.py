@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from enclave_runtime.wire.orders import OrderPreimage, OrderTerms, RuntimePolicy, order_id
+from enclave_runtime.wire.orders import OrderPreimage, OrderTerms, ReportSummary, RuntimePolicy, order_id
+from enclave_runtime.wire.scalars import ZERO32
 from marketplace.chain.funds import pay_in
 from marketplace.chain.once import once
 from marketplace.chain.reader import Reader
+from marketplace.chain.reports import report_of
 from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.order_state import OrderState
-from marketplace.domain.tight import encode_heads, encode_order, encode_policy
+from marketplace.domain.tight import encode_heads, encode_order, encode_payees, encode_policy
 from marketplace.domain.why import deadline_of
 
 __all__ = ["Anyone"]
@@ -93,6 +95,52 @@ class Anyone:
         pay_in(self.reader, self.writer, terms.token, self.reader.deployment.order_book, amount, sent)
         arguments = (encode_order(terms), encode_heads(preimage), amount)
         return self.writer.call("OrderBook", "topUp", *arguments, sent=sent)
+
+    def pay_service(self, preimage: OrderPreimage, amount: int, *, sent: Sent | None = None) -> Receipt:
+        """Pay `amount` token units as what a served order earned, split at once. Repeating it pays again.
+
+        Offers with a revenue share get theirs, their parents' royalties taken out of it; the rest is the
+        client's (protocol section 6.3).
+
+        Raises:
+            BadInputError: the wallet holds too little.
+            ContractRefusal: the order does not run, or does not serve.
+        """
+        terms = preimage.terms
+        pay_in(self.reader, self.writer, terms.token, self.reader.deployment.order_book, amount, sent)
+        offers = (preimage.compute, *preimage.inputs)
+        shared = [offer.price.revenue_bps != 0 for offer in offers]
+        payees = [encode_payees(one.payees) if has else b"" for one, has in zip(offers, shared, strict=True)]
+        lineages = [self._lineage(preimage, number) if has else b"" for number, has in enumerate(shared)]
+        arguments = (encode_order(terms), encode_heads(preimage), payees, lineages, amount)
+        return self.writer.call("OrderBook", "payService", *arguments, sent=sent)
+
+    def equivocate(
+        self,
+        preimage: OrderPreimage,
+        first: tuple[ReportSummary, bytes],
+        second: tuple[ReportSummary, bytes],
+        *,
+        sent: Sent | None = None,
+    ) -> Receipt:
+        """Show two words that one CVM signed for one order where only one is possible; its desk is slashed.
+
+        Args:
+            first: a summary and its signature, 65 bytes.
+            second: another for the same sequence, or a refusal beside a proof that the engine was entered.
+        Raises:
+            WireError: a malformed signature.
+            ContractRefusal: the two words may stand beside each other, or were shown before.
+        """
+        words = (report_of(*first), report_of(*second))
+        arguments = (encode_order(preimage.terms), encode_heads(preimage), *words)
+        return self.writer.call("OrderBook", "equivocate", *arguments, sent=sent)
+
+    def _lineage(self, preimage: OrderPreimage, number: int) -> bytes:
+        if number == 0 or preimage.inputs[number - 1].lineage == ZERO32:
+            return b""
+        ref = preimage.terms.inputs[number - 1]
+        return self.reader.get_offer(ref.offer, ref.version).lineage_proof
 
     def _end(self, terms: OrderTerms, function: str, *arguments: object, sent: Sent | None) -> Receipt | None:
         return once(

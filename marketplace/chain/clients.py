@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from enclave_runtime.wire.orders import (
@@ -18,6 +19,7 @@ from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.order import Hold, check_order
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.tight import encode_heads, encode_order
+from marketplace.errors import BadInputError
 
 __all__ = ["Clients"]
 
@@ -69,6 +71,38 @@ class Clients:
                 v, r, s = token.permit(wallet, book, terms.deposit, deadline)
                 return self._place(terms, "placeWithPermit", location, deadline, v, r, s, sent=sent)
         return self._place(terms, "place", location, sent=sent)
+
+    def place_batch(
+        self,
+        orders: Sequence[tuple[OrderPreimage, RuntimePolicy]],
+        location: str,
+        *,
+        sent: Sent | None = None,
+    ) -> Receipt | None:
+        """Place several orders of this wallet in one transaction, all or none; None where all are placed.
+
+        Their deposits move together, from an allowance that is given first where it is too small. Orders that
+        are placed already are left out.
+
+        Args:
+            location: where the packets of all of them lie: a hint, at most 256 bytes.
+        Raises:
+            BadInputError: an order that would be refused, more than one token, or too small a balance.
+            ContractRefusal: the contract refuses.
+        """
+        new = [(preimage, policy) for preimage, policy in orders if not self._is_placed(preimage.terms)]
+        if not new:
+            return None
+        tokens = {preimage.terms.token for preimage, _ in new}
+        if len(tokens) != 1:
+            raise BadInputError("orders in one batch", f"deposits in {len(tokens)} tokens", "one token")
+        now, params = self.reader.now(), self.reader.params()
+        for preimage, policy in new:
+            check_order(preimage, policy, params, now=now)
+        total = sum(preimage.terms.deposit for preimage, _ in new)
+        pay_in(self.reader, self.writer, tokens.pop(), self.reader.deployment.order_book, total, sent)
+        packed = [encode_order(preimage.terms) for preimage, _ in new]
+        return self.writer.call("OrderBook", "placeBatch", packed, location, sent=sent)
 
     def sign_order(self, terms: OrderTerms) -> bytes:
         """Return this wallet's signature over an order, 65 bytes: as its client or as its payer.

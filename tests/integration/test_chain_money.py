@@ -25,6 +25,7 @@ from marketplace.domain.offer import sole_payee
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.owed import held_for, settlement_of
 from marketplace.domain.pricing import least_deposit
+from marketplace.errors import BadInputError
 from tests.integration.chain_world import PARAMS, SignedCvm, World
 from tests.integration.settling import settle_and_check
 
@@ -235,3 +236,57 @@ def test_a_model_made_by_an_order_owes_its_parents(world: World) -> None:
     for account, bps in owed.items():
         assert paid[account] == net * bps // 10_000
     assert world.reader.credit_of(compute.owner, use.terms.token) == 0
+
+
+def test_orders_of_one_wallet_are_placed_together_or_not_at_all(world: World) -> None:
+    orders = [(world.order(f"together {number}"), world.policy()) for number in range(3)]
+    world.clients.place(*orders[0], "x")
+    before = world.balance(orders[0][0].terms.payer)
+    receipt = world.clients.place_batch(orders, "packets")
+    assert receipt is not None
+    paid = sum(preimage.terms.deposit for preimage, _ in orders[1:])
+    assert world.balance(orders[0][0].terms.payer) == before - paid, "what was placed is not paid again"
+    assert all(world.reader.get_order(world.id_of(one)).state is OrderState.PLACED for one, _ in orders)
+    assert world.clients.place_batch(orders, "packets") is None
+    other = dataclasses.replace(
+        orders[1][0], terms=dataclasses.replace(orders[1][0].terms, token=b"\x07" * 20)
+    )
+    with pytest.raises(BadInputError, match="one token"):
+        world.clients.place_batch([(world.order("new"), world.policy()), (other, world.policy())], "")
+
+
+def test_what_a_served_order_earns_is_split_at_once(world: World) -> None:
+    client = world.keys["client"].address
+    _, (engine_offer, *data) = world.offers()
+    terms = dataclasses.replace(engine_offer.terms, price=Price(5, revenue_bps=3000))
+    sold = world.authors["author"].list_offer(terms, "file:served")
+    preimage = world.order("served", inputs=[sold, *data], access_key_digest=b"\x05" * 32)
+    world.running(CVM, preimage)
+    world.checkpoint(CVM, preimage, 0)
+    token, engine = preimage.terms.token, preimage.inputs[0].payees[0].account
+    before = world.reader.credit_of(engine, token), world.reader.credit_of(client, token)
+    payer = Anyone(world.reader, world.writer("provider"))
+    payer.pay_service(preimage, 10_000)
+    share = 3000 - 3000 * PARAMS.fee_bps // 10_000
+    assert world.reader.credit_of(engine, token) - before[0] == share
+    assert world.reader.credit_of(client, token) - before[1] == 7000
+    batch = world.order("a batch order")
+    world.running(SignedCvm.named("b"), batch)
+    with pytest.raises(ContractRefusal) as refused:
+        payer.pay_service(batch, 1)
+    assert refused.value.name == "OrderBook_NotServed"
+
+
+def test_two_words_of_one_cvm_cost_its_desk_the_stake(world: World) -> None:
+    preimage = world.order("two words")
+    world.running(CVM, preimage)
+    order = world.id_of(preimage)
+    world.checkpoint(CVM, preimage, 0)
+    words = [world.summary(CVM, preimage, Outcome.COMPLETED, seconds=seconds) for seconds in (40, 41)]
+    reporter = Anyone(world.reader, world.writer("author"))
+    with pytest.raises(ContractRefusal):
+        reporter.equivocate(preimage, words[0], words[0])
+    reporter.equivocate(preimage, words[0], words[1])
+    assert world.reader.cvm(CVM.cvm_id).revoked
+    assert world.reader.get_order(order).struck
+    assert world.reader.credit_of(world.keys["author"].address, preimage.terms.token) > 0
