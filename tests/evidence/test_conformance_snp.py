@@ -18,7 +18,7 @@ from enclave_runtime.attestation.sev_snp.verify import platform_id_hash
 from enclave_runtime.attestation.simulated.snp import Crl, SnpWorld, Validity
 from enclave_runtime.attestation.simulated.snp.world import TCBS
 from enclave_runtime.attestation.snp_rules import SnpFloor, SnpFloors, SnpRules, SnpTcb
-from tests.evidence.snp_case import NOW, SnpCase, refused, vendor
+from tests.evidence.snp_case import NOW, REPORT_DATA, SnpCase, refused, vendor
 
 GENOA = TCBS["Genoa"]
 YEAR = 365 * 86_400
@@ -292,7 +292,8 @@ def test_bindings_count():
         wrong = bytearray(range(64))
         wrong[place] ^= 1
         assert word in refused(Step.REPORT_DATA, SnpCase(report_data=bytes(wrong))).got
-    refused(Step.REPORT_DATA, SnpCase(report_data=b""))
+    for other in (b"", REPORT_DATA[:63], REPORT_DATA + b"\x00"):
+        refused(Step.REPORT_DATA, SnpCase(report_data=other))
     refused(Step.PARSE, SnpCase(tee=TeeKind.CCA))
 
 
