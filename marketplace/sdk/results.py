@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.sealed.header import CiphertextMismatchError, SealedInfo
 from enclave_runtime.sealed.locked import wipe
+from enclave_runtime.sealed.published import LIST_NAME, PublishedList
 from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.sealed.unseal import FileSource, Source
 from enclave_runtime.sealed.wrap import PrivateKey, open_with
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SealedResult", "download_result", "find_result", "open_result", "sealed_result"]
 
+_CHECKPOINTS = "checkpoints"
 _WITH_RESULT = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
 
@@ -47,6 +49,7 @@ class SealedResult:
     summary: ReportSummary
     key_envelope: bytes
     locations: tuple[str, ...]
+    published: tuple[str, ...] = ()
 
 
 def sealed_result(session: Session, order: bytes) -> SealedResult:
@@ -87,7 +90,7 @@ def _checked(bundle: OrderBundle, order: bytes, cvm_id: bytes, summary: ReportSu
         raise RefusedError("result.line", "none in the report", "a result")
     _same("result.digest", stated.result.ciphertext_digest, summary.result_digest)
     hints = dict.fromkeys(hint for hint in (bundle.result, stated.result.location) if hint)
-    return SealedResult(stated.result, summary, bundle.key_envelope, tuple(hints))
+    return SealedResult(stated.result, summary, bundle.key_envelope, tuple(hints), bundle.published)
 
 
 def open_result(
@@ -106,7 +109,9 @@ def open_result(
         RefusedError: steps `result.*`, `sealed.*`, `archive.*`; the folder stays empty.
         CiphertextMismatchError: other bytes than were reported.
         NotFoundError: no such order, one that leaves no result, or no key for it here.
-        MarketError: it has not ended, or nothing that is needed can be had.
+        StorageError: the result, or a checkpoint that the engine published, cannot be had; in the latter
+            case all else is opened.
+        MarketError: it has not ended, or its bundle cannot be had.
     """
     from marketplace.sealing.opening import BlobSource, open_source
 
@@ -120,6 +125,7 @@ def open_result(
             with _opened(downloaded) as file:
                 source = FileSource(file.fileno())
                 open_source(source, _info(sealed.line), key[:32], bytes(key[32:]), folder, progress=progress)
+        _open_published(session, sealed.published, key, folder, progress)
     finally:
         wipe(key)
     return sorted(
@@ -127,6 +133,43 @@ def open_result(
         for where, _, names in os.walk(folder)
         for name in names
     )
+
+
+def _open_published(
+    session: Session, places: tuple[str, ...], key: bytearray, folder: Path, progress: Progress | None
+) -> None:
+    """Open what the engine published into `checkpoints/<number>`; the list is in the result just opened.
+
+    Raises:
+        StorageError: some cannot be had; the result and all others stay.
+    """
+    from marketplace.sealing.opening import open_to_folder
+
+    try:
+        data = (folder / LIST_NAME).read_bytes()
+    except FileNotFoundError:
+        return
+    (folder / _CHECKPOINTS).mkdir(exist_ok=True)
+    listed = PublishedList.from_bytes(data).published
+    problems = []
+    for number, one in enumerate(listed):
+        uri = places[number] if number < len(places) else ""
+        target = folder / _CHECKPOINTS / one.name
+        try:
+            if not uri:
+                raise StorageError("the provider names no place")
+            open_to_folder(
+                session.store, uri, one.sealed, key[:32], bytes(key[32:]), target, progress=progress
+            )
+        except (StorageError, CiphertextMismatchError) as error:
+            if target.is_dir():
+                target.rmdir()
+            problems.append(f"checkpoint {one.name}: {error}")
+    if problems:
+        raise StorageError(
+            f"{len(problems)} of {len(listed)} checkpoints cannot be had: {'; '.join(problems)[:400]}",
+            hint=f"all else is opened in {folder}; ask the provider for the rest",
+        )
 
 
 def download_result(
