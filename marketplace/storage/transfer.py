@@ -22,8 +22,9 @@ from marketplace.storage.places import NoLocationError, Place, Places
 
 __all__ = ["SegmentSink", "Transfer", "transfer"]
 
-_RUN_BYTES: Final = 16 << 20
-"""Of one question to a server: long enough to make its round trip small, short enough to share out."""
+_RUN_BYTES: Final = (1 << 20, 64 << 20)
+"""Of one question to a server, least and most: its round trip must be small, and threads end together."""
+_RUNS_EACH: Final = 8
 
 
 class SegmentSink(Protocol):
@@ -60,7 +61,7 @@ def transfer(
     *,
     has_head: bool = False,
     connections: int = 4,
-    run_bytes: int = _RUN_BYTES,
+    run_bytes: int | None = None,
     patience: Patience | None = None,
     shell: Shell = SYSTEM,
     progress: Progress | None = None,
@@ -72,6 +73,7 @@ def transfer(
         info: from a manifest or report whose own digest was checked.
         has_head: the sink began already, from what an earlier attempt left.
         connections: threads, each with one segment in memory and one range under way.
+        run_bytes: of one question; what suits the size unless said.
         progress: called with bytes of ciphertext that are verified, and in all.
     Raises:
         NoLocationError: every location failed; says how each.
@@ -83,6 +85,9 @@ def transfer(
     job.progress = progress
     if not has_head:
         job.fetch_head()
+    if run_bytes is None:
+        least, most = _RUN_BYTES
+        run_bytes = min(max(info.ciphertext_bytes // (connections * _RUNS_EACH), least), most)
     job.plan(max(1, run_bytes // (info.segment_bytes + TAG_BYTES)))
     in_threads(job.work, max(1, min(connections, job.runs)))
     return Transfer(job.fetched, job.places.faults)

@@ -50,7 +50,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CURL = Tool("curl", "curl")
 CONNECTIONS = 4
 LINK_BYTES_S = 1.25e9
-RUN_BYTES = 16 << 20
+RUN_BYTES = 32 << 20
 SERVERS = {"copy": ("copy",), "sendfile": ("sendfile",), "link": ("sendfile", str(LINK_BYTES_S))}
 
 
@@ -105,7 +105,7 @@ def one_pass(url: str, info: SealedInfo, target: Touched) -> None:
     unsealer = Unsealer(info, KEY, NO_SALT, target.sink)
     with closing(Ranges(NetworkPolicy(dangerous_allow_loopback=True), Patience())) as ranges:
         store = WebStore(ranges)
-        transfer([url], lambda _: store, info, unsealer, connections=CONNECTIONS, run_bytes=RUN_BYTES)
+        transfer([url], lambda _: store, info, unsealer, connections=CONNECTIONS)
     unsealer.finish()
 
 
@@ -135,7 +135,7 @@ def sealed_trip(store: BlobStore, plain: Path, target: Touched) -> str:
         sealer = Sealer(file, size, KEY, digest_salt=NO_SALT, entropy=os.urandom)
         uri = store.put(sealer)
     unsealer = Unsealer(sealer.info, KEY, NO_SALT, target.sink)
-    transfer([uri], lambda _: store, sealer.info, unsealer, connections=CONNECTIONS, run_bytes=RUN_BYTES)
+    transfer([uri], lambda _: store, sealer.info, unsealer, connections=CONNECTIONS)
     unsealer.finish()
     return uri
 
