@@ -20,11 +20,11 @@ from marketplace.storage.base import BlobStore, BlobUnreachableError, Progress, 
 from marketplace.storage.patience import SYSTEM, Patience, Shell, pause_s
 from marketplace.storage.places import NoLocationError, Place, Places
 
-__all__ = ["SegmentSink", "Transfer", "transfer"]
+__all__ = ["SegmentSink", "Transfer", "run_bytes_for", "transfer"]
 
 _RUN_BYTES: Final = (1 << 20, 64 << 20)
 """Of one question to a server, least and most: its round trip must be small, and threads end together."""
-_RUNS_EACH: Final = 8
+_RUNS_EACH: Final = 4
 
 
 class SegmentSink(Protocol):
@@ -85,12 +85,16 @@ def transfer(
     job.progress = progress
     if not has_head:
         job.fetch_head()
-    if run_bytes is None:
-        least, most = _RUN_BYTES
-        run_bytes = min(max(info.ciphertext_bytes // (connections * _RUNS_EACH), least), most)
+    run_bytes = run_bytes or run_bytes_for(info.ciphertext_bytes, connections)
     job.plan(max(1, run_bytes // (info.segment_bytes + TAG_BYTES)))
     in_threads(job.work, max(1, min(connections, job.runs)))
     return Transfer(job.fetched, job.places.faults)
+
+
+def run_bytes_for(size: int, connections: int) -> int:
+    """Return how many bytes to ask for at once, of a blob of `size` bytes over so many connections."""
+    least, most = _RUN_BYTES
+    return min(max(size // (connections * _RUNS_EACH), least), most)
 
 
 class _Job:
