@@ -183,8 +183,12 @@ def test_rules_accept_what_they_name(rule, world):
     [
         ({"require_ciphertext_hiding": True}, {}),
         ({"require_ciphertext_hiding": True}, {"patches": ((0x0B, b"\x03"),)}),
+        ({"require_ciphertext_hiding": True}, {"patches": ((0x40, b"\x35"),)}),
+        ({}, {"page_swap_disabled": False, "patches": ((0x40, b"\x35"),)}),
         ({"require_page_swap_disabled": True}, {"page_swap_disabled": False, "ciphertext_hiding": True}),
         ({"require_rapl_disabled": True}, {}),
+        ({"require_rapl_disabled": True}, {"patches": ((0x0A, b"\x83"),)}),
+        ({"require_rapl_disabled": True}, {"patches": ((0x40, b"\x2d"),)}),
         ({"require_smt_off": True}, {}),
         ({"require_smt_off": True}, {"smt_on": False}),
         ({"required_mitigations": 5}, {"version": 5, "mitigations": 4}),
