@@ -68,7 +68,7 @@ def attester_of(device: str) -> Attest | None:
         EnclaveError: the settings say that this is a CVM, and the kernel gives no evidence.
         BadInputError: no such device.
     """
-    from enclave_runtime.attestation.tsm import TsmAttester
+    from enclave_runtime.attestation.tsm.attest import TsmAttester
 
     if device not in DEVICES:
         raise BadInputError("attestation: device", device, " or ".join(DEVICES))

@@ -13,6 +13,7 @@ from marketplace.cli.output import emit, note, progress
 from marketplace.errors import BadInputError
 
 if TYPE_CHECKING:
+    from enclave_runtime.sealed.manifest import Release
     from enclave_runtime.wire.offers import OfferKind, Price
     from marketplace.sdk.author import Published
     from marketplace.sdk.containers import Inspection
@@ -103,24 +104,39 @@ def seal(
     emit(as_json, value, lines)
 
 
-def push(context: typer.Context, sealed: Sealed, show: ShowProgress = False, as_json: AsJson = False) -> None:
+def push(
+    context: typer.Context,
+    sealed: Sealed,
+    to: Annotated[
+        list[str],
+        typer.Option("--to", metavar="SCHEME", help="file, ipfs or s3; repeat. Default: the profile's."),
+    ] = [],  # noqa: B006 - typer copies defaults
+    also: Annotated[
+        list[str],
+        typer.Option("--also", metavar="URI", help="Where it lies already, such as https://...; repeat."),
+    ] = [],  # noqa: B006 - typer copies defaults
+    show: ShowProgress = False,
+    as_json: AsJson = False,
+) -> None:
     """Store a sealed file and its manifest. Killed, it goes on with what is not there yet."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.sdk import containers
 
     session = session_of(context)
     with progress(f"pushing {sealed.name}", show) as draw:
-        made = containers.push(session, sealed, progress=draw)
+        made = containers.push(session, sealed, to=to, also=also, progress=draw)
     value: dict[str, object] = {
         "manifest": made.manifest_uri,
         "manifest_digest": hex_of(made.manifest.digest()),
         "sealed": made.content_uri,
+        "locations": list(made.manifest.locations),
         "sent": not made.kept,
     }
     lines = [
         f"manifest  {made.manifest_uri}",
         f"digest    {hex_of(made.manifest.digest())}",
         f"sealed    {made.content_uri}{' (was there already)' if made.kept else ''}",
+        *(f"also      {uri}" for uri in made.manifest.locations[1:]),
     ]
     emit(as_json, value, lines)
 
@@ -251,10 +267,27 @@ def _inspection_json(found: Inspection) -> dict[str, object]:
         "media_type": manifest.media_type,
         "entry_point": list(manifest.entry_point),
         "release_url": manifest.release.url,
+        **_shares_json(manifest.release),
         "places": dict(found.places),
         "key_held": found.key_held,
         "replaced_by": None if found.replaced_by is None else hex_of(found.replaced_by),
     }
+
+
+def _shares_json(release: Release) -> dict[str, object]:
+    """Return the brokers of a key in shares; nothing of other keys."""
+    if release.threshold is None:
+        return {}
+    urls = [broker.url for broker in release.threshold.brokers]
+    return {"release_brokers": urls, "release_needed": release.threshold.needed}
+
+
+def _who_grants(release: Release) -> str:
+    """Return who has to agree before this key leaves, in words."""
+    if release.threshold is None:
+        return release.url or "its owner, by hand"
+    urls = ", ".join(broker.url for broker in release.threshold.brokers)
+    return f"{release.threshold.needed} of {len(release.threshold.brokers)} brokers: {urls}"
 
 
 def _inspection_lines(found: Inspection) -> list[str]:
@@ -267,7 +300,7 @@ def _inspection_lines(found: Inspection) -> list[str]:
         f"kind      {manifest.kind.name.lower()}, {manifest.media_type}",
         f"content   {hex_of(info.content_digest)}: {size}, {info.algorithm.value}",
         f"cipher    {hex_of(info.ciphertext_digest)}: {info.ciphertext_bytes} bytes",
-        f"key       {held[found.key_held]}; from {manifest.release.url or 'its owner, by hand'}",
+        f"key       {held[found.key_held]}; from {_who_grants(manifest.release)}",
     ]
     if found.manifest_digest is not None:
         lines.insert(0, f"manifest  {hex_of(found.manifest_digest)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from enclave_runtime.attestation.roots import RootSet
-from enclave_runtime.attestation.tsm import REPORTS
+from enclave_runtime.attestation.tsm.attest import REPORTS
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import EnclaveError
 from marketplace.certifier.__main__ import main

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES, MAX_QUOTE_BYTES, TeeKind
-from enclave_runtime.attestation.tsm import LinuxKernel, TsmAttester
+from enclave_runtime.attestation.tsm.attest import LinuxKernel, TsmAttester
 from enclave_runtime.wire.errors import EnclaveError, WireError
 
 DATA = bytes(range(64))
