@@ -225,7 +225,7 @@ class S3Store:
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
         """Turn boto's errors into ours."""
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
         where = self._config.endpoint or "AWS"
         try:
@@ -241,6 +241,9 @@ class S3Store:
                 f"S3 at {where}, {doing}: got {got}, expected success",
                 hint="check bucket and rights of the credentials that boto finds",
             ) from error
+        except ParamValidationError as error:
+            expected = "s3://BUCKET/KEY with a bucket's name"
+            raise BadInputError("blob URI", f"{doing[:100]!r}, which S3 cannot mean", expected) from error
         except NoCredentialsError as error:
             raise StorageError(
                 f"S3 at {where}, {doing}: got no credentials, expected some",
