@@ -42,7 +42,7 @@ _TODO: Final = {
 """What a person can do about refusals, by the beginning of their step."""
 
 
-_SAID: Final = re.compile(r"(.+?): got (.+?), expected (.+)", re.DOTALL)
+_SAID: Final = re.compile(r"(.+?): got (.+), expected (.+?)", re.DOTALL)
 """How errors say what was got and what was expected."""
 _FETCH: Final = "these are other bytes than were sealed: fetch them again, or from another location"
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from marketplace.sdk.author import Asked, Published
     from marketplace.sdk.profile import Session
     from marketplace.sealing.keystore import KeyStore
+    from marketplace.storage.base import BlobStore
 
 __all__ = [
     "Inspection",
@@ -120,12 +121,24 @@ def keeper(keystore: KeyStore) -> Callable[[bytes, Octets, bytes], None]:
     return keep
 
 
-def push(session: Session, path: Path, *, progress: Progress | None = None) -> Pushed:
+def push(
+    session: Session,
+    path: Path,
+    *,
+    to: Sequence[str] = (),
+    also: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Pushed:
     """Store a sealed file and its manifest; what an earlier push brought there is not sent again.
 
+    Args:
+        to: schemes of stores, such as `s3` and `ipfs`; the manifest names each, and lies in the first. By
+            default where the profile puts new blobs.
+        also: locations where the file lies already, such as a web server's; named after the others.
     Raises:
         NotFoundError: no sealed file there, or its key is not in this keystore.
-        BadInputError: the file was changed or cut short.
+        BadInputError: the file was changed or cut short, a scheme that cannot be written, or another size at
+            a location in `also`.
         StorageError: storing failed; push again.
     """
     sealed = load_sealed(path)
@@ -137,16 +150,37 @@ def push(session: Session, path: Path, *, progress: Progress | None = None) -> P
             f"sealed file {path}: its key is not in this keystore",
             hint="push it with the profile that sealed it",
         ) from error
+    homes = [_home(session, scheme) for scheme in to or (session.store.scheme,)]
+    _check_sizes(session, also, sealed.draft.sealed.ciphertext_bytes)
+    uris, kept = [], True
     with _state(path, sealed) as state:
-        uri = state.get("content", "")
-        kept = bool(uri) and _is_stored(session, uri, sealed)
-        if not kept:
-            uri = session.store.push(sealed.path, progress=progress)
-            state["content"] = uri
-    manifest = dataclasses.replace(sealed.draft, locations=(uri,))
+        for home in homes:
+            uri = state.get(f"content/{home.scheme}", "")
+            if not uri or not _is_stored(session, uri, sealed):
+                uri, kept = home.push(path, progress=progress), False
+                state[f"content/{home.scheme}"] = uri
+            uris.append(uri)
+    manifest = dataclasses.replace(sealed.draft, locations=(*uris, *also))
     # Before anybody can find the manifest: content whose key was lost could never be served.
     keystore.put(manifest.digest(), secret.content_key, secret.salt)
-    return Pushed(manifest, session.store.put([manifest.to_bytes()]), uri, kept)
+    return Pushed(manifest, homes[0].put([manifest.to_bytes()]), uris[0], kept)
+
+
+def _home(session: Session, scheme: str) -> BlobStore:
+    from marketplace.storage.registry import WRITABLE
+
+    if scheme not in WRITABLE:
+        raise BadInputError("--to", repr(scheme), f"one of {', '.join(WRITABLE)}")
+    return session.store.store_of(f"{scheme}:new")
+
+
+def _check_sizes(session: Session, locations: Sequence[str], expected: int) -> None:
+    for uri in locations:
+        size = session.store.size(uri)
+        if size != expected:
+            raise BadInputError(
+                f"location {uri}", f"{size} bytes", f"the {expected} bytes of the sealed file"
+            )
 
 
 def publish_sealed(

@@ -15,14 +15,15 @@ from enclave_runtime.sealed.published import LIST_NAME, PublishedList, Published
 from enclave_runtime.sealed.stream import seal
 from marketplace.sdk.results import _open_published
 from marketplace.storage.base import StorageError
-from marketplace.storage.local import LocalStore
+from marketplace.storage.registry import StorageConfig
+from marketplace.storage.stores import Stores
 
 KEY, SALT = os.urandom(32), os.urandom(32)
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Any:
-    return SimpleNamespace(store=LocalStore(tmp_path / "blobs"))
+    return SimpleNamespace(store=Stores(StorageConfig(tmp_path / "blobs")))
 
 
 def published(tmp_path: Path, session: Any, name: str) -> tuple[PublishedOne, str]:
