@@ -15,7 +15,7 @@ encrypt two plaintexts under one nonce. What resumes by segment is the transfer,
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import Final
 
@@ -280,6 +280,22 @@ class Opener:
         """
         self.decrypt_unhashed(segment, ciphertext, out)
         return leaf(self._header.algorithm, out)
+
+    def decrypter(self) -> Callable[[int, memoryview, memoryview], bytes]:
+        """Return `decrypt` for a loop over many segments; errors as there."""
+        decrypt_into, nonce, algorithm = (
+            self._keys.cipher.decrypt_into,
+            self._keys.nonce,
+            self._header.algorithm,
+        )
+
+        def decrypt(segment: int, ciphertext: memoryview, out: memoryview) -> bytes:
+            if len(ciphertext) != len(out) + TAG_BYTES:
+                raise InvalidTag
+            decrypt_into(nonce(segment), ciphertext, None, out)
+            return leaf(algorithm, out)
+
+        return decrypt
 
     def decrypt_unhashed(self, segment: int, ciphertext: Octets, out: memoryview) -> None:
         """As `decrypt`, for whoever has proven the ciphertext itself and needs no leaf; errors as there."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
@@ -123,9 +124,8 @@ def segment_count(segment_bytes: int, length: int) -> int:
 
 def leaf(algorithm: Algorithm, segment: Octets) -> bytes:
     """Return the leaf of one whole segment, 32 bytes. Drops the GIL while it hashes."""
-    hasher = _new_hash(algorithm)
-    hasher.update(segment)
-    return _leaf_of(hasher)
+    whole = blake3.blake3(segment) if algorithm is Algorithm.BLAKE3 else hashlib.sha256(segment)
+    return hashlib.sha256(b"\x00" + whole.digest()).digest()
 
 
 class LeafList:
@@ -195,18 +195,33 @@ class LeafFold:
         self._lock = threading.Lock()
 
     def __setitem__(self, index: int, value: bytes) -> None:
-        if not 0 <= index < self._count:
-            raise IndexError(f"got leaf {index}, expected 0 to {self._count - 1}")
-        page, place = divmod(index, PAGE_LEAVES)
+        self.put(index, (value,))
+
+    def put(self, first: int, values: Sequence[bytes]) -> None:
+        """Set neighbouring leaves, from `first` on.
+
+        Raises:
+            IndexError: beyond the last leaf.
+        """
+        if first < 0 or first + len(values) > self._count:
+            raise IndexError(f"got leaves {first} to {first + len(values)}, expected 0 to {self._count}")
+        done = 0
+        while done < len(values):
+            page, place = divmod(first + done, PAGE_LEAVES)
+            part = values[done : done + PAGE_LEAVES - place]
+            self._put_in_page(page, place, b"".join(part), len(part))
+            done += len(part)
+
+    def _put_in_page(self, page: int, place: int, values: bytes, count: int) -> None:
         with self._lock:
             opened = self._open.get(page)
             if opened is None:
                 size = min(PAGE_LEAVES, self._count - page * PAGE_LEAVES)
                 opened = self._open[page] = (bytearray(HASH_BYTES * size), [size])
             leaves, left = opened
-            leaves[HASH_BYTES * place : HASH_BYTES * (place + 1)] = value
-            left[0] -= 1
-            self._left -= 1
+            leaves[HASH_BYTES * place : HASH_BYTES * (place + count)] = values
+            left[0] -= count
+            self._left -= count
             if left[0]:
                 return
             del self._open[page]
