@@ -202,6 +202,7 @@ class S3Store:
             read_timeout=how.answer_s,
             retries={"max_attempts": how.tries, "mode": "standard"},
             max_pool_connections=16,
+            signature_version="s3v4",
             # Old and small services know no checksums of S3's own; names and digests of ours say more.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
