@@ -53,7 +53,10 @@ def pack(
 
 def seal(
     context: typer.Context,
-    folder: Folder,
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER|ARCHIVE", help="What to seal: all of it; or what `pack` made of it."),
+    ],
     kind: Kind,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="A new file; default: FOLDER.sealed.")
@@ -68,7 +71,7 @@ def seal(
     from marketplace.sdk import containers
     from marketplace.sealing.containers import part_of
 
-    wanted = check_content(folder, kind, entry)
+    wanted = check_content(folder, kind, entry, archive=True)
     target = _named(out, folder, ".sealed")
     session = session_of(context)
     if part_of(target).exists():
@@ -149,6 +152,9 @@ def inspect(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read a sealed file whole, and compare its digest.")
     ] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="Of a sealed file of yours: the files in it.")
+    ] = False,
     show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
@@ -161,6 +167,7 @@ def inspect(
 
     session = session_of(context)
     path = Path(target)
+    inside: dict[str, int] | None = None
     if target.isdecimal() and not path.exists():
         found = containers.inspect(
             session, market.manifest_of(session, session.reader.get_offer(int(target)))
@@ -175,7 +182,12 @@ def inspect(
             if got != draft.sealed.ciphertext_digest:
                 raise RefusedError("stream.digest", hex_of(got), hex_of(draft.sealed.ciphertext_digest))
         found = containers.inspect(session, draft, pushed=False)
-    emit(as_json, _inspection_json(found), _inspection_lines(found))
+        inside = containers.files_in(session, path) if files else None
+    value = _inspection_json(found)
+    if inside is not None:
+        value["files"] = dict(inside)
+    lines = [f"has       {size:>12}  {name}" for name, size in (inside or {}).items()]
+    emit(as_json, value, _inspection_lines(found) + lines)
 
 
 def reseal(
@@ -218,8 +230,8 @@ def listed(session: Session, made: Published, price: Price, *, as_json: bool) ->
     emit(as_json, published_json(made), lines)
 
 
-def check_content(folder: Path, kind: str, entry: str) -> OfferKind:
-    """Return the kind of content that a folder is to be.
+def check_content(folder: Path, kind: str, entry: str, *, archive: bool = False) -> OfferKind:
+    """Return the kind of content that a folder, or an archive where that will do, is to be.
 
     Raises:
         BadInputError: no folder, no such kind, or an entry point that the kind must or must not have.
@@ -227,7 +239,8 @@ def check_content(folder: Path, kind: str, entry: str) -> OfferKind:
     from enclave_runtime.wire.offers import OfferKind
     from marketplace.domain.offer import kind_of
 
-    _check_folder(folder)
+    if not (archive and folder.is_file()):
+        _check_folder(folder)
     if not kind:
         raise BadInputError("--kind", "nothing", "engine, model or dataset")
     if kind_of(kind) is OfferKind.COMPUTE:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Inspection",
     "Pushed",
+    "files_in",
     "inspect",
     "manifest_at",
     "pack",
@@ -93,7 +94,7 @@ def seal(
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> SealedFile:
-    """Seal a folder into the file `out`; its key goes into this profile's keystore.
+    """Seal a folder, or its archive, into the file `out`; its key goes into this profile's keystore.
 
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes.
@@ -246,6 +247,25 @@ def inspect(session: Session, manifest: Manifest, *, pushed: bool = True) -> Ins
         places[uri] = "there" if size == expected else f"got {size} bytes, expected {expected}"
     held, replaced = _held(session, manifest, pushed=pushed)
     return Inspection(manifest, manifest.digest() if pushed else None, places, held, replaced)
+
+
+def files_in(session: Session, path: Path) -> dict[str, int]:
+    """Return the files in a sealed file of this profile's, and their sizes in bytes; opens its headers alone.
+
+    Raises:
+        NotFoundError: no sealed file there, or its key is not in this keystore.
+        CiphertextMismatchError, RefusedError: it is not what was sealed.
+    """
+    from enclave_runtime.sealed.members import members
+    from enclave_runtime.sealed.ranges import FileSource
+    from enclave_runtime.sealed.reader import SealedReader
+
+    sealed = load_sealed(path)
+    secret = session.keystore(create=False).sealed_secret(sealed.ciphertext_digest)
+    with open(path, "rb", buffering=0) as file:
+        source = FileSource(file.fileno())
+        with SealedReader(source, sealed.draft.sealed, secret.content_key) as reader:
+            return {name: one.size for name, one in members(reader).items()}
 
 
 def manifest_at(session: Session, uri: str) -> Manifest:

@@ -86,6 +86,19 @@ def test_sealed_file_opens_with_the_key_that_was_kept(folder: Path, tmp_path: Pa
     assert sorted(os.listdir(tmp_path)) == ["blobs", "out", "x", "x.json"]
 
 
+def test_an_archive_seals_to_the_same_content_as_its_folder(folder: Path, tmp_path: Path, kept: Kept) -> None:
+    pack_folder(folder, tmp_path / "rows.tar")
+    first = sealed(folder, tmp_path / "x", kept, OfferKind.ENGINE)
+    second = sealed(tmp_path / "rows.tar", tmp_path / "y", kept, OfferKind.ENGINE)
+    assert first.draft.sealed.content_digest == second.draft.sealed.content_digest
+    good = (tmp_path / "rows.tar").read_bytes()
+    for bad in (good[:-512], b"x" * 2048, good[:100] + b"7" + good[101:], b""):
+        (tmp_path / "bad.tar").write_bytes(bad)
+        with pytest.raises(RefusedError, match="archive"):
+            sealed(tmp_path / "bad.tar", tmp_path / "z", kept)
+        assert not (tmp_path / "z").exists()
+
+
 def test_a_sealing_that_dies_starts_again_under_another_salt_and_key(
     folder: Path, tmp_path: Path, kept: Kept
 ) -> None:
