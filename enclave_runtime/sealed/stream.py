@@ -37,7 +37,7 @@ from enclave_runtime.sealed.buffers import (
 )
 from enclave_runtime.sealed.header import TAG_BYTES, Header, SealedInfo, ciphertext_digest
 from enclave_runtime.sealed.locked import LockedBuffer, wipe
-from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf
+from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf, leaf_hasher
 from enclave_runtime.sealed.workers import Conveyor, private_buffers
 from enclave_runtime.wire.errors import RefusedError, WireError
 
@@ -62,16 +62,16 @@ class _Keys:
             self.cipher = AESGCM(key.view())
         prefix = bytearray(_PREFIX_BYTES)
         _expand(content_key, header, labels.STREAM_PREFIX, prefix)
-        self._start = bytes(prefix)
+        self.start = bytes(prefix)
         self.commitment = bytearray(KEY_BYTES)
         _expand(content_key, header, labels.STREAM_COMMITMENT, self.commitment)
         self._last = header.layout.segments - 1
 
     def nonce(self, segment: int) -> bytes:
-        return self._start + segment.to_bytes(4, "big") + (b"\x01" if segment == self._last else b"\x00")
+        return self.start + segment.to_bytes(4, "big") + (b"\x01" if segment == self._last else b"\x00")
 
     def nonce_as(self, segment: int, *, last: bool) -> bytes:
-        return self._start + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
+        return self.start + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
 
 def _expand(content_key: Octets, header: Header, label: bytes, out: bytearray | memoryview) -> None:
@@ -121,7 +121,7 @@ class Sealer:
         self._digest_salt = digest_salt
         self._progress = progress
         self._workers = max(1, min(workers, self._layout.segments))
-        self._started = False
+        self.started = False
         self._result: tuple[SealedInfo, TreeDigest] | None = None
 
     @property
@@ -146,9 +146,9 @@ class Sealer:
             ShortReadError: the source ended early, or goes on after `plaintext_bytes`.
             RuntimeError: iterated a second time, which would repeat nonces.
         """
-        if self._started:
+        if self.started:
             raise RuntimeError("a sealer was iterated twice, expected a new one for each sealing")
-        self._started = True
+        self.started = True
         header = self._header.to_bytes()
         yield memoryview(header)
         sizes = (self._header.algorithm, self._layout.segment_bytes, self._layout.plaintext_bytes)
@@ -283,17 +283,19 @@ class Opener:
 
     def decrypter(self) -> Callable[[int, memoryview, memoryview], bytes]:
         """Return `decrypt` for a loop over many segments; errors as there."""
-        decrypt_into, nonce, algorithm = (
+        decrypt_into, start, last = (
             self._keys.cipher.decrypt_into,
-            self._keys.nonce,
-            self._header.algorithm,
+            self._keys.start,
+            self._layout.segments - 1,
         )
+        hashed = leaf_hasher(self._header.algorithm)
 
         def decrypt(segment: int, ciphertext: memoryview, out: memoryview) -> bytes:
             if len(ciphertext) != len(out) + TAG_BYTES:
                 raise InvalidTag
-            decrypt_into(nonce(segment), ciphertext, None, out)
-            return leaf(algorithm, out)
+            flag = b"\x01" if segment == last else b"\x00"
+            decrypt_into(start + segment.to_bytes(4, "big") + flag, ciphertext, None, out)
+            return hashed(out)
 
         return decrypt
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import blake3
 
@@ -39,6 +39,7 @@ __all__ = [
     "check_geometry",
     "content_digest",
     "leaf",
+    "leaf_hasher",
     "segment_count",
     "top_of",
 ]
@@ -63,6 +64,9 @@ class Algorithm(Enum):
 
     BLAKE3 = "blake3"
     SHA256 = "sha256"
+
+
+_Sha256: TypeAlias = Callable[[Octets], "_Hash"]
 
 
 class _Hash(Protocol):
@@ -124,8 +128,23 @@ def segment_count(segment_bytes: int, length: int) -> int:
 
 def leaf(algorithm: Algorithm, segment: Octets) -> bytes:
     """Return the leaf of one whole segment, 32 bytes. Drops the GIL while it hashes."""
-    whole = blake3.blake3(segment) if algorithm is Algorithm.BLAKE3 else hashlib.sha256(segment)
-    return hashlib.sha256(b"\x00" + whole.digest()).digest()
+    return leaf_hasher(algorithm)(segment)
+
+
+def leaf_hasher(algorithm: Algorithm) -> Callable[[Octets], bytes]:
+    """Return `leaf` of one algorithm, for a loop over many segments."""
+    return _LEAF_HASHERS[algorithm]
+
+
+def _blake3_leaf(segment: Octets, sha256: _Sha256 = hashlib.sha256) -> bytes:
+    return sha256(b"\x00" + blake3.blake3(segment).digest()).digest()
+
+
+def _sha256_leaf(segment: Octets, sha256: _Sha256 = hashlib.sha256) -> bytes:
+    return sha256(b"\x00" + sha256(segment).digest()).digest()
+
+
+_LEAF_HASHERS: Final = {Algorithm.BLAKE3: _blake3_leaf, Algorithm.SHA256: _sha256_leaf}
 
 
 class LeafList:
