@@ -36,9 +36,9 @@ from enclave_runtime.sealed.buffers import (
     write_full,
 )
 from enclave_runtime.sealed.header import TAG_BYTES, Header, SealedInfo, ciphertext_digest
-from enclave_runtime.sealed.locked import LockedBuffer, wipe
+from enclave_runtime.sealed.locked import LockedBuffer
 from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf, leaf_hasher
-from enclave_runtime.sealed.workers import Conveyor, private_buffers
+from enclave_runtime.sealed.workers import Conveyor, private_buffers, wipe_buffer
 from enclave_runtime.wire.errors import RefusedError, WireError
 
 __all__ = ["KEY_BYTES", "Opener", "Sealer", "seal"]
@@ -197,7 +197,7 @@ class Sealer:
             yield from Conveyor(self._workers, slots).run(self._layout.segments, read, encrypt)
         finally:
             for plain in plains:
-                wipe(plain)
+                wipe_buffer(plain)
         if read_full(self._source, memoryview(bytearray(1))):
             raise ShortReadError(f"source: got more than {total} bytes, expected exactly that many")
 
