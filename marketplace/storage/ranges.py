@@ -156,7 +156,7 @@ class Ranges:
                 f"http://{target.authority}: got a location without TLS, expected https",
                 hint="plain http is for loopback alone, and only where the settings allow that",
             )
-        if self._tls is None:
+        if target.tls and self._tls is None:
             self._tls = ssl.create_default_context()
         return Connection.open(target, addresses, self._tls, self._patience, self._shell)
 

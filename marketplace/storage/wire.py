@@ -34,10 +34,17 @@ class Connection:
 
     @classmethod
     def open(
-        cls, target: Target, addresses: tuple[Address, ...], tls: ssl.SSLContext, how: Patience, shell: Shell
+        cls,
+        target: Target,
+        addresses: tuple[Address, ...],
+        tls: ssl.SSLContext | None,
+        how: Patience,
+        shell: Shell,
     ) -> Connection:
         """Connect to the first of `addresses` that answers.
 
+        Args:
+            tls: whom to believe; needed where `target.tls`.
         Raises:
             BlobUnreachableError: none of them, or its certificate is not the server's.
         """
@@ -51,6 +58,8 @@ class Connection:
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if target.tls:
+                    if tls is None:
+                        raise RuntimeError(f"{target.authority}: got no TLS context, expected one")
                     sock = tls.wrap_socket(sock, server_hostname=target.host)
                 sock.settimeout(min(_SLICE_S, how.stall_s / 4, how.answer_s / 4))
                 return cls(sock, target, how, shell)

@@ -29,6 +29,8 @@ export async function openSwarm (keyPath, blockstore, port) {
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
+    // A peer that is too busy to answer a ping is no reason to leave it.
+    connectionMonitor: { enabled: false },
     services: { identify: identify() }
   })
   const bitswap = createBitswap({
@@ -41,14 +43,20 @@ export async function openSwarm (keyPath, blockstore, port) {
       if (code !== sha256.code) throw new Error(`hash ${code} is not supported, expected sha2-256`)
       return sha256
     }
-  })
+  }, { incomingStreamTimeout: FETCH_MS, messageSendTimeout: FETCH_MS, messageReceiveTimeout: FETCH_MS, sendBlocksTimeout: FETCH_MS })
+  const wanted = []
+  const connect = async address => {
+    await libp2p.dial(address)
+    if (!wanted.some(known => known.equals(address))) wanted.push(address)
+  }
   await bitswap.start()
   return {
     id: libp2p.peerId.toString(),
     addresses: () => libp2p.getMultiaddrs().map(String),
     peers: () => libp2p.getPeers().map(String),
-    connect: address => libp2p.dial(address),
+    connect,
     fetch: async cid => {
+      if (libp2p.getPeers().length === 0) await Promise.allSettled(wanted.map(connect))
       if (libp2p.getPeers().length === 0) throw new Error(`block ${cid} is not here and no peer is connected`)
       return bitswap.want(cid, { signal: AbortSignal.timeout(FETCH_MS) })
     },

@@ -44,7 +44,7 @@ def chunks(data: bytes, size: int = 300_000) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-@pytest.mark.parametrize("length", [0, 1, MIB, MIB + 1, 5 * MIB, 7 * MIB - 3])
+@pytest.mark.parametrize("length", [0, 1, MIB, 3 * MIB - 3])
 def test_one_stores_and_the_other_gives(stores: tuple[IpfsStore, IpfsStore], length: int) -> None:
     one, two = stores
     data = random.Random(length).randbytes(length)
@@ -58,7 +58,7 @@ def test_one_stores_and_the_other_gives(stores: tuple[IpfsStore, IpfsStore], len
     assert uri.removeprefix("ipfs://") in one.node.pins()
 
 
-@pytest.mark.parametrize("length", [0, 5, MIB, MIB + 1, 3 * MIB + 9])
+@pytest.mark.parametrize("length", [0, MIB, MIB + 1])
 def test_names_are_those_of_the_node_itself(
     ipfs_nodes: tuple[IpfsNode, IpfsNode], stores: tuple[IpfsStore, IpfsStore], length: int
 ) -> None:
@@ -71,7 +71,7 @@ def test_names_are_those_of_the_node_itself(
 def test_reads_what_others_cut_in_other_ways(
     ipfs_nodes: tuple[IpfsNode, IpfsNode], stores: tuple[IpfsStore, IpfsStore]
 ) -> None:
-    data = random.Random(2).randbytes(2 * MIB + 77)
+    data = random.Random(2).randbytes(MIB + 77)
     old = {"cid-version": "0", "chunker": "size-262144"}
     odd = {"cid-version": "1", "chunker": "size-100000", "max-file-links": "4"}
     for how in (old, odd):
@@ -84,7 +84,7 @@ def test_reads_what_others_cut_in_other_ways(
 
 def test_a_sealed_stream_comes_over_two_nodes(stores: tuple[IpfsStore, IpfsStore]) -> None:
     one, two = stores
-    blob = sealed_blob(6 * MIB + 5, MIB)
+    blob = sealed_blob(3 * MIB + 5, MIB)
     uri = one.put(chunks(blob.stream))
     fed: dict[int, bytes] = {}
 
@@ -98,7 +98,7 @@ def test_a_sealed_stream_comes_over_two_nodes(stores: tuple[IpfsStore, IpfsStore
         def missing(self) -> range:
             return range(blob.info.layout.segments)
 
-    transfer([uri], lambda _: two, blob.info, Sink(), run_bytes=2 * MIB)
+    transfer([uri], lambda _: two, blob.info, Sink(), run_bytes=MIB)
     assert b"".join(fed[number] for number in sorted(fed)) == blob.stream[52 : blob.info.layout.index_offset]
 
 
@@ -121,7 +121,7 @@ def test_an_upload_sends_no_block_twice(stores: tuple[IpfsStore, IpfsStore]) -> 
 
     with pytest.raises(KeyboardInterrupt):
         one.put(killed())
-    assert sent == 16
+    assert sent in (8, 16)  # the second batch may not have been begun
     uri = one.put(chunks(data))
     assert sent == 19  # 18 leaves and the root
     assert one.put(chunks(data)) == uri

@@ -40,7 +40,7 @@ def keys(store: S3Store) -> list[str]:
     return [item["Key"] for item in store._client.list_objects_v2(Bucket="blobs").get("Contents", [])]
 
 
-@pytest.mark.parametrize("length", [0, 1, PART, PART + 1, 2 * PART + 100])
+@pytest.mark.parametrize("length", [0, PART, 2 * PART + 100])
 def test_gives_back_what_was_put(store: S3Store, length: int) -> None:
     data = random.Random(length).randbytes(length)
     uri = store.put(data[at : at + 999_999] for at in range(0, max(1, length), 999_999))
