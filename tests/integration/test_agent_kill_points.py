@@ -25,12 +25,13 @@ pytestmark = pytest.mark.integration
 
 STEPS = (
     "PREPARE_CVM", "FETCH", "ACCEPT", "ADMIT", "START", "ASK_KEY", "FEED", "CHECK", "CHECKPOINT", "RUN",
-    "STORE_RESULT", "REPORT", "COMPLETE", "FORGET",
+    "STORE_PUBLISHED", "STORE_RESULT", "REPORT", "COMPLETE", "FORGET",
 )  # fmt: skip
 SENDINGS = ("OrderBook.accept", "OrderBook.start", "OrderBook.checkpoint", "OrderBook.complete")
 SEED = 20
 _KILLED = 9
 _SLEEP = b'{"sleep":30}'
+_PUBLISH = b'{"publish":2,"sleep":2}'
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_dies_before_each_step_in_an_order_of_its_own(market: Market, place: Cal
     for step in reversed(STEPS):
         assert StepKind[step]
         agent = market.start_agent("--stop-before", step)
-        placed.append(place())
+        placed.append(place(_PUBLISH) if step == "STORE_PUBLISHED" else place())
         assert market.wait_end(agent) == _KILLED, agent.tail(20)
     finish(market, *placed)
 
