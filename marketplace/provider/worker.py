@@ -156,9 +156,10 @@ class Worker:
         index = _index(step)
         try:
             self._feed_input(index)
-        except CvmRefusedError:
-            # Perhaps the disk under the cache fails: what is fetched next comes from its location again.
-            self._tools.blobs.doubt(self._job.inputs[index].manifest.sealed)
+        except CvmRefusedError as refusal:
+            if not refusal.final:
+                # Perhaps the disk under the cache fails: what is fetched next comes from its location again.
+                self._tools.blobs.doubt(self._job.inputs[index].manifest.sealed)
             raise
 
     def _feed_input(self, index: int) -> None:

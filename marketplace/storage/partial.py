@@ -12,11 +12,15 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from enclave_runtime.sealed.header import HEADER_BYTES, CiphertextIndex, CiphertextMismatchError, SealedInfo
-from marketplace.storage.base import StorageError
+from marketplace.storage.base import BlobTooLargeError, StorageError
 
-__all__ = ["PartialFile"]
+__all__ = ["PartialFile", "check_index_size"]
+
+_MAX_INDEX_BYTES: Final = 512 << 20
+"""Enough for the longest stream of segments of 1 MiB."""
 
 
 class PartialFile:
@@ -26,8 +30,10 @@ class PartialFile:
         """Open or make the file, and find out what an earlier attempt left in it.
 
         Raises:
+            BlobTooLargeError: as `check_index_size`.
             OSError: it cannot be made or read.
         """
+        check_index_size(info)
         self._path = path
         self._info = info
         self._layout = info.layout
@@ -128,6 +134,19 @@ class PartialFile:
                 if error.errno != errno.ENXIO:
                     raise
                 return
+
+
+def check_index_size(info: SealedInfo) -> None:
+    """Refuse a stream whose index would not fit into memory: short segments of a long content.
+
+    Raises:
+        BlobTooLargeError: as said; nothing was allocated.
+    """
+    if info.layout.index_bytes > _MAX_INDEX_BYTES:
+        raise BlobTooLargeError(
+            f"index: got {info.layout.index_bytes} bytes, expected at most {_MAX_INDEX_BYTES}",
+            hint="its owner has to seal it in longer segments",
+        )
 
 
 def _locked(path: Path) -> int:

@@ -17,6 +17,7 @@ from enclave_runtime.sealed.header import HEADER_BYTES, TAG_BYTES, CiphertextMis
 from enclave_runtime.sealed.workers import in_threads, private_buffer
 from marketplace.errors import MarketError
 from marketplace.storage.base import BlobStore, BlobUnreachableError, Progress, Run
+from marketplace.storage.partial import check_index_size
 from marketplace.storage.patience import SYSTEM, Patience, Shell, pause_s
 from marketplace.storage.places import NoLocationError, Place, Places
 
@@ -77,8 +78,10 @@ def transfer(
         progress: called with bytes of ciphertext that are verified, and in all.
     Raises:
         NoLocationError: every location failed; says how each.
+        BlobTooLargeError: its index would not fit into memory.
         RefusedError: the sink refused for good: what was sealed is at fault, not who carried it.
     """
+    check_index_size(info)
     how = patience or Patience()
     places = Places(locations, store_of, info.ciphertext_bytes, how, shell)
     job = _Job(places, info, sink, how, shell)

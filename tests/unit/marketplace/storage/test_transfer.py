@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.reader import SealedReader
 from enclave_runtime.sealed.sink import MemorySink
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.sealed.unseal import Unsealer
 from enclave_runtime.wire.errors import RefusedError
-from marketplace.storage.base import BlobStore
+from marketplace.storage.base import BlobStore, BlobTooLargeError
 from marketplace.storage.local import LocalStore
 from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.partial import PartialFile
@@ -264,3 +266,12 @@ def test_a_source_gives_up_the_location_that_it_is_told_to(blob: SealedBlob, web
         assert source.read_at(len(blob.stream) - 10, buffer) == 10
         with pytest.raises(NoLocationError, match="wrong leaf"):
             source.drop(ValueError("this one too"))
+
+
+def test_refuses_an_index_that_fits_into_no_memory(web: WebStore, tmp_path: Path) -> None:
+    hostile = SealedInfo(Algorithm.BLAKE3, 1 << 10, 1 << 44, bytes(32), bytes(32), bytes(32))
+    with pytest.raises(BlobTooLargeError, match="expected at most 536870912"):
+        PartialFile(tmp_path / "x", hostile)
+    with pytest.raises(BlobTooLargeError):
+        transfer(["https://nowhere.invalid/x"], lambda _: web, hostile, NotImplemented)
+    assert not (tmp_path / "x").exists()
