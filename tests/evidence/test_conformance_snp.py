@@ -99,6 +99,7 @@ POLICY = [
     line("memory behind CXL", Step.TCB, cxl=True),
     line("SMT against the guest's policy", Step.TCB, smt=False, smt_on=True),
     line("chip id masked", Step.TCB, masked_chip=True),
+    line("chip id zero", Step.TCB, **at(0x1A0, *bytes(64))),
     line("DEBUG", Step.DEBUG, debug=True),
     line("MIGRATE_MA", Step.DEBUG, migration_agent=True),
     line("an agent that the policy does not name", Step.DEBUG, **at(0x160, 0)),

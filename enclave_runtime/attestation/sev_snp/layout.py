@@ -129,8 +129,8 @@ class SnpReport:
 
     @property
     def chip_masked(self) -> bool:
-        """Return whether the host keeps the chip's id to itself."""
-        return bool(self.key_info & 2) or not any(self.chip_id)
+        """Return whether the report hides the chip's id: zero, as it is where the host masks it."""
+        return not any(self.chip_id)
 
     def guest(self, bit: GuestPolicy) -> bool:
         """Return whether `bit` is set in the guest's policy."""

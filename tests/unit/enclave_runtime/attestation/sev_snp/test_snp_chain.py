@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from enclave_runtime.attestation.collateral import AmdCollateral
+from enclave_runtime.attestation.collateral import AmdCollateral, Collateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.sev_snp import chain
+from enclave_runtime.attestation.sev_snp.certificates import parse_certificate
 from enclave_runtime.attestation.sev_snp.layout import KEY_VCEK
 from enclave_runtime.attestation.sev_snp.vek import Vek, encode_extensions
 from enclave_runtime.attestation.simulated.snp import asn1
 from enclave_runtime.attestation.snp_rules import SnpTcb
-from tests.evidence.snp_case import vendor
+from tests.evidence.snp_case import SnpCase, vendor
 
 AUTHORITY = asn1.authority_extensions(may_sign_lists=False)
 ROOT = asn1.authority_extensions(may_sign_lists=True)
@@ -116,6 +117,21 @@ def test_each_names_its_issuer(role):
 def test_issuers_are_authorities_without_strange_duties(role, extensions):
     words = "critical extensions" if extensions[2:] else "authorit"
     refused(Made(extensions={role: extensions}), words)
+
+
+def test_a_list_names_the_root_as_its_issuer():
+    case, keys = SnpCase(), vendor("Genoa")._rsa
+    ark = parse_certificate(case.vendor.root_der)
+    for issuer, holds in ((ark.subject, True), (asn1.name("DEV SIMULATED", "ARK-Genoa"), False)):
+        crl = asn1.revocation_list(issuer=issuer, dates=(0, 1 << 31), revoked=[], issuer_key=keys["ark"])
+        assert case.collateral is not None
+        case.collateral = Collateral(amd=replace(case.collateral.need("amd"), crl=crl))
+        if holds:
+            case.verify()
+            continue
+        with pytest.raises(AttestationError, match="another issuer") as caught:
+            case.verify()
+        assert caught.value.step == Step.REVOCATION
 
 
 def test_keys_are_of_amds_kinds():
