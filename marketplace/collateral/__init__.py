@@ -2,11 +2,13 @@
 
 from marketplace.collateral.base import CollateralSource, CollateralUnavailableError
 from marketplace.collateral.sources import FileCollateral, SimulatedPlatformCollateral, open_source
+from marketplace.collateral.vendors import VendorCollateral
 
 __all__ = [
     "CollateralSource",
     "CollateralUnavailableError",
     "FileCollateral",
     "SimulatedPlatformCollateral",
+    "VendorCollateral",
     "open_source",
 ]

@@ -1,4 +1,5 @@
-"""Collateral from a file that somebody keeps fresh, or from a SIMULATED platform's socket."""
+"""Where collateral comes from, by the name that settings give: a file that somebody keeps fresh, the vendors'
+services with a cache folder, or a SIMULATED platform's socket."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collate
 from enclave_runtime.attestation.model import Evidence
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from marketplace.collateral.base import CollateralSource, CollateralUnavailableError
+from marketplace.collateral.vendors import VendorCollateral
 from marketplace.errors import BadInputError
 
 __all__ = ["SCHEMES", "FileCollateral", "SimulatedPlatformCollateral", "open_source"]
@@ -53,6 +55,7 @@ class SimulatedPlatformCollateral:
 
 SCHEMES: dict[str, Callable[[Path], CollateralSource]] = {
     "file": FileCollateral,
+    "vendor": VendorCollateral,
     "simulated": SimulatedPlatformCollateral,
 }
 

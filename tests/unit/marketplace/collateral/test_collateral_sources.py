@@ -46,7 +46,7 @@ def test_file_that_cannot_serve_is_named(tmp_path, content):
 
 @pytest.mark.parametrize("location", ["", "file:relative", "https://example.org/x", "/a/path", "simulated:"])
 def test_unknown_locations_are_refused_with_the_known_ones(location):
-    with pytest.raises(BadInputError, match="file:/absolute/path or simulated:/absolute/path"):
+    with pytest.raises(BadInputError, match="file:/absolute/path or vendor:/absolute/path or simulated:"):
         open_source(location)
 
 
