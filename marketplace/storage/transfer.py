@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from enclave_runtime.sealed.header import HEADER_BYTES, TAG_BYTES, CiphertextMismatchError, SealedInfo
+from enclave_runtime.sealed.unseal import Unsealer, VerifiedContent
 from enclave_runtime.sealed.workers import in_threads, private_buffer
 from marketplace.errors import MarketError
 from marketplace.storage.base import BlobStore, BlobUnreachableError, Progress, Run
@@ -21,7 +22,7 @@ from marketplace.storage.partial import check_index_size
 from marketplace.storage.patience import SYSTEM, Patience, Shell, pause_s
 from marketplace.storage.places import NoLocationError, Place, Places
 
-__all__ = ["SegmentSink", "Transfer", "run_bytes_for", "transfer"]
+__all__ = ["SegmentSink", "Transfer", "open_from", "run_bytes_for", "transfer"]
 
 _RUN_BYTES: Final = (1 << 20, 64 << 20)
 """Of one question to a server, least and most: its round trip must be small, and threads end together."""
@@ -92,6 +93,49 @@ def transfer(
     job.plan(max(1, run_bytes // (info.segment_bytes + TAG_BYTES)))
     in_threads(job.work, max(1, min(connections, job.runs)))
     return Transfer(job.fetched, job.places.faults)
+
+
+def open_from(
+    locations: Sequence[str],
+    store_of: Callable[[str], BlobStore],
+    unsealer: Unsealer,
+    *,
+    connections: int = 4,
+    patience: Patience | None = None,
+    shell: Shell = SYSTEM,
+    progress: Progress | None = None,
+) -> VerifiedContent:
+    """Fetch, verify and decrypt in one pass; nothing of the ciphertext is kept.
+
+    Raises:
+        NoLocationError: every location failed.
+        RefusedError: what was sealed is at fault, or the key is another one; the sink is empty.
+    """
+    left = list(locations)
+    faults: list[tuple[str, str]] = []
+    while True:
+        try:
+            done = transfer(
+                left,
+                store_of,
+                unsealer.info,
+                unsealer,
+                connections=connections,
+                patience=patience,
+                shell=shell,
+                progress=progress,
+            )
+        except NoLocationError as error:
+            raise NoLocationError([*faults, *error.faults]) from error
+        faults += done.faults
+        dropped = {uri for uri, _ in faults}
+        left = [uri for uri in left if uri not in dropped]
+        try:
+            return unsealer.finish()
+        except CiphertextMismatchError as error:
+            # Segments that open under the key and are not the owner's: made by somebody who has it, and
+            # handed out by the location that gave the last ones.
+            faults.append((left.pop(0), str(error)))
 
 
 def run_bytes_for(size: int, connections: int) -> int:

@@ -38,7 +38,7 @@ from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.patience import Patience
 from marketplace.storage.ranges import Ranges
 from marketplace.storage.s3 import S3Config, S3Store
-from marketplace.storage.transfer import run_bytes_for, transfer
+from marketplace.storage.transfer import open_from, run_bytes_for
 from marketplace.storage.web import WebStore
 from scripts.bench.sealedlib.contents import KEY, model_file, seal_file
 from scripts.bench.sealedlib.ram import Touched
@@ -116,8 +116,7 @@ def one_pass(url: str, info: SealedInfo, target: Touched) -> None:
     unsealer = Unsealer(info, KEY, NO_SALT, target.sink)
     with closing(Ranges(NetworkPolicy(dangerous_allow_loopback=True), Patience())) as ranges:
         store = WebStore(ranges)
-        transfer([url], lambda _: store, info, unsealer, connections=CONNECTIONS)
-    unsealer.finish()
+        open_from([url], lambda _: store, unsealer, connections=CONNECTIONS)
 
 
 def round_trips(store: BlobStore, plain: Path, target: Touched, options: Options) -> Figures:
@@ -146,8 +145,7 @@ def sealed_trip(store: BlobStore, plain: Path, target: Touched) -> str:
         sealer = Sealer(file, size, KEY, digest_salt=NO_SALT, entropy=os.urandom)
         uri = store.put(sealer)
     unsealer = Unsealer(sealer.info, KEY, NO_SALT, target.sink)
-    transfer([uri], lambda _: store, sealer.info, unsealer, connections=CONNECTIONS)
-    unsealer.finish()
+    open_from([uri], lambda _: store, unsealer, connections=CONNECTIONS)
     return uri
 
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from enclave_runtime.sealed.header import SealedInfo
+from enclave_runtime.sealed.header import CiphertextMismatchError, SealedInfo
 from enclave_runtime.sealed.reader import SealedReader
 from enclave_runtime.sealed.sink import MemorySink
 from enclave_runtime.sealed.tree import Algorithm
@@ -24,7 +25,7 @@ from marketplace.storage.patience import Patience, Shell
 from marketplace.storage.places import NoLocationError
 from marketplace.storage.ranges import Ranges
 from marketplace.storage.source import StoreSource
-from marketplace.storage.transfer import Transfer, transfer
+from marketplace.storage.transfer import Transfer, open_from, transfer
 from marketplace.storage.web import WebStore
 from tests.fakes.range_server import Asked, Behaviour, RangeServer, head, honest
 from tests.fakes.sealed_blob import SealedBlob, sealed_blob
@@ -105,11 +106,45 @@ def test_downloads_and_opens_in_one_pass(blob: SealedBlob, web: WebStore) -> Non
     sink = MemorySink(len(blob.plaintext))
     unsealer = Unsealer(blob.info, blob.key, blob.salt, sink)
     with RangeServer(blob.stream) as server:
-        transfer([server.url], lambda _: web, blob.info, unsealer, run_bytes=5 * SEGMENT)
-    unsealer.finish()
+        open_from([server.url], lambda _: web, unsealer)
     opened = bytearray(len(blob.plaintext))
     sink.read_at(0, memoryview(opened))
     assert opened == blob.plaintext
+
+
+class Substituted:
+    """An unsealer that finds once, at the end, that a segment was made by somebody else who has the key."""
+
+    def __init__(self, blob: SealedBlob) -> None:
+        self.info = blob.info
+        self.fed: dict[int, bytes] = {}
+        self.found = False
+
+    def begin(self, header: memoryview, index: memoryview) -> None:
+        """Take them."""
+
+    def feed(self, segment: int, ciphertext: memoryview) -> None:
+        self.fed[segment] = bytes(ciphertext)
+
+    def missing(self) -> list[int]:
+        return [number for number in range(self.info.layout.segments) if number not in self.fed]
+
+    def finish(self) -> str:
+        if not self.found:
+            self.found = True
+            del self.fed[7]
+            raise CiphertextMismatchError("segment", "leaf a", "leaf b", segment=7)
+        return "content"
+
+
+def test_asks_the_next_location_for_what_a_key_holder_replaced(blob: SealedBlob, web: WebStore) -> None:
+    with RangeServer(blob.stream) as first, RangeServer(blob.stream) as second:
+        unsealer: Any = Substituted(blob)
+        assert open_from([first.url, second.url], lambda _: web, unsealer) == "content"
+        assert blob.info.layout.segment_range(7) in second.asked
+        again: Any = Substituted(blob)
+        with pytest.raises(NoLocationError, match="segment 7"):
+            open_from([first.url], lambda _: web, again)
 
 
 @pytest.mark.parametrize("place", [0, 51, 52, 10 * SEGMENT, -1, -40 * 32])
