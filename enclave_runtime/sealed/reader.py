@@ -66,8 +66,6 @@ class SealedReader(io.RawIOBase):
         self._source = as_source(source)
         self._layout = info.layout
         self._info = info
-        self._index = CiphertextIndex.read(self._source, info)
-        self._opener = open_header(self._index, info, content_key)
         self._workers = max(1, workers)
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="sealed-reader")
         segment_bytes = min(self._layout.segment_bytes, max(1, self._layout.plaintext_bytes))
@@ -78,6 +76,8 @@ class SealedReader(io.RawIOBase):
         self._lock = threading.Lock()
         self._position = 0
         self._refusal: RefusedError | None = None
+        self._index = CiphertextIndex.read(self._source, info)
+        self._opener = open_header(self._index, info, content_key)
 
     @property
     def size(self) -> int:
