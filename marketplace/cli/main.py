@@ -16,6 +16,7 @@ from marketplace.cli import (
     brokers,
     certifiers,
     checkup,
+    collateral,
     keys,
     leasing,
     markets,
@@ -55,6 +56,7 @@ app.add_typer(markets.app, name="market")
 app.add_typer(brokers.app, name="keybroker")
 app.add_typer(certifiers.app, name="certifier")
 app.add_typer(verifying.app, name="verify")
+app.add_typer(collateral.app, name="collateral")
 app.command("doctor")(checkup.doctor)
 
 
