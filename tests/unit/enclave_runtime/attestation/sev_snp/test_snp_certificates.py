@@ -275,6 +275,61 @@ def test_unsigned_bytes_are_few():
             read(bytes(limit + 1))
 
 
+def signed(*fields: bytes) -> bytes:
+    return asn1._signed(vendor("Genoa")._rsa["ark"], *fields)
+
+
+def crl_fields(**changes: bytes) -> list[bytes]:
+    crl = parse_crl(parts()["crl"])
+    names = ("version", "algorithm", "issuer", "this", "next", "extensions")
+    found = {name: part.whole for name, part in zip(names, tbs_parts(crl.tbs), strict=True)}
+    return list((found | changes).values())
+
+
+def tbs_parts(tbs: bytes) -> list[der.Value]:
+    return der.parts(der.value(tbs, der.SEQUENCE).content)
+
+
+CRITICAL = bytes.fromhex("a010300e300c06032a030401 01ff04020500".replace(" ", ""))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": b"\x02\x01\x00"},
+        {"version": b""},
+        {"issuer": b"\x05\x00"},
+        {"extensions": CRITICAL},
+        {"extensions": b"\x05\x00"},
+        {"next": b""},
+    ],
+)
+def test_lists_of_another_shape_are_refused(changes):
+    assert parse_crl(signed(*crl_fields()))
+    with pytest.raises(WireError):
+        parse_crl(signed(*crl_fields(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, b"\xa0\x03\x02\x01\x01"),
+        (0, b""),
+        (3, b"\x05\x00"),
+        (4, b"\x30\x00"),
+        (4, b"\x30\x2d" + b"\x17\x0d700101000000Z" * 3),
+        (6, b"\x05\x00"),
+        (7, b"\xa2\x00"),
+    ],
+)
+def test_certificates_of_another_shape_are_refused(place, value):
+    fields = [part.whole for part in tbs_parts(parse_certificate(parts()["ask"]).tbs)]
+    assert parse_certificate(signed(*fields))
+    fields[place] = value
+    with pytest.raises(WireError):
+        parse_certificate(signed(*fields))
+
+
 def test_entries_of_a_list_are_read_behind_its_signature():
     data = parts(ask_revoked=True)
     crl = parse_crl(data["crl"])
