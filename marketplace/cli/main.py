@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from marketplace.cli import (
+    attesting,
     authors,
     brokers,
     certifiers,
@@ -57,6 +58,7 @@ app.add_typer(brokers.app, name="keybroker")
 app.add_typer(certifiers.app, name="certifier")
 app.add_typer(verifying.app, name="verify")
 app.add_typer(collateral.app, name="collateral")
+app.add_typer(attesting.app, name="attest")
 app.command("doctor")(checkup.doctor)
 
 

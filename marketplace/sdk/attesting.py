@@ -1,0 +1,334 @@
+"""Judging evidence step by step, and asking this machine for its own (docs/protocol.md section 4.3).
+
+The verdict is `appraise`'s alone; here its one answer or refusal becomes a line for each numbered step.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from enclave_runtime.attestation.appraise import appraise
+from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collateral
+from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES, Evidence, TeeKind, VerifiedEvidence
+from enclave_runtime.attestation.registry import verifier_for
+from enclave_runtime.attestation.roots import DEV_PREFIX, RootSet
+from enclave_runtime.attestation.tsm.attest import REPORTS, Kernel, TsmAttester
+from enclave_runtime.wire.errors import EnclaveError, WireError
+from enclave_runtime.wire.report_data import Purpose
+from marketplace.errors import BadInputError, MarketError
+from marketplace.sdk.attest_policy import Accepted, Suggestion, suggest
+from marketplace.sdk.attest_reading import Found, read_file
+from marketplace.sdk.attest_words import measurement_of
+
+__all__ = ["Judged", "Line", "Outcome", "Wanted", "collect", "judge", "read_collateral", "read_event_log"]
+
+_STEPS: Final = (
+    (Step.PARSE, "the bytes are one piece of evidence, exactly"),
+    (Step.CHAIN, "the vendor's chain ends in the accepted root"),
+    (Step.REVOCATION, "nothing in it is revoked"),
+    (Step.SIGNATURE, "the signatures hold"),
+    (Step.TCB, "the patch level is accepted"),
+    (Step.DEBUG, "debug is off"),
+    (Step.EVENT_LOG, "the event log replays to the registers"),
+    (Step.MEASUREMENT, "the measurement is a reference value"),
+    (Step.REPORT_DATA, "report_data binds what you expect"),
+    (Step.GPU, "the devices bind the same"),
+)
+_NUMBERS: Final = {step.value: number for number, (step, _) in enumerate(_STEPS)}
+_INTEL: Final = (TeeKind.TDX, TeeKind.SGX)
+_NO_LISTS: Final = (TeeKind.NITRO, TeeKind.CCA)
+OLDER_DEVICES: Final = ("/dev/tdx_guest", "/dev/sev-guest")
+
+_TODO: Final = {
+    Step.POLICY: "say what you accept: --roots, --measurement and --tcb, or a file with [trust] as --policy",
+    Step.PARSE: "damaged, or not exact: ask for it anew (`cloister attest show` says more)",
+    Step.CHAIN: "is it the collateral of this platform and of this time? another root set is another vendor",
+    Step.REVOCATION: "fetch fresh collateral; a platform that is revoked stays refused",
+    Step.SIGNATURE: "it was changed after it was signed, or never signed: do not use it",
+    Step.TCB: "the platform wants updates; --tcb and the vendor's rules accept less, knowingly",
+    Step.DEBUG: "nothing accepts debug: ask for a CVM without it",
+    Step.EVENT_LOG: "the log is not this boot's: ask for both anew",
+    Step.MEASUREMENT: "rebuild the runtime that you mean and compare (scripts/measure_runtime.py)",
+    Step.REPORT_DATA: "the quote was made for another CVM, operator, purpose or challenge than yours",
+    Step.GPU: "see [trust.gpu] of the policy file; devices are believed beside their own CPU only",
+}
+
+
+_UNSAID: Final = "--report-data, or --operator, --purpose and --challenge"
+
+
+class Outcome(StrEnum):
+    """What became of a step; OPEN where one act judges several steps and another of them refused."""
+
+    PASSED = "pass"
+    REFUSED = "refused"
+    NOT_REACHED = "not reached"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step: its number (None for the policy itself), name and outcome.
+
+    Attributes:
+        note: what passed, in words.
+        got, expected, todo: of a refusal.
+    """
+
+    number: int | None
+    name: str
+    outcome: Outcome
+    note: str = ""
+    got: str = ""
+    expected: str = ""
+    todo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What report_data must bind: the whole of it, or operator, purpose and challenge for a bundle's keys."""
+
+    report_data: bytes | None = None
+    operator: bytes | None = None
+    purpose: Purpose | None = None
+    challenge: bytes | None = None
+
+    def bytes_for(self, found: Found) -> bytes:
+        """Return the expected 64 bytes; none where nothing was said, which step (8) refuses.
+
+        Raises:
+            BadInputError: parts are missing, or said twice, or there are no keys to bind them to.
+        """
+        parts = (self.operator, self.purpose, self.challenge)
+        if self.report_data is not None:
+            if any(part is not None for part in parts):
+                raise BadInputError("--report-data", "it and parts of it", "one of both")
+            return self.report_data
+        if all(part is None for part in parts):
+            return b""
+        if found.bundle is None:
+            raise BadInputError(
+                "--operator", f"a {found.kind}, which names no keys", "an evidence bundle, or --report-data"
+            )
+        if self.operator is None or self.purpose is None or self.challenge is None:
+            raise BadInputError("--operator, --purpose, --challenge", "some of them", "all three")
+        return found.bundle.keys.report_data(
+            self.purpose, operator=self.operator, challenge=self.challenge, gpu=found.bundle.evidence.gpu
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict, step by step.
+
+    Attributes:
+        lines: the policy, then steps (0) to (9).
+        verified: the verdict, or None where a step refused.
+        suggestion: what a policy would have to say, where policy, patch level or measurement refused.
+        root_set: that it was held against; empty where none was named.
+    """
+
+    lines: tuple[Line, ...]
+    verified: VerifiedEvidence | None
+    suggestion: Suggestion | None
+    root_set: str
+
+    @property
+    def simulated(self) -> bool:
+        """Return whether a development root is involved."""
+        named = (self.root_set, self.suggestion.root_set if self.suggestion else "")
+        return any(one.startswith(DEV_PREFIX) for one in named)
+
+
+def judge(
+    found: Found,
+    collateral: Collateral,
+    rules: Accepted,
+    wanted: Wanted,
+    *,
+    now: int,
+    event_log: bytes | None = None,
+) -> Judged:
+    """Return the verdict on CPU evidence at Unix time `now`, in seconds.
+
+    Raises:
+        BadInputError: GPU evidence on its own, or expectations that do not fit the evidence.
+    """
+    if found.tee is None or found.quote is None:
+        raise BadInputError(
+            "evidence file",
+            f"{found.kind} on its own",
+            "the evidence bundle that it came in",
+            hint="only the CPU's quote binds devices to a CVM; `cloister attest show` reads them alone",
+        )
+    if event_log is not None and found.bundle is not None:
+        raise BadInputError("--event-log", "a log beside a bundle, which has its own", "a bare quote")
+    expected, policy = wanted.bytes_for(found), rules.policy()
+    roots = RootSet.parse(rules.root_set) if rules.root_set else RootSet.intel()
+    try:
+        policy.check_roots(roots)
+    except AttestationError as error:
+        return Judged(
+            _stopped(error), None, _suggestion(found, event_log, collateral, rules, now), rules.root_set
+        )
+    try:
+        if found.bundle is not None:
+            verified = appraise(
+                found.bundle, collateral, roots=roots, policy=policy, expected_report_data=expected, now=now
+            )
+        else:
+            if policy.gpu is not None:
+                raise BadInputError(
+                    "policy", "GPU rules, and a bare quote", "an evidence bundle with its devices"
+                )
+            verified = verifier_for(found.tee).verify(
+                Evidence(found.tee, found.quote, event_log),
+                collateral,
+                roots=roots,
+                policy=policy,
+                expected_report_data=expected,
+                now=now,
+            )
+    except AttestationError as error:
+        if error.step == Step.REPORT_DATA and not expected:
+            error = AttestationError(Step.REPORT_DATA, "nothing of yours to compare with", _UNSAID)
+        told = error.step in (Step.TCB, Step.MEASUREMENT)
+        hint = _suggestion(found, event_log, collateral, rules, now) if told else None
+        return Judged(_refused(error, found), None, hint, roots.id)
+    return Judged(_passed(verified, found, event_log), verified, None, roots.id)
+
+
+def collect(out: Path, report_data: bytes, kernel: Kernel | None = None) -> tuple[Evidence, Path | None]:
+    """Ask this machine's TEE for evidence over `report_data` (64 bytes) and write the quote to `out`.
+
+    A TD's boot log is written beside it, under the same name with ".ccel" behind.
+
+    Returns:
+        The evidence, and the path of the log where there is one.
+    Raises:
+        MarketError: this is no CVM, or it gives no evidence; says what was looked for.
+        OSError: a file cannot be written, or is there already.
+    """
+    try:
+        evidence = TsmAttester(kernel).evidence(report_data)
+    except EnclaveError as error:
+        older = [path for path in OLDER_DEVICES if os.path.exists(path)]
+        beside = f", though {' and '.join(older)} exists" if older else f", nor {' or '.join(OLDER_DEVICES)}"
+        raise MarketError(
+            f"attestation device: got {error}{beside}, expected {REPORTS} of Linux 6.7 or later",
+            hint="run it as root inside a TDX, SEV-SNP or CCA guest",
+        ) from error
+    _write_new(out, evidence.quote)
+    if evidence.event_log is None:
+        return evidence, None
+    log = out.with_name(out.name + ".ccel")
+    _write_new(log, evidence.event_log)
+    return evidence, log
+
+
+def read_collateral(path: Path | None) -> Collateral:
+    """Return the collateral in a file; none at all where no file is named.
+
+    Raises:
+        NotFoundError, BadInputError: it cannot be read, or is none.
+    """
+    if path is None:
+        return Collateral()
+    try:
+        return Collateral.from_bytes(read_file(path, MAX_COLLATERAL_BYTES))
+    except WireError as error:
+        raise BadInputError(
+            str(path), str(error), "collateral of ours, or Intel's", hint="fetch it anew"
+        ) from error
+
+
+def read_event_log(path: Path | None) -> bytes | None:
+    """Return the log in a file, or None where no file is named.
+
+    Raises:
+        NotFoundError, BadInputError: it cannot be read, or is too large.
+    """
+    return None if path is None else read_file(path, MAX_EVENT_LOG_BYTES)
+
+
+def _suggestion(
+    found: Found, event_log: bytes | None, collateral: Collateral, rules: Accepted, now: int
+) -> Suggestion | None:
+    if found.tee is None or found.quote is None:
+        return None
+    own = event_log if found.bundle is None else found.bundle.evidence.event_log
+    try:
+        return suggest(found.tee, Evidence(found.tee, found.quote, own), collateral, rules, now)
+    except WireError:
+        return None  # it does not read: step (0) says so once there is a policy
+
+
+def _stopped(error: AttestationError) -> tuple[Line, ...]:
+    """Return the lines where the policy itself refused, before any evidence was looked at."""
+    todo = _TODO[Step.POLICY]
+    if error.got.startswith("SIMULATED"):
+        todo = "no hardware stands behind it; for development: --unsafe-accept-simulated and its whole id"
+    rest = (Line(number, name, Outcome.NOT_REACHED) for number, (_, name) in enumerate(_STEPS))
+    return Line(None, "the policy", Outcome.REFUSED, "", error.got, error.expected, todo), *rest
+
+
+def _refused(error: AttestationError, found: Found) -> tuple[Line, ...]:
+    at, first = _NUMBERS[error.step], _first_open(error, found)
+    lines = [Line(None, "the policy", Outcome.PASSED, "names this root set, and accepts something")]
+    for number, (step, name) in enumerate(_STEPS):
+        if number == at:
+            lines.append(Line(number, name, Outcome.REFUSED, "", error.got, error.expected, _TODO[step]))
+        elif number > at:
+            lines.append(Line(number, name, Outcome.NOT_REACHED))
+        else:
+            is_open = number >= first
+            note = f"judged in one act with ({at})" if is_open else ""
+            lines.append(Line(number, name, Outcome.OPEN if is_open else Outcome.PASSED, note))
+    return tuple(lines)
+
+
+def _first_open(error: AttestationError, found: Found) -> int:
+    """Return the first step before the refused one of which the refusal does not say that it passed.
+
+    The numbered argument passes each step before the next, but for two. Intel's steps (1) to (3), and what
+    the vendor's library says of (4) and (5), are one act; its own words are such a refusal's cause. And
+    missing collateral is told before the evidence is read.
+    """
+    if found.tee is not None and found.quote is not None:
+        try:
+            measurement_of(found.tee, found.quote)
+        except WireError:
+            return 0
+    at = _NUMBERS[error.step]
+    if found.tee in _INTEL and (at <= _NUMBERS[Step.SIGNATURE] or error.__cause__ is not None):
+        return 1 if at <= _NUMBERS[Step.DEBUG] else at
+    return at
+
+
+def _passed(verified: VerifiedEvidence, found: Found, event_log: bytes | None) -> tuple[Line, ...]:
+    own = event_log if found.bundle is None else found.bundle.evidence.event_log
+    advisories = f", advisories {', '.join(verified.advisory_ids)}" if verified.advisory_ids else ""
+    notes = {
+        Step.PARSE: f"{verified.tee.value}, {len(found.quote or b'')} bytes",
+        Step.CHAIN: verified.trust_class,
+        Step.REVOCATION: "the platform has no revocation lists" if verified.tee in _NO_LISTS else "",
+        Step.TCB: verified.tcb_status + advisories,
+        Step.EVENT_LOG: "there is none" if own is None else f"{len(own)} bytes",
+        Step.MEASUREMENT: "0x" + verified.measurement.hex(),
+        Step.REPORT_DATA: "0x" + verified.report_data.hex(),
+        Step.GPU: verified.device_words,
+    }
+    passed = (
+        Line(number, name, Outcome.PASSED, notes.get(step, "")) for number, (step, name) in enumerate(_STEPS)
+    )
+    return Line(None, "the policy", Outcome.PASSED, "names this root set, and accepts something"), *passed
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
