@@ -31,10 +31,24 @@ def _snp() -> Verifier:
     return SnpVerifier()
 
 
+def _nitro() -> Verifier:
+    from enclave_runtime.attestation.nitro.verify import NitroVerifier
+
+    return NitroVerifier()
+
+
+def _cca() -> Verifier:
+    from enclave_runtime.attestation.cca.verify import CcaVerifier
+
+    return CcaVerifier()
+
+
 VERIFIERS: dict[TeeKind, Callable[[], Verifier]] = {
     TeeKind.TDX: _tdx,
     TeeKind.SGX: _sgx,
     TeeKind.SEV_SNP: _snp,
+    TeeKind.NITRO: _nitro,
+    TeeKind.CCA: _cca,
 }
 
 

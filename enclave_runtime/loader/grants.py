@@ -145,6 +145,9 @@ class GrantDesk:
             return None
         try:
             return _content_key(index, combined.view(), shelf.expires_ns)
+        except RefusedError:
+            shelf.forget()  # the owner dealt no key: nothing of it counts as given
+            raise
         finally:
             combined.erase()
             shelf.erase()

@@ -56,6 +56,11 @@ class ShareShelf:
         finally:
             data[:] = bytes(len(data))
 
+    def forget(self) -> None:
+        """Erase, and forget who consented too."""
+        self.erase()
+        self._ends.clear()
+
     def erase(self) -> None:
         """Overwrite and forget every share; who consented until when stays. May be called twice."""
         for share in self._shares.values():

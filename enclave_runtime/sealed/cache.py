@@ -7,8 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from enclave_runtime.sealed.locked import wipe
-from enclave_runtime.sealed.workers import private_buffer
+from enclave_runtime.sealed.workers import wipe_buffer
 
 __all__ = ["SegmentCache"]
 
@@ -82,7 +81,7 @@ class SegmentCache:
             for segment in [number for number, slot in self._slots.items() if not slot.pins]:
                 self._spare.append(self._slots.pop(segment).view)
             for view in self._spare:
-                wipe(view)
+                wipe_buffer(view)
 
     def _take(self, segment: int) -> tuple[_Slot, bool]:
         with self._changed:
@@ -102,7 +101,7 @@ class SegmentCache:
         view = self._spare.pop() if self._spare else None
         if view is None and self._made < self._capacity:
             self._made += 1
-            view = private_buffer(self._segment_bytes)
+            view = memoryview(bytearray(self._segment_bytes))
         if view is None:
             oldest = next((number for number, slot in self._slots.items() if not slot.pins), None)
             if oldest is None:
@@ -126,6 +125,6 @@ class SegmentCache:
                 if self._slots.get(slot.segment) is slot:
                     del self._slots[slot.segment]
                 if not slot.pins:
-                    wipe(slot.view)
+                    wipe_buffer(slot.view)
                     self._spare.append(slot.view)
             self._changed.notify_all()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from enclave_runtime.sealed.tarformat import BLOCK_BYTES, END_BYTES, Kind, padding
 from enclave_runtime.sealed.tarwalk import Quota, Walk
 
-__all__ = ["Content", "Member", "members"]
+__all__ = ["Content", "Member", "member", "members"]
 
 
 class Content(Protocol):
@@ -53,6 +54,22 @@ def members(archive: Content, *, entries: int = 100_000) -> dict[str, Member]:
     Raises:
         RefusedError: steps `archive.*`, as `unpack`; or as the content's own.
     """
+    return {found.name: found for found in _files(archive, entries)}
+
+
+def member(archive: Content, name: str, *, entries: int = 100_000) -> Member:
+    """Return one file of an archive, having read the headers up to its own; errors as `members`.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    for found in _files(archive, entries):
+        if found.name == name:
+            return found
+    raise KeyError(name)
+
+
+def _files(archive: Content, entries: int) -> Iterator[Member]:
     position = 0
 
     def read(size: int) -> bytes:
@@ -64,13 +81,11 @@ def members(archive: Content, *, entries: int = 100_000) -> dict[str, Member]:
         return bytes(piece)
 
     walk = Walk(read, Quota(archive.size, entries))
-    found: dict[str, Member] = {}
     while (entry := walk.next()) is not None:
         if entry.kind is Kind.FILE:
-            found[entry.name] = Member(archive, entry.name, position, entry.size)
+            yield Member(archive, entry.name, position, entry.size)
             position += entry.size
             if any(read(padding(entry.size))):
                 raise walk.refuse("format", "padding that is not zero", "zeros")
     if any(read(END_BYTES - BLOCK_BYTES)) or position != archive.size:
         raise walk.refuse("format", "bytes after the end", "two zero blocks and nothing more")
-    return found

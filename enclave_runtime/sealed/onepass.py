@@ -19,13 +19,12 @@ from cryptography.exceptions import InvalidTag
 from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.header import TAG_BYTES, CiphertextIndex, SealedInfo
-from enclave_runtime.sealed.locked import wipe
 from enclave_runtime.sealed.ranges import RangeSource, Source, as_source
 from enclave_runtime.sealed.stream import Opener
 from enclave_runtime.sealed.tree import LeafFold
 from enclave_runtime.sealed.unpack import Quota, Unpacked, unpack
 from enclave_runtime.sealed.unseal import open_header
-from enclave_runtime.sealed.workers import Conveyor, private_buffers
+from enclave_runtime.sealed.workers import Conveyor, private_buffers, wipe_buffer
 from enclave_runtime.wire.errors import RefusedError
 
 __all__ = ["ContentStream", "open_folder"]
@@ -116,7 +115,7 @@ class ContentStream:
                         self._progress(sum(layout.plaintext_range(segment)), layout.plaintext_bytes)
         finally:
             for plain in plains:
-                wipe(plain)
+                wipe_buffer(plain)
         got = self._leaves.digest().content_digest(self._digest_salt)
         if got != self._info.content_digest:
             raise RefusedError(labels.STEP_CONTENT, got.hex(), self._info.content_digest.hex())

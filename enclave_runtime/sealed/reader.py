@@ -22,11 +22,10 @@ from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.cache import SegmentCache
 from enclave_runtime.sealed.header import TAG_BYTES, CiphertextIndex, SealedInfo
-from enclave_runtime.sealed.locked import wipe
 from enclave_runtime.sealed.ranges import RangeSource, Source, as_source
 from enclave_runtime.sealed.tree import LeafFold
 from enclave_runtime.sealed.unseal import open_header
-from enclave_runtime.sealed.workers import in_threads, private_buffer
+from enclave_runtime.sealed.workers import in_threads, private_buffer, wipe_buffer
 from enclave_runtime.wire.errors import RefusedError
 
 __all__ = ["SealedReader"]
@@ -194,7 +193,7 @@ class SealedReader(io.RawIOBase):
                     done += length
                 if progress is not None:
                     progress(done, self.size)
-            wipe(plain)
+            wipe_buffer(plain)
 
         try:
             in_threads(work, min(self._workers, self._layout.segments))
@@ -261,7 +260,8 @@ class SealedReader(io.RawIOBase):
         """Return the proven ciphertext of a segment, in a buffer of this thread's own."""
         buffer: memoryview | None = getattr(self._local, "buffer", None)
         if buffer is None:
-            buffer = private_buffer(min(self._layout.segment_bytes, self.size) + TAG_BYTES)
+            # Ordinary pages: a reader is often made for a few segments, and a huge page is zeroed as a whole.
+            buffer = memoryview(bytearray(min(self._layout.segment_bytes, self.size) + TAG_BYTES))
             self._local.buffer = buffer
         offset, length = self._layout.segment_range(segment)
         got = self._source.read_at(offset, buffer[:length])

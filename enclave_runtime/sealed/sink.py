@@ -12,8 +12,7 @@ import threading
 from typing import Final, Protocol
 
 from enclave_runtime.sealed.buffers import ViewReader
-from enclave_runtime.sealed.locked import wipe
-from enclave_runtime.sealed.workers import private_buffer
+from enclave_runtime.sealed.workers import private_buffer, wipe_buffer
 
 __all__ = ["FileSink", "MemorySink", "Sink"]
 
@@ -116,4 +115,4 @@ class FileSink:
         os.ftruncate(self._fd, 0)
         with self._lock:
             for buffer in (*self._free, *self._taken.values()):
-                wipe(buffer)
+                wipe_buffer(buffer)

@@ -15,7 +15,7 @@ encrypt two plaintexts under one nonce. What resumes by segment is the transfer,
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import Final
 
@@ -36,9 +36,9 @@ from enclave_runtime.sealed.buffers import (
     write_full,
 )
 from enclave_runtime.sealed.header import TAG_BYTES, Header, SealedInfo, ciphertext_digest
-from enclave_runtime.sealed.locked import LockedBuffer, wipe
-from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf
-from enclave_runtime.sealed.workers import Conveyor, private_buffers
+from enclave_runtime.sealed.locked import LockedBuffer
+from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf, leaf_hasher
+from enclave_runtime.sealed.workers import Conveyor, private_buffers, wipe_buffer
 from enclave_runtime.wire.errors import RefusedError, WireError
 
 __all__ = ["KEY_BYTES", "Opener", "Sealer", "seal"]
@@ -62,16 +62,16 @@ class _Keys:
             self.cipher = AESGCM(key.view())
         prefix = bytearray(_PREFIX_BYTES)
         _expand(content_key, header, labels.STREAM_PREFIX, prefix)
-        self._start = bytes(prefix)
+        self.start = bytes(prefix)
         self.commitment = bytearray(KEY_BYTES)
         _expand(content_key, header, labels.STREAM_COMMITMENT, self.commitment)
         self._last = header.layout.segments - 1
 
     def nonce(self, segment: int) -> bytes:
-        return self._start + segment.to_bytes(4, "big") + (b"\x01" if segment == self._last else b"\x00")
+        return self.start + segment.to_bytes(4, "big") + (b"\x01" if segment == self._last else b"\x00")
 
     def nonce_as(self, segment: int, *, last: bool) -> bytes:
-        return self._start + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
+        return self.start + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
 
 def _expand(content_key: Octets, header: Header, label: bytes, out: bytearray | memoryview) -> None:
@@ -121,7 +121,7 @@ class Sealer:
         self._digest_salt = digest_salt
         self._progress = progress
         self._workers = max(1, min(workers, self._layout.segments))
-        self._started = False
+        self.started = False
         self._result: tuple[SealedInfo, TreeDigest] | None = None
 
     @property
@@ -146,9 +146,9 @@ class Sealer:
             ShortReadError: the source ended early, or goes on after `plaintext_bytes`.
             RuntimeError: iterated a second time, which would repeat nonces.
         """
-        if self._started:
+        if self.started:
             raise RuntimeError("a sealer was iterated twice, expected a new one for each sealing")
-        self._started = True
+        self.started = True
         header = self._header.to_bytes()
         yield memoryview(header)
         sizes = (self._header.algorithm, self._layout.segment_bytes, self._layout.plaintext_bytes)
@@ -197,7 +197,7 @@ class Sealer:
             yield from Conveyor(self._workers, slots).run(self._layout.segments, read, encrypt)
         finally:
             for plain in plains:
-                wipe(plain)
+                wipe_buffer(plain)
         if read_full(self._source, memoryview(bytearray(1))):
             raise ShortReadError(f"source: got more than {total} bytes, expected exactly that many")
 
@@ -280,6 +280,24 @@ class Opener:
         """
         self.decrypt_unhashed(segment, ciphertext, out)
         return leaf(self._header.algorithm, out)
+
+    def decrypter(self) -> Callable[[int, memoryview, memoryview], bytes]:
+        """Return `decrypt` for a loop over many segments; errors as there."""
+        decrypt_into, start, last = (
+            self._keys.cipher.decrypt_into,
+            self._keys.start,
+            self._layout.segments - 1,
+        )
+        hashed = leaf_hasher(self._header.algorithm)
+
+        def decrypt(segment: int, ciphertext: memoryview, out: memoryview) -> bytes:
+            if len(ciphertext) != len(out) + TAG_BYTES:
+                raise InvalidTag
+            flag = b"\x01" if segment == last else b"\x00"
+            decrypt_into(start + segment.to_bytes(4, "big") + flag, ciphertext, None, out)
+            return hashed(out)
+
+        return decrypt
 
     def decrypt_unhashed(self, segment: int, ciphertext: Octets, out: memoryview) -> None:
         """As `decrypt`, for whoever has proven the ciphertext itself and needs no leaf; errors as there."""

@@ -178,7 +178,8 @@ def decode_header(pax: bytes, block: bytes) -> Entry:
         raise WireError("tar header: got another type or a field that is not text") from error
     name = path[:-1] if kind is Kind.DIRECTORY and path.endswith("/") else path
     entry = Entry(name, kind, size, kind is Kind.FILE and block[100:107] == b"0000755", target)
-    if size < 0 or (size and kind is not Kind.FILE) or encode(entry) != pax + block:
+    strange = (size and kind is not Kind.FILE) or (target and kind is not Kind.SYMLINK)
+    if strange or size < 0 or encode(entry) != pax + block:
         raise WireError("tar header: got other bytes than this archive's own writer makes")
     return entry
 

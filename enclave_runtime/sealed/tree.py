@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import blake3
 
@@ -38,6 +39,7 @@ __all__ = [
     "check_geometry",
     "content_digest",
     "leaf",
+    "leaf_hasher",
     "segment_count",
     "top_of",
 ]
@@ -62,6 +64,9 @@ class Algorithm(Enum):
 
     BLAKE3 = "blake3"
     SHA256 = "sha256"
+
+
+_Sha256: TypeAlias = Callable[[Octets], "_Hash"]
 
 
 class _Hash(Protocol):
@@ -123,9 +128,23 @@ def segment_count(segment_bytes: int, length: int) -> int:
 
 def leaf(algorithm: Algorithm, segment: Octets) -> bytes:
     """Return the leaf of one whole segment, 32 bytes. Drops the GIL while it hashes."""
-    hasher = _new_hash(algorithm)
-    hasher.update(segment)
-    return _leaf_of(hasher)
+    return leaf_hasher(algorithm)(segment)
+
+
+def leaf_hasher(algorithm: Algorithm) -> Callable[[Octets], bytes]:
+    """Return `leaf` of one algorithm, for a loop over many segments."""
+    return _LEAF_HASHERS[algorithm]
+
+
+def _blake3_leaf(segment: Octets, sha256: _Sha256 = hashlib.sha256) -> bytes:
+    return sha256(b"\x00" + blake3.blake3(segment).digest()).digest()
+
+
+def _sha256_leaf(segment: Octets, sha256: _Sha256 = hashlib.sha256) -> bytes:
+    return sha256(b"\x00" + sha256(segment).digest()).digest()
+
+
+_LEAF_HASHERS: Final = {Algorithm.BLAKE3: _blake3_leaf, Algorithm.SHA256: _sha256_leaf}
 
 
 class LeafList:
@@ -195,18 +214,33 @@ class LeafFold:
         self._lock = threading.Lock()
 
     def __setitem__(self, index: int, value: bytes) -> None:
-        if not 0 <= index < self._count:
-            raise IndexError(f"got leaf {index}, expected 0 to {self._count - 1}")
-        page, place = divmod(index, PAGE_LEAVES)
+        self.put(index, (value,))
+
+    def put(self, first: int, values: Sequence[bytes]) -> None:
+        """Set neighbouring leaves, from `first` on.
+
+        Raises:
+            IndexError: beyond the last leaf.
+        """
+        if first < 0 or first + len(values) > self._count:
+            raise IndexError(f"got leaves {first} to {first + len(values)}, expected 0 to {self._count}")
+        done = 0
+        while done < len(values):
+            page, place = divmod(first + done, PAGE_LEAVES)
+            part = values[done : done + PAGE_LEAVES - place]
+            self._put_in_page(page, place, b"".join(part), len(part))
+            done += len(part)
+
+    def _put_in_page(self, page: int, place: int, values: bytes, count: int) -> None:
         with self._lock:
             opened = self._open.get(page)
             if opened is None:
                 size = min(PAGE_LEAVES, self._count - page * PAGE_LEAVES)
                 opened = self._open[page] = (bytearray(HASH_BYTES * size), [size])
             leaves, left = opened
-            leaves[HASH_BYTES * place : HASH_BYTES * (place + 1)] = value
-            left[0] -= 1
-            self._left -= 1
+            leaves[HASH_BYTES * place : HASH_BYTES * (place + count)] = values
+            left[0] -= count
+            self._left -= count
             if left[0]:
                 return
             del self._open[page]

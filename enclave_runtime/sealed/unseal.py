@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidTag
 from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.header import (
+    HEADER_BYTES,
     TAG_BYTES,
     CiphertextIndex,
     CiphertextMismatchError,
@@ -41,6 +42,8 @@ __all__ = ["FileSource", "Source", "Unsealer", "VerifiedContent", "open_header",
 _MISSING: Final = 0
 _CLAIMED: Final = 1
 _OPENED: Final = 2
+_MOST_CLAIMED: Final = 8
+_SHARE: Final = 4
 
 
 def open_header(index: CiphertextIndex, info: SealedInfo, content_key: Octets) -> Opener:
@@ -156,12 +159,11 @@ class Unsealer:
             index.check(segment, ciphertext)
         if not self._claim(segment):
             return
-        opened = False
+        leaves: list[bytes] = []
         try:
-            self._open(segment, ciphertext, index, opener)
-            opened = True
+            leaves.append(self._open(segment, ciphertext, index, opener))
         finally:
-            self._release(segment, opened=opened)
+            self._release(range(segment, segment + 1), leaves)
         self._raise_refusal()
 
     def claim(self, count: int) -> range:
@@ -183,37 +185,55 @@ class Unsealer:
             return range(first, end)
 
     def open_claimed(self, claimed: range, source: Source, buffer: memoryview) -> None:
-        """Read what `claim` gave out of `source` into `buffer`, private memory, and open it. Check (3).
+        """Read what `claim` gave out of `source` and open it, as many at once as `buffer` holds. Check (3).
 
+        The loop for every byte of every content: what it does in Python for a segment is kept to a minimum.
+
+        Args:
+            buffer: private memory for one segment with its tag, or for several.
         Raises:
             CiphertextMismatchError, RefusedError: as `feed`; what was not opened is missing again.
         """
-        opened = 0
+        leaves: list[bytes] = []
         try:
             index, opener = self._begun()
-            start, _ = self._layout.segment_range(claimed[0])
-            last, length = self._layout.segment_range(claimed[-1])
-            got = source.read_at(start, buffer[: last + length - start])
-            step = self._layout.segment_bytes + TAG_BYTES
-            for position, segment in zip(range(0, len(buffer), step), claimed, strict=False):
-                self._open(segment, buffer[position : min(position + step, got)], index, opener)
-                opened += 1
+            reserve, commit, decrypt = self._sink.reserve, self._sink.commit, opener.decrypter()
+            size, total = self._layout.segment_bytes, self._layout.plaintext_bytes
+            step, end = size + TAG_BYTES, self._layout.index_offset
+            batch = max(1, len(buffer) // step)
+            for first in range(claimed.start, claimed.stop, batch):
+                start = HEADER_BYTES + first * step
+                wanted = min(min(batch, claimed.stop - first) * step, end - start)
+                got = source.read_at(start, buffer[:wanted])
+                for segment, at in enumerate(range(0, wanted, step), first):
+                    ciphertext, offset = buffer[at : min(at + step, got)], segment * size
+                    view = reserve(offset, min(size, total - offset))
+                    try:
+                        leaves.append(decrypt(segment, ciphertext, view))
+                    except InvalidTag:
+                        raise self._blame(segment, ciphertext, index, opener) from None
+                    commit(offset, view)
         finally:
-            for segment in claimed:
-                self._release(segment, opened=segment - claimed[0] < opened)
+            self._release(claimed, leaves)
         if self._refusal is not None:
             raise self._refusal
 
-    def _open(self, segment: int, ciphertext: Octets, index: CiphertextIndex, opener: Opener) -> None:
+    def _blame(
+        self, segment: int, ciphertext: Octets, index: CiphertextIndex, opener: Opener
+    ) -> RefusedError:
+        """Raise where the bytes are not the owner's; return the refusal where they are."""
+        index.check(segment, ciphertext)
+        return self._refuse(opener.diagnose(segment, ciphertext))
+
+    def _open(self, segment: int, ciphertext: Octets, index: CiphertextIndex, opener: Opener) -> bytes:
         offset, length = self._layout.plaintext_range(segment)
-        leaves = self._all_leaves()
         view = self._sink.reserve(offset, length)
         try:
-            leaves[segment] = opener.decrypt(segment, ciphertext, view)
+            found = opener.decrypt(segment, ciphertext, view)
         except InvalidTag:
-            index.check(segment, ciphertext)
-            raise self._refuse(opener.diagnose(segment, ciphertext)) from None
+            raise self._blame(segment, ciphertext, index, opener) from None
         self._sink.commit(offset, view)
+        return found
 
     def _claim(self, segment: int) -> bool:
         """Take a segment for this thread: no second copy may overwrite what the first one proved."""
@@ -223,12 +243,18 @@ class Unsealer:
                 self._state[segment] = _CLAIMED
             return free
 
-    def _release(self, segment: int, *, opened: bool) -> None:
+    def _release(self, claimed: range, leaves: list[bytes]) -> None:
+        """Give claimed segments back; as many as there are leaves were opened, the first ones."""
+        opened = claimed.start + len(leaves)
         with self._lock:
             closed = self._closed
-            kept = opened and not closed
-            self._state[segment] = _OPENED if kept else _MISSING
-            self._opened_segments += kept
+            if closed:
+                opened = claimed.start
+            elif leaves:
+                self._all_leaves().put(claimed.start, leaves)
+            self._state[claimed.start : opened] = bytes([_OPENED]) * (opened - claimed.start)
+            self._state[opened : claimed.stop] = bytes([_MISSING]) * (claimed.stop - opened)
+            self._opened_segments += opened - claimed.start
         if closed:
             # Another thread refused or aborted meanwhile and emptied the sink before our bytes came.
             self._sink.discard()
@@ -246,6 +272,11 @@ class Unsealer:
     def info(self) -> SealedInfo:
         """What the stream is expected to be."""
         return self._info
+
+    @property
+    def opened_segments(self) -> int:
+        """Number of segments that authenticated so far."""
+        return self._opened_segments
 
     @property
     def opened_bytes(self) -> int:
@@ -344,7 +375,7 @@ def unseal(
         workers: threads; as many as cores, more where the source is far away.
         batch: segments that one worker reads at once, for sources where each request costs; memory is
             `workers` times `batch` segments.
-        progress: called after each segment with plaintext bytes done and in all.
+        progress: called every few segments with plaintext bytes done and in all.
     Raises:
         CiphertextMismatchError, RefusedError: as `Unsealer`; after the former call again, it resumes, with
             another source too.
@@ -354,12 +385,20 @@ def unseal(
     unsealer.begin_from(stream)
     segment_bytes = min(layout.segment_bytes, layout.plaintext_bytes) + TAG_BYTES
 
+    threads = max(1, min(workers, layout.segments))
+
     def work(stopped: threading.Event) -> None:
         buffer = private_buffer(segment_bytes * min(batch, layout.segments))
-        while not stopped.is_set() and (claimed := unsealer.claim(batch)):
+        while not stopped.is_set():
+            # Several at once while there are many left, so that threads seldom meet; few at the end, so that
+            # they end together.
+            left = layout.segments - unsealer.opened_segments
+            claimed = unsealer.claim(max(batch, min(_MOST_CLAIMED, left // (_SHARE * threads))))
+            if not claimed:
+                return
             unsealer.open_claimed(claimed, stream, buffer)
             if progress is not None:
                 progress(unsealer.opened_bytes, layout.plaintext_bytes)
 
-    in_threads(work, max(1, min(workers, layout.segments)))
+    in_threads(work, threads)
     return unsealer.finish()

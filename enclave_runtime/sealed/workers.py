@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-__all__ = ["Conveyor", "in_threads", "private_buffer", "private_buffers"]
+__all__ = ["Conveyor", "in_threads", "private_buffer", "private_buffers", "wipe_buffer"]
 
 _CACHE_LINE: Final = 64
 _HUGE_PAGE: Final = 2 << 20
+_ZEROS: Final = memoryview(bytes(1 << 16))
 
 _Made = TypeVar("_Made")
 
@@ -37,6 +38,13 @@ def private_buffers(count: int, size: int) -> list[memoryview]:
         made.madvise(mmap.MADV_HUGEPAGE)
     view = memoryview(made)
     return [view[at : at + size] for at in range(0, count * step, step)]
+
+
+def wipe_buffer(buffer: memoryview) -> None:
+    """Overwrite a large buffer with zeros, without as much memory again."""
+    for at in range(0, len(buffer), len(_ZEROS)):
+        part = buffer[at : at + len(_ZEROS)]
+        part[:] = _ZEROS[: len(part)]
 
 
 def in_threads(work: Callable[[threading.Event], None], count: int) -> None:

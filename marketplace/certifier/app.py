@@ -22,7 +22,7 @@ from enclave_runtime.wire.canonical import JsonObject, dump
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of
 from enclave_runtime.wire.hashes import sha256
 from marketplace.certifier.core import Certifier, SignedCertificate
-from marketplace.service.attesting import Attest, Identity, hourly_challenge, own_attestation
+from marketplace.service.attesting import Attest, Identity, OwnAttestation
 from marketplace.service.http import Answer, File, Shell
 from marketplace.service.jsonio import MAX_BODY_BYTES, members
 from marketplace.service.limits import RateLimit
@@ -49,6 +49,7 @@ def create_app(
         max_body_bytes: larger bodies are refused.
         attest: makes evidence of the CVM that this certifier runs in, or None where it runs in none.
     """
+    own = OwnAttestation(certifier_identity(certifier), attest, certifier.key)
     simulated = any(item.startswith("dev:") for item in trust_classes)
 
     def health() -> JsonObject:
@@ -99,26 +100,9 @@ def create_app(
         log.info(event, cvm_id=hex_of(certificate.cvm_id), expires_at=certificate.expires_at)
         return Answer(signed.to_json())
 
-    def attestation(challenge: bytes, now: int) -> Answer:
-        identity = certifier_identity(certifier)
-        return Answer(own_attestation(identity, attest, challenge, now=now, key=certifier.key))
-
-    hourly: list[tuple[bytes, Answer]] = []
-
-    def attestation_now() -> Answer:
-        """Answer those who bring no challenge, with one piece of evidence for an hour."""
-        now = certifier.clock()
-        challenge = hourly_challenge(now)
-        for known, answer in hourly:
-            if known == challenge:
-                return answer
-        answer = attestation(challenge, now)
-        hourly[:] = [(challenge, answer)]
-        return answer
-
-    def attestation_fresh(body: JsonObject) -> Answer:
+    def attestation(body: JsonObject) -> Answer:
         challenge = bytes_from_hex(members(body, "challenge")["challenge"], 32)
-        return attestation(challenge, certifier.clock())
+        return Answer(own.fresh(challenge, certifier.clock()))
 
     def audit() -> Answer:
         head = certifier.audit.head()
@@ -132,8 +116,8 @@ def create_app(
     shell.get("/v1/revocations", lambda: Answer(certifier.revocations()))
     shell.get("/v1/crl", lambda: File(certifier.revocation_list(), "application/pkix-crl"))
     shell.get("/v1/ca", lambda: File(certifier.authority.root_pem, "application/x-pem-file"))
-    shell.get("/v1/attestation", attestation_now)
-    shell.post("/v1/attestation", attestation_fresh)
+    shell.get("/v1/attestation", lambda: Answer(own.hourly(certifier.clock())))
+    shell.post("/v1/attestation", attestation)
     shell.get("/v1/audit", audit)
     return shell.app
 

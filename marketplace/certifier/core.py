@@ -219,8 +219,9 @@ class Certifier:
         """Return the same as X.509 list, DER: certificates of revoked CVMs that have not expired."""
         now = self.clock()
         serials = self.store.revoked_serials()
-        # Time in front, so that a list made later never has a lower number.
-        return self.authority.revocation_list(serials, number=now, now=now, next_s=self.validity.list_s)
+        # A list made later never has a lower number, and one that says more has a higher one.
+        number = now << 20 | min(len(self.store.revocations()), (1 << 20) - 1)
+        return self.authority.revocation_list(serials, number=number, now=now, next_s=self.validity.list_s)
 
     def _judge(self, bundle: EvidenceBundle, operator: bytes, now: int) -> tuple[VerifiedEvidence, int]:
         """Return the verdict on evidence, and when a certificate on it expires."""

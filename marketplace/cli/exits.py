@@ -30,6 +30,7 @@ _DEBUG: Final = "CLOISTER_DEBUG"
 
 _TODO: Final = {
     "archive.changed": "let nothing write into the folder, and run it again",
+    "archive.format": "this is no archive as `cloister author pack` makes it: seal the folder itself",
     "archive.quota": "it holds more than its report says: do not open it, and tell its author",
     "archive.": "take what is named out of the folder, or put a plain copy in its place",
     "sealed.key": "another key than it was sealed with: use the profile that sealed it, or placed the order",
@@ -42,7 +43,7 @@ _TODO: Final = {
 """What a person can do about refusals, by the beginning of their step."""
 
 
-_SAID: Final = re.compile(r"(.+?): got (.+?), expected (.+)", re.DOTALL)
+_SAID: Final = re.compile(r"(.+?): got (.+), expected (.+?)", re.DOTALL)
 """How errors say what was got and what was expected."""
 _FETCH: Final = "these are other bytes than were sealed: fetch them again, or from another location"
 

@@ -13,6 +13,7 @@ from marketplace.cli.output import emit, note, progress
 from marketplace.errors import BadInputError
 
 if TYPE_CHECKING:
+    from enclave_runtime.sealed.manifest import Release
     from enclave_runtime.wire.offers import OfferKind, Price
     from marketplace.sdk.author import Published
     from marketplace.sdk.containers import Inspection
@@ -52,7 +53,10 @@ def pack(
 
 def seal(
     context: typer.Context,
-    folder: Folder,
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER|ARCHIVE", help="What to seal: all of it; or what `pack` made of it."),
+    ],
     kind: Kind,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="A new file; default: FOLDER.sealed.")
@@ -67,7 +71,7 @@ def seal(
     from marketplace.sdk import containers
     from marketplace.sealing.containers import part_of
 
-    wanted = check_content(folder, kind, entry)
+    wanted = check_content(folder, kind, entry, archive=True)
     target = _named(out, folder, ".sealed")
     session = session_of(context)
     if part_of(target).exists():
@@ -103,24 +107,39 @@ def seal(
     emit(as_json, value, lines)
 
 
-def push(context: typer.Context, sealed: Sealed, show: ShowProgress = False, as_json: AsJson = False) -> None:
+def push(
+    context: typer.Context,
+    sealed: Sealed,
+    to: Annotated[
+        list[str],
+        typer.Option("--to", metavar="SCHEME", help="file, ipfs or s3; repeat. Default: the profile's."),
+    ] = [],  # noqa: B006 - typer copies defaults
+    also: Annotated[
+        list[str],
+        typer.Option("--also", metavar="URI", help="Where it lies already, such as https://...; repeat."),
+    ] = [],  # noqa: B006 - typer copies defaults
+    show: ShowProgress = False,
+    as_json: AsJson = False,
+) -> None:
     """Store a sealed file and its manifest. Killed, it goes on with what is not there yet."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.sdk import containers
 
     session = session_of(context)
     with progress(f"pushing {sealed.name}", show) as draw:
-        made = containers.push(session, sealed, progress=draw)
+        made = containers.push(session, sealed, to=to, also=also, progress=draw)
     value: dict[str, object] = {
         "manifest": made.manifest_uri,
         "manifest_digest": hex_of(made.manifest.digest()),
         "sealed": made.content_uri,
+        "locations": list(made.manifest.locations),
         "sent": not made.kept,
     }
     lines = [
         f"manifest  {made.manifest_uri}",
         f"digest    {hex_of(made.manifest.digest())}",
         f"sealed    {made.content_uri}{' (was there already)' if made.kept else ''}",
+        *(f"also      {uri}" for uri in made.manifest.locations[1:]),
     ]
     emit(as_json, value, lines)
 
@@ -132,6 +151,9 @@ def inspect(
     ],
     verify: Annotated[
         bool, typer.Option("--verify", help="Read a sealed file whole, and compare its digest.")
+    ] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="Of a sealed file of yours: the files in it.")
     ] = False,
     show: ShowProgress = False,
     as_json: AsJson = False,
@@ -145,6 +167,7 @@ def inspect(
 
     session = session_of(context)
     path = Path(target)
+    inside: dict[str, int] | None = None
     if target.isdecimal() and not path.exists():
         found = containers.inspect(
             session, market.manifest_of(session, session.reader.get_offer(int(target)))
@@ -159,7 +182,12 @@ def inspect(
             if got != draft.sealed.ciphertext_digest:
                 raise RefusedError("stream.digest", hex_of(got), hex_of(draft.sealed.ciphertext_digest))
         found = containers.inspect(session, draft, pushed=False)
-    emit(as_json, _inspection_json(found), _inspection_lines(found))
+        inside = containers.files_in(session, path) if files else None
+    value = _inspection_json(found)
+    if inside is not None:
+        value["files"] = dict(inside)
+    lines = [f"has       {size:>12}  {name}" for name, size in (inside or {}).items()]
+    emit(as_json, value, _inspection_lines(found) + lines)
 
 
 def reseal(
@@ -202,8 +230,8 @@ def listed(session: Session, made: Published, price: Price, *, as_json: bool) ->
     emit(as_json, published_json(made), lines)
 
 
-def check_content(folder: Path, kind: str, entry: str) -> OfferKind:
-    """Return the kind of content that a folder is to be.
+def check_content(folder: Path, kind: str, entry: str, *, archive: bool = False) -> OfferKind:
+    """Return the kind of content that a folder, or an archive where that will do, is to be.
 
     Raises:
         BadInputError: no folder, no such kind, or an entry point that the kind must or must not have.
@@ -211,7 +239,8 @@ def check_content(folder: Path, kind: str, entry: str) -> OfferKind:
     from enclave_runtime.wire.offers import OfferKind
     from marketplace.domain.offer import kind_of
 
-    _check_folder(folder)
+    if not (archive and folder.is_file()):
+        _check_folder(folder)
     if not kind:
         raise BadInputError("--kind", "nothing", "engine, model or dataset")
     if kind_of(kind) is OfferKind.COMPUTE:
@@ -251,10 +280,27 @@ def _inspection_json(found: Inspection) -> dict[str, object]:
         "media_type": manifest.media_type,
         "entry_point": list(manifest.entry_point),
         "release_url": manifest.release.url,
+        **_shares_json(manifest.release),
         "places": dict(found.places),
         "key_held": found.key_held,
         "replaced_by": None if found.replaced_by is None else hex_of(found.replaced_by),
     }
+
+
+def _shares_json(release: Release) -> dict[str, object]:
+    """Return the brokers of a key in shares; nothing of other keys."""
+    if release.threshold is None:
+        return {}
+    urls = [broker.url for broker in release.threshold.brokers]
+    return {"release_brokers": urls, "release_needed": release.threshold.needed}
+
+
+def _who_grants(release: Release) -> str:
+    """Return who has to agree before this key leaves, in words."""
+    if release.threshold is None:
+        return release.url or "its owner, by hand"
+    urls = ", ".join(broker.url for broker in release.threshold.brokers)
+    return f"{release.threshold.needed} of {len(release.threshold.brokers)} brokers: {urls}"
 
 
 def _inspection_lines(found: Inspection) -> list[str]:
@@ -267,7 +313,7 @@ def _inspection_lines(found: Inspection) -> list[str]:
         f"kind      {manifest.kind.name.lower()}, {manifest.media_type}",
         f"content   {hex_of(info.content_digest)}: {size}, {info.algorithm.value}",
         f"cipher    {hex_of(info.ciphertext_digest)}: {info.ciphertext_bytes} bytes",
-        f"key       {held[found.key_held]}; from {manifest.release.url or 'its owner, by hand'}",
+        f"key       {held[found.key_held]}; from {_who_grants(manifest.release)}",
     ]
     if found.manifest_digest is not None:
         lines.insert(0, f"manifest  {hex_of(found.manifest_digest)}")

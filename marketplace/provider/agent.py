@@ -227,6 +227,8 @@ class Agent:
         if self._fleet.ready(self._tools.chain.now() + start_within) is not None:
             return True
         self._before_step(StepKind.PREPARE_CVM)
+        if self._fleet.renew(self._tools.chain.now() + start_within) is not None:
+            return True
         # Another order may have it by now: it was good enough all the same.
         fresh = self._fleet.prepare()
         return self._tools.chain.cvm_usable(fresh, self._tools.chain.now() + start_within)

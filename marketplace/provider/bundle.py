@@ -14,7 +14,7 @@ from enclave_runtime.wire.codec import hex_of, to_json
 from marketplace.provider.job import Blobs, Job
 from marketplace.provider.journal import Journal
 
-__all__ = ["publish"]
+__all__ = ["publish", "published_at"]
 
 _SIGNED = ("integrity", "report")
 _TEXTS = ("start_signature", "result", "key_envelope")
@@ -39,7 +39,15 @@ def _members(journal: Journal, order_id: bytes, job: Job) -> JsonObject:
         value[name] = _json(journal.fact(order_id, name))
     for name in _TEXTS:
         value[name] = journal.fact(order_id, name)
+    if published := published_at(journal, order_id):
+        value["published"] = list(published)
     return value
+
+
+def published_at(journal: Journal, order_id: bytes) -> list[str]:
+    """Return where each checkpoint lies that the engine published; empty for one that could not be had."""
+    text = journal.fact(order_id, "published")
+    return [] if text is None else text.split("\n")
 
 
 def _json(text: str | None) -> Json:

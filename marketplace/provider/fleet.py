@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
-from enclave_runtime.wire.canonical import JsonObject, dump
+from enclave_runtime.wire.canonical import JsonObject, dump, parse
 from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of
 from enclave_runtime.wire.cvm import CvmCertificate
 from enclave_runtime.wire.hashes import keccak256
@@ -25,6 +25,7 @@ from marketplace.errors import MarketError
 from marketplace.provider.cvm import CvmClient, CvmGoneError
 from marketplace.provider.journal import CvmRow, Journal
 from marketplace.provider.ports import AgentChain
+from marketplace.provider.renewing import renew
 from marketplace.provider.services import Certification, ServiceRefusedError, Services
 
 __all__ = ["Fleet", "Launched", "Launcher"]
@@ -105,6 +106,21 @@ class Fleet:
         if row.cvm_id is None or self._state(row) != _FREE:
             return False
         return self._chain.cvm_usable(row.cvm_id, until)
+
+    def renew(self, until: int) -> CvmRow | None:
+        """Return a waiting CVM whose certificates last until then, now that they were renewed, or None.
+
+        Cheaper than another CVM: no boot, no quote. What cannot be renewed stays as it is.
+        """
+        for row in self.spare(self._chain.now()):
+            try:
+                self._renew(row)
+            except MarketError as error:
+                self._say(f"CVM {row.name} is not renewed: {error}")
+                continue
+            if row.cvm_id is not None and self._chain.cvm_usable(row.cvm_id, until):
+                return row
+        return None
 
     def prepare(self) -> bytes:
         """Make one more CVM ready: launch, certify, register. Finishes a launch that a crash cut off.
@@ -231,6 +247,26 @@ class Fleet:
         self._say(f"CVM {hex_of(public.cvm_id)[:12]} certified by {len(certificates)}")
         return public.cvm_id
 
+    def _renew(self, row: CvmRow) -> None:
+        fact = self._journal.fact(row.socket.encode(), "certified")
+        if fact is None or row.cvm_id is None:
+            raise MarketError("nothing is kept of its certification")
+        known = cast("list[JsonObject]", parse(fact.encode()))
+        client = self._connected(row)
+        try:
+            wanted = self._chain.certifier_threshold()
+            got = renew(self._services, client, self._certifiers, self._place(), known, wanted)
+            public = CvmPublic.from_json(client.call("identify").members["public"])
+        finally:
+            client.close()
+        certificates = [
+            (from_json(CvmCertificate, one["certificate"]), bytes_from_hex(one["signature"], 65))
+            for one in got.certified
+        ]
+        self._put_on_chain(public, got.challenge, got.possession, certificates)
+        self._journal.set_fact(row.socket.encode(), "certified", dump([*got.certified]).decode())
+        self._say(f"CVM {row.name} renewed by {len(certificates)}")
+
     def _vouchers(self, path: Path, wanted: int) -> list[tuple[Any, Certification]]:
         """Return the verdicts of `wanted` certifiers; others are asked only where one has none.
 
@@ -267,22 +303,29 @@ class Fleet:
     def _register(
         self, client: CvmClient, public: CvmPublic, certificates: Sequence[tuple[CvmCertificate, bytes]]
     ) -> None:
-        domain = self._chain.domain()
-        registry = self._chain.cvm_registry()
         # Fresh per registration: the proof of possession serves this one call.
         challenge = keccak256(secrets.token_bytes(32))
-        possession = client.call(
-            "possess",
-            operator=hex_of(self._operator),
-            registry=hex_of(registry),
-            chain_id=str(domain.chain_id),
-            challenge=hex_of(challenge),
-        ).members["signature"]
+        answer = client.call("possess", b"", **self._place(), challenge=hex_of(challenge))
+        self._put_on_chain(public, challenge, bytes_from_hex(answer.members["signature"], 65), certificates)
+
+    def _put_on_chain(
+        self,
+        public: CvmPublic,
+        challenge: bytes,
+        possession: bytes,
+        certificates: Sequence[tuple[CvmCertificate, bytes]],
+    ) -> None:
         self._chain.register_cvm(
             public.digests,
             self._operator,
             challenge,
-            bytes_from_hex(possession, 65),
+            possession,
             certificates,
             lambda tx_hash: self._journal.sent(public.cvm_id, "register", tx_hash),
         )
+
+    def _place(self) -> dict[str, str]:
+        """Return whom and where a CVM proves to that it has its keys."""
+        chain_id = str(self._chain.domain().chain_id)
+        registry = hex_of(self._chain.cvm_registry())
+        return {"operator": hex_of(self._operator), "registry": registry, "chain_id": chain_id}

@@ -13,6 +13,7 @@ from enclave_runtime.wire.errors import RefusedError, WireError
 from marketplace.domain.order import check_preimage
 from marketplace.domain.order_state import RUNNING, OrderState
 from marketplace.errors import NotFoundError
+from marketplace.provider.bundle import published_at
 from marketplace.provider.cvm import CvmClient, CvmGoneError
 from marketplace.provider.job import Job, JobSource
 from marketplace.provider.ports import OrderFacts
@@ -127,6 +128,7 @@ def observe(
         refused_by_policy=refusal,
         cvm=cvm if cvm is None or cvm.order_id in (None, order_id) else None,
         stored=journal.fact(order_id, "result") is not None,
+        published=len(published_at(journal, order_id)),
         parting=parting,
         asked=desk.asked(),
         opened=_opened(tools, order_id, cvm, inputs),
@@ -164,6 +166,7 @@ def _read_status(members: JsonObject, inputs: int) -> CvmSeen:
         seconds=seconds if isinstance(seconds, int) else 0,
         stopping=members.get("stop_reason") is not None,
         grants_last=_grants_last(members.get("grants_last")),
+        published=published if isinstance(published := members.get("published"), int) else 0,
     )
 
 

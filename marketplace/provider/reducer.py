@@ -39,6 +39,7 @@ class StepKind(Enum):
     PROVE = "put the use so far on chain"
     RUN = "start the engine"
     STOP = "hand the client's stop to the CVM"
+    STORE_PUBLISHED = "store a sealed checkpoint that the engine published"
     STORE_RESULT = "store the sealed result"
     REPORT = "let the CVM sign the order report"
     COMPLETE = "report on chain and settle"
@@ -53,7 +54,9 @@ class StepKind(Enum):
 
 _PROOFS: Final = frozenset({StepKind.CHECKPOINT, StepKind.REPORT, StepKind.REFUSE, StepKind.EXPIRE})
 """Steps that need no proof ahead of them: the next one is on its way with them, or the order is over."""
-_LONG: Final = frozenset({StepKind.ASK_KEY, StepKind.FEED, StepKind.CHECK, StepKind.STORE_RESULT})
+_LONG: Final = frozenset(
+    {StepKind.ASK_KEY, StepKind.FEED, StepKind.CHECK, StepKind.STORE_PUBLISHED, StepKind.STORE_RESULT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class CvmSeen:
         seconds: since it admitted the order.
         stopping: its engine was told to end.
         grants_last: seconds until each input's grant is over.
+        published: checkpoints that its engine published so far.
     """
 
     state: str
@@ -90,6 +94,7 @@ class CvmSeen:
     seconds: int = 0
     stopping: bool = False
     grants_last: Mapping[int, int] = field(default_factory=dict)
+    published: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class Observed:
         refused_by_policy: why this agent does not take the order; empty when it does.
         cvm: the CVM's own status; None when there is no such process.
         stored: whether the sealed result lies in the blob store.
+        published: checkpoints of the engine that lie there.
         parting: the CVM's last word in the journal: "report", "refusal", or empty. With it the CVM may go.
         asked: inputs whose broker was asked a moment ago.
         opened: the CVM's second in which the last grant was opened; None before.
@@ -132,6 +138,7 @@ class Observed:
     refused_by_policy: str = ""
     cvm: CvmSeen | None = None
     stored: bool = False
+    published: int = 0
     parting: str = ""
     asked: frozenset[int] = frozenset()
     opened: int | None = None
@@ -183,6 +190,8 @@ def _running(seen: Observed, cvm: CvmSeen) -> Step:
         case "ADMITTED" | "AWAIT_KEYS" | "OPENED" | "CHECKED" | "RUNNING":
             return _proof_before(_engine(seen, cvm), seen, cvm)
         case "SEALED":
+            if cvm.published > seen.published:
+                return _proof_before(Step(StepKind.STORE_PUBLISHED), seen, cvm)
             return _proof_before(Step(StepKind.REPORT if seen.stored else StepKind.STORE_RESULT), seen, cvm)
         case "REPORTED":
             # It signed, and the agent died before it wrote that down: the CVM says it again.
@@ -249,6 +258,8 @@ def _under_way(seen: Observed, cvm: CvmSeen) -> Step:
         return Step(StepKind.ASK_KEY, inputs=due)
     if seen.state is OrderState.STOPPING and not cvm.stopping:
         return Step(StepKind.WAIT, why="the client stopped the order and signed nothing that ends the engine")
+    if cvm.published > seen.published:
+        return Step(StepKind.STORE_PUBLISHED)
     return Step(StepKind.WAIT, why="the engine runs")
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from enclave_runtime.wire.codec import bytes_from_hex
+from enclave_runtime.wire.codec import bytes_from_hex, hex_of
 from enclave_runtime.wire.errors import WireError
 from marketplace.errors import MarketError, UnreachableError
 
@@ -73,11 +73,21 @@ class Services:
             ServiceRefusedError: it refused, and why.
             UnreachableError: no usable answer.
         """
-        answer = self._certifier(f"{url}/v1/certify", {"bundle": bundle, "operator": operator})
-        certificate, signature = answer.get("certificate"), answer.get("signature")
-        if not isinstance(certificate, dict) or not isinstance(signature, str):
-            raise UnreachableError(f"{url}: got an answer without certificate and signature")
-        return Certification(certificate, signature)
+        return _certification(
+            url, self._certifier(f"{url}/v1/certify", {"bundle": bundle, "operator": operator})
+        )
+
+    def renew(self, url: str, cvm_id: str, challenge: bytes, possession: bytes) -> Certification:
+        """Return a certifier's later verdict on a CVM (0x-hex id) that it knows.
+
+        Args:
+            challenge: of this certifier, fresh.
+            possession: the CVM's proof over it that it lives, 65 bytes.
+        Raises:
+            ServiceRefusedError, UnreachableError: as `certify`.
+        """
+        body = {"cvm_id": cvm_id, "challenge": hex_of(challenge), "possession": hex_of(possession)}
+        return _certification(url, self._certifier(f"{url}/v1/renew", body))
 
     def broker_challenge(self, url: str) -> bytes:
         """Return a broker's fresh challenge, 32 bytes."""
@@ -142,6 +152,13 @@ async def _limited(chunks: AsyncIterable[bytes], url: str) -> bytes:
         if len(data) > _MAX_ANSWER_BYTES:
             raise UnreachableError(f"{url}: got more than {_MAX_ANSWER_BYTES} bytes")
     return bytes(data)
+
+
+def _certification(url: str, answer: dict[str, Any]) -> Certification:
+    certificate, signature = answer.get("certificate"), answer.get("signature")
+    if not isinstance(certificate, dict) or not isinstance(signature, str):
+        raise UnreachableError(f"{url}: got an answer without certificate and signature")
+    return Certification(certificate, signature)
 
 
 def _challenge(url: str, answer: dict[str, Any]) -> bytes:

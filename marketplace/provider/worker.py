@@ -17,7 +17,7 @@ from enclave_runtime.wire.codec import bytes_from_hex, hex_of, to_json
 from enclave_runtime.wire.orders import OrderStart
 from marketplace.errors import MarketError
 from marketplace.provider.asking import ask_for_keys
-from marketplace.provider.bundle import publish
+from marketplace.provider.bundle import publish, published_at
 from marketplace.provider.cvm import CvmClient, CvmGoneError, CvmRefusedError
 from marketplace.provider.job import Blobs, Job, head_parts, hold_inputs, read_segment
 from marketplace.provider.journal import Journal
@@ -82,6 +82,7 @@ class Worker:
             StepKind.PROVE: self._prove,
             StepKind.RUN: self._run,
             StepKind.STOP: self._stop,
+            StepKind.STORE_PUBLISHED: self._store_published,
             StepKind.STORE_RESULT: self._store_result,
             StepKind.REPORT: self._report,
             StepKind.COMPLETE: self._complete,
@@ -213,13 +214,29 @@ class Worker:
             self._trouble(str(refusal))
         self._fact("stop_signature", signature.hex())
 
-    def _store_result(self, _: Step) -> None:
-        first = self._client().call("result", offset=0)
-        total = int(str(first.members["total"]))
-        # An engine that could not be run leaves nothing; the CVM will say so in its report.
-        self._fact("result", self._tools.blobs.put(self._result(first.body, total)) if total else "")
+    def _store_published(self, _: Step) -> None:
+        known = published_at(self._tools.journal, self._order_id)
+        try:
+            uri = self._store_blob("published", index=len(known))
+        except CvmRefusedError as refusal:
+            # One that the CVM cannot give must not keep the others, and the report, from the client.
+            self._trouble(f"checkpoint {len(known)}: {refusal}")
+            uri = ""
+        self._fact("published", "\n".join([*known, uri]))
+        with contextlib.suppress(CvmRefusedError):
+            self._call("published_stored", index=len(known))
 
-    def _result(self, first: bytes, total: int) -> Iterator[bytes]:
+    def _store_result(self, _: Step) -> None:
+        # An engine that could not be run leaves nothing; the CVM will say so in its report.
+        self._fact("result", self._store_blob("result"))
+
+    def _store_blob(self, op: str, **members: Any) -> str:
+        """Store what the CVM gives in pieces, and return its location; empty where there is nothing."""
+        first = self._client().call(op, offset=0, **members)
+        total = int(str(first.members["total"]))
+        return self._tools.blobs.put(self._pieces(op, first.body, total, members)) if total else ""
+
+    def _pieces(self, op: str, first: bytes, total: int, members: dict[str, Any]) -> Iterator[bytes]:
         piece, offset = first, 0
         while True:
             self._keep_alive()
@@ -227,9 +244,9 @@ class Worker:
             offset += len(piece)
             if offset >= total:
                 return
-            piece = self._client().call("result", offset=offset).body
+            piece = self._client().call(op, offset=offset, **members).body
             if not piece:
-                raise MarketError(f"result: got no bytes at {offset} of {total}")
+                raise MarketError(f"{op}: got no bytes at {offset} of {total}")
 
     def _report(self, _: Step) -> None:
         uri = self._tools.journal.fact(self._order_id, "result") or ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.sealed.manifest import Manifest
+from enclave_runtime.sealed.published import MAX_PUBLISHED
 from enclave_runtime.wire.canonical import Json, JsonObject, dump, parse_object
 from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of, to_json
 from enclave_runtime.wire.cvm import CvmCertificate
@@ -27,6 +28,9 @@ _MEMBERS = frozenset(
     {"version", "order_id", "preimage", "packet", "manifests", "certified", "integrity", "report"}
     | {"wiped", "start_signature", "result", "key_envelope"}
 )
+
+_PUBLISHED = "published"
+"""Member of bundles whose engine published checkpoints; absent in others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,12 @@ class Certified:
 
 @dataclass(frozen=True, slots=True)
 class OrderBundle:
-    """Everything public about one order but the chain's own word; parts that came to nothing are None."""
+    """Everything public about one order but the chain's own word; parts that came to nothing are None.
+
+    Attributes:
+        published: where each checkpoint lies that the engine published while it ran, in their order; empty
+            text for one that the agent could not have.
+    """
 
     order_id: bytes
     preimage: OrderPreimage
@@ -78,6 +87,7 @@ class OrderBundle:
     start_signature: bytes | None
     result: str | None
     key_envelope: bytes | None
+    published: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:
         """Return the JSON object that `from_bytes` reads."""
@@ -94,6 +104,7 @@ class OrderBundle:
             "start_signature": _hex_or_none(self.start_signature),
             "result": self.result,
             "key_envelope": _hex_or_none(self.key_envelope),
+            **({_PUBLISHED: list(self.published)} if self.published else {}),
         }
 
     @classmethod
@@ -104,6 +115,7 @@ class OrderBundle:
             WireError: oversize, not canonical, or members that no bundle has.
         """
         value = parse_object(data, limit=MAX_BUNDLE_BYTES)
+        published = _list(value.pop(_PUBLISHED, []), MAX_PUBLISHED)
         if set(value) != _MEMBERS or value["version"] != 1:
             raise WireError("order bundle: got other members or another version than 1")
         preimage = from_json(OrderPreimage, value["preimage"])
@@ -124,6 +136,7 @@ class OrderBundle:
             start_signature=_maybe_hex(value["start_signature"]),
             result=_maybe_text(value["result"]),
             key_envelope=_maybe_hex(value["key_envelope"]),
+            published=tuple(_maybe_text(one) or "" for one in published),
         )
 
 

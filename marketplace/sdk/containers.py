@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from marketplace.sdk.author import Asked, Published
     from marketplace.sdk.profile import Session
     from marketplace.sealing.keystore import KeyStore
+    from marketplace.storage.base import BlobStore
 
 __all__ = [
     "Inspection",
     "Pushed",
+    "files_in",
     "inspect",
     "manifest_at",
     "pack",
@@ -40,7 +42,6 @@ __all__ = [
     "seal",
 ]
 
-_PIECE: Final = 1 << 20
 _MAX_STATE_BYTES: Final = 64 << 10
 
 
@@ -93,7 +94,7 @@ def seal(
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> SealedFile:
-    """Seal a folder into the file `out`; its key goes into this profile's keystore.
+    """Seal a folder, or its archive, into the file `out`; its key goes into this profile's keystore.
 
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes.
@@ -121,12 +122,24 @@ def keeper(keystore: KeyStore) -> Callable[[bytes, Octets, bytes], None]:
     return keep
 
 
-def push(session: Session, path: Path, *, progress: Progress | None = None) -> Pushed:
+def push(
+    session: Session,
+    path: Path,
+    *,
+    to: Sequence[str] = (),
+    also: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Pushed:
     """Store a sealed file and its manifest; what an earlier push brought there is not sent again.
 
+    Args:
+        to: schemes of stores, such as `s3` and `ipfs`; the manifest names each, and lies in the first. By
+            default where the profile puts new blobs.
+        also: locations where the file lies already, such as a web server's; named after the others.
     Raises:
         NotFoundError: no sealed file there, or its key is not in this keystore.
-        BadInputError: the file was changed or cut short.
+        BadInputError: the file was changed or cut short, a scheme that cannot be written, or another size at
+            a location in `also`.
         StorageError: storing failed; push again.
     """
     sealed = load_sealed(path)
@@ -138,16 +151,37 @@ def push(session: Session, path: Path, *, progress: Progress | None = None) -> P
             f"sealed file {path}: its key is not in this keystore",
             hint="push it with the profile that sealed it",
         ) from error
+    homes = [_home(session, scheme) for scheme in to or (session.store.scheme,)]
+    _check_sizes(session, also, sealed.draft.sealed.ciphertext_bytes)
+    uris, kept = [], True
     with _state(path, sealed) as state:
-        uri = state.get("content", "")
-        kept = bool(uri) and _is_stored(session, uri, sealed)
-        if not kept:
-            uri = session.store.put(_pieces(sealed, progress))
-            state["content"] = uri
-    manifest = dataclasses.replace(sealed.draft, locations=(uri,))
+        for home in homes:
+            uri = state.get(f"content/{home.scheme}", "")
+            if not uri or not _is_stored(session, uri, sealed):
+                uri, kept = home.push(path, progress=progress), False
+                state[f"content/{home.scheme}"] = uri
+            uris.append(uri)
+    manifest = dataclasses.replace(sealed.draft, locations=(*uris, *also))
     # Before anybody can find the manifest: content whose key was lost could never be served.
     keystore.put(manifest.digest(), secret.content_key, secret.salt)
-    return Pushed(manifest, session.store.put([manifest.to_bytes()]), uri, kept)
+    return Pushed(manifest, homes[0].put([manifest.to_bytes()]), uris[0], kept)
+
+
+def _home(session: Session, scheme: str) -> BlobStore:
+    from marketplace.storage.registry import WRITABLE
+
+    if scheme not in WRITABLE:
+        raise BadInputError("--to", repr(scheme), f"one of {', '.join(WRITABLE)}")
+    return session.store.store_of(f"{scheme}:new")
+
+
+def _check_sizes(session: Session, locations: Sequence[str], expected: int) -> None:
+    for uri in locations:
+        size = session.store.size(uri)
+        if size != expected:
+            raise BadInputError(
+                f"location {uri}", f"{size} bytes", f"the {expected} bytes of the sealed file"
+            )
 
 
 def publish_sealed(
@@ -215,6 +249,25 @@ def inspect(session: Session, manifest: Manifest, *, pushed: bool = True) -> Ins
     return Inspection(manifest, manifest.digest() if pushed else None, places, held, replaced)
 
 
+def files_in(session: Session, path: Path) -> dict[str, int]:
+    """Return the files in a sealed file of this profile's, and their sizes in bytes; opens its headers alone.
+
+    Raises:
+        NotFoundError: no sealed file there, or its key is not in this keystore.
+        CiphertextMismatchError, RefusedError: it is not what was sealed.
+    """
+    from enclave_runtime.sealed.members import members
+    from enclave_runtime.sealed.ranges import FileSource
+    from enclave_runtime.sealed.reader import SealedReader
+
+    sealed = load_sealed(path)
+    secret = session.keystore(create=False).sealed_secret(sealed.ciphertext_digest)
+    with open(path, "rb", buffering=0) as file:
+        source = FileSource(file.fileno())
+        with SealedReader(source, sealed.draft.sealed, secret.content_key) as reader:
+            return {name: one.size for name, one in members(reader).items()}
+
+
 def manifest_at(session: Session, uri: str) -> Manifest:
     """Return the manifest at a location.
 
@@ -239,16 +292,6 @@ def _held(session: Session, manifest: Manifest, *, pushed: bool) -> tuple[bool |
         return False, None
     except MarketError:  # it does not open here: looking at what is public needs no passphrase
         return None, None
-
-
-def _pieces(sealed: SealedFile, progress: Progress | None) -> Iterator[bytes]:
-    done, total = 0, sealed.draft.sealed.ciphertext_bytes
-    with open(sealed.path, "rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
-            yield piece
-            done += len(piece)
-            if progress is not None:
-                progress(done, total)
 
 
 def _is_stored(session: Session, uri: str, sealed: SealedFile) -> bool:

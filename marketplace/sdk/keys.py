@@ -40,7 +40,7 @@ class KeyEntry:
 
 
 def entries(session: Session) -> list[KeyEntry]:
-    """Return the names of all secrets, once each was seen to open.
+    """Return the names of all secrets, once each was seen to open; what was replaced before what was not.
 
     Raises:
         NotFoundError: no keystore.
@@ -56,7 +56,7 @@ def entries(session: Session) -> list[KeyEntry]:
         by = keystore.replaced_by(bytes.fromhex(name)) if what == "content" else None
         shown = "0x" + name if len(name) == 64 else name
         found.append(KeyEntry(what, shown, hex_of(by) if by else ""))
-    return found
+    return sorted(found, key=lambda one: (one.what, not one.replaced_by, one.name))
 
 
 def back_up(session: Session, target: Path) -> Copied:

@@ -8,6 +8,7 @@ have the digest that was signed.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -16,26 +17,28 @@ from typing import TYPE_CHECKING
 from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.sealed.header import CiphertextMismatchError, SealedInfo
 from enclave_runtime.sealed.locked import wipe
+from enclave_runtime.sealed.published import LIST_NAME, PublishedList
 from enclave_runtime.sealed.tree import Algorithm
-from enclave_runtime.sealed.unseal import FileSource, Source
+from enclave_runtime.sealed.unseal import FileSource
 from enclave_runtime.sealed.wrap import PrivateKey, open_with
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import RefusedError, WireError
 from enclave_runtime.wire.orders import ReportSummary
 from enclave_runtime.wire.report import OrderReport, ResultLine, result_key_info
 from marketplace.domain.order_state import OrderState
-from marketplace.errors import MarketError, NotFoundError
+from marketplace.errors import BadInputError, MarketError, NotFoundError
 from marketplace.sdk.bundle import OrderBundle
 from marketplace.sdk.orderfile import result_key_name
 from marketplace.sdk.reading import read_bundle, terminal_event
+from marketplace.sealing.containers import part_of
 from marketplace.storage.base import StorageError
 
 if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
-    from marketplace.sealing.fetching import Fetched
 
-__all__ = ["SealedResult", "download_result", "find_result", "open_result", "sealed_result"]
+__all__ = ["Fetched", "SealedResult", "download_result", "open_result", "sealed_result"]
 
+_CHECKPOINTS = "checkpoints"
 _WITH_RESULT = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
 
@@ -47,6 +50,7 @@ class SealedResult:
     summary: ReportSummary
     key_envelope: bytes
     locations: tuple[str, ...]
+    published: tuple[str, ...] = ()
 
 
 def sealed_result(session: Session, order: bytes) -> SealedResult:
@@ -87,7 +91,7 @@ def _checked(bundle: OrderBundle, order: bytes, cvm_id: bytes, summary: ReportSu
         raise RefusedError("result.line", "none in the report", "a result")
     _same("result.digest", stated.result.ciphertext_digest, summary.result_digest)
     hints = dict.fromkeys(hint for hint in (bundle.result, stated.result.location) if hint)
-    return SealedResult(stated.result, summary, bundle.key_envelope, tuple(hints))
+    return SealedResult(stated.result, summary, bundle.key_envelope, tuple(hints), bundle.published)
 
 
 def open_result(
@@ -106,20 +110,22 @@ def open_result(
         RefusedError: steps `result.*`, `sealed.*`, `archive.*`; the folder stays empty.
         CiphertextMismatchError: other bytes than were reported.
         NotFoundError: no such order, one that leaves no result, or no key for it here.
-        MarketError: it has not ended, or nothing that is needed can be had.
+        StorageError: the result, or a checkpoint that the engine published, cannot be had; in the latter
+            case all else is opened.
+        MarketError: it has not ended, or its bundle cannot be had.
     """
-    from marketplace.sealing.opening import BlobSource, open_source
-
     sealed = sealed_result(session, order)
-    key = _result_key(session, order, sealed)
+    key, info = _result_key(session, order, sealed), _info(sealed.line)
     try:
         if downloaded is None:
-            source: Source = BlobSource(session.store, find_result(session, sealed))
-            open_source(source, _info(sealed.line), key[:32], bytes(key[32:]), folder, progress=progress)
+            _open_stored(session, sealed.locations, info, key, folder, progress)
         else:
+            from marketplace.sealing.opening import open_source
+
             with _opened(downloaded) as file:
                 source = FileSource(file.fileno())
-                open_source(source, _info(sealed.line), key[:32], bytes(key[32:]), folder, progress=progress)
+                open_source(source, info, key[:32], bytes(key[32:]), folder, progress=progress)
+        _open_published(session, sealed.published, key, folder, progress)
     finally:
         wipe(key)
     return sorted(
@@ -127,6 +133,82 @@ def open_result(
         for where, _, names in os.walk(folder)
         for name in names
     )
+
+
+def _open_stored(
+    session: Session,
+    locations: Sequence[str],
+    info: SealedInfo,
+    key: bytearray,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    """Open a stream from the first of its locations that has it, all of it.
+
+    Raises:
+        NoLocationError: none has; says what each gave.
+        CiphertextMismatchError: the last one has other bytes.
+    """
+    from marketplace.sealing.opening import open_source
+    from marketplace.storage.places import NoLocationError
+    from marketplace.storage.source import StoreSource
+
+    source = StoreSource(locations, session.store.store_of, info.ciphertext_bytes)
+    while True:
+        try:
+            open_source(source, info, key[:32], bytes(key[32:]), folder, progress=progress)
+            return
+        except CiphertextMismatchError as error:
+            try:
+                source.drop(error)
+            except NoLocationError:
+                raise error from None
+
+
+def _open_published(
+    session: Session, places: tuple[str, ...], key: bytearray, folder: Path, progress: Progress | None
+) -> None:
+    """Open what the engine published into `checkpoints/<number>`; the list is in the result just opened.
+
+    Raises:
+        StorageError: some cannot be had; the result and all others stay.
+    """
+    try:
+        data = (folder / LIST_NAME).read_bytes()
+    except FileNotFoundError:
+        return
+    (folder / _CHECKPOINTS).mkdir(exist_ok=True)
+    listed = PublishedList.from_bytes(data).published
+    problems = []
+    for number, one in enumerate(listed):
+        uri = places[number] if number < len(places) else ""
+        target = folder / _CHECKPOINTS / one.name
+        try:
+            if not uri:
+                raise StorageError("the provider names no place")
+            _open_stored(session, (uri,), one.sealed, key, target, progress)
+        except (StorageError, CiphertextMismatchError) as error:
+            if target.is_dir():
+                target.rmdir()
+            problems.append(f"checkpoint {one.name}: {error}")
+    if problems:
+        raise StorageError(
+            f"{len(problems)} of {len(listed)} checkpoints cannot be had: {'; '.join(problems)[:400]}",
+            hint=f"all else is opened in {folder}; ask the provider for the rest",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A sealed result that is whole in a file.
+
+    Attributes:
+        size: of the stream, in bytes.
+        kept: bytes of it that an interrupted run had fetched already.
+    """
+
+    size: int
+    kept: int
 
 
 def download_result(
@@ -138,19 +220,26 @@ def download_result(
 
     Raises:
         BadInputError: `target` exists.
-        StorageError: no location has it, or has it whole; says what each gave.
+        NoLocationError: no location has it, or has it whole; says what each gave.
         RefusedError, NotFoundError, MarketError: as `sealed_result`.
     """
-    from marketplace.sealing.fetching import fetch_stream
+    from marketplace.storage.partial import PartialFile
+    from marketplace.storage.transfer import transfer
 
+    if target.exists():
+        raise BadInputError("file to write", f"{target}, which exists", "a new name")
     sealed = sealed_result(session, order)
-    problems = []
-    for uri in sealed.locations:
-        try:
-            return fetch_stream(session.store, uri, _info(sealed.line), target, progress=progress)
-        except (StorageError, CiphertextMismatchError) as error:
-            problems.append(f"{uri}: {error}")
-    raise _nowhere(problems)
+    info = _info(sealed.line)
+    part = PartialFile(part_of(target), info)
+    try:
+        kept = part.held_bytes
+        transfer(
+            sealed.locations, session.store.store_of, info, part, has_head=part.has_head, progress=progress
+        )
+        part.finish(target)
+    finally:
+        part.close()
+    return Fetched(info.ciphertext_bytes, kept)
 
 
 def _result_key(session: Session, order: bytes, sealed: SealedResult) -> bytearray:
@@ -167,32 +256,6 @@ def _opened(path: Path) -> FileIO:
         raise NotFoundError(
             f"downloaded result {path}: no such file", hint="fetch it with `cloister order download`"
         ) from None
-
-
-def find_result(session: Session, sealed: SealedResult) -> str:
-    """Return the first location whose blob has the reported size.
-
-    Raises:
-        StorageError: none has; says what each gave.
-    """
-    problems = []
-    for uri in sealed.locations:
-        try:
-            size = session.store.size(uri)
-        except MarketError as error:
-            problems.append(str(error))
-            continue
-        if size == sealed.line.size:
-            return uri
-        problems.append(f"{uri}: got {size} bytes, expected {sealed.line.size}")
-    raise _nowhere(problems)
-
-
-def _nowhere(problems: list[str]) -> StorageError:
-    return StorageError(
-        f"sealed result: no location has it: {'; '.join(problems)[:400] or 'none is named'}",
-        hint="ask the provider where it is; its digest is in the order's report",
-    )
 
 
 def _info(line: ResultLine) -> SealedInfo:

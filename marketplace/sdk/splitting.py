@@ -90,12 +90,14 @@ def split_offer(
         raise BadInputError(f"offer {offer}", "a model with a lineage", expected)
     keystore, old = session.keystore(create=False), manifest_of(session, listed)
     kept = keystore.get(listed.terms.manifest_digest)
+    secret = bytearray(kept.content_key + kept.salt)
     try:
-        secret = bytearray(kept.content_key + kept.salt)
         threshold, shares = deal(secret, needed, tuple(holders), os.urandom)
         manifest = replace(old, release=Release(None, threshold.address(), threshold))
     except WireError as error:
         raise BadInputError("brokers", str(error), "2 to 16 of them, each with its own key") from error
+    finally:
+        secret[:] = bytes(len(secret))
     digest = manifest.digest()
     files = [
         ShareFile(digest, threshold, number, bytes(share)) for number, share in enumerate(shares, start=1)

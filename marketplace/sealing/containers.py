@@ -22,11 +22,14 @@ from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.buffers import Entropy, Octets, Progress, Readable, write_full
 from enclave_runtime.sealed.header import HEADER_BYTES, Header, SealedInfo
 from enclave_runtime.sealed.manifest import MAX_MANIFEST_BYTES, MEDIA_TYPE_TAR, Manifest, Release
+from enclave_runtime.sealed.members import members
+from enclave_runtime.sealed.ranges import FileSource
 from enclave_runtime.sealed.stream import KEY_BYTES, Sealer
 from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES, Algorithm, TreeHasher
+from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError, NotFoundError
-from marketplace.sealing.folders import check_program
+from marketplace.sealing.folders import check_program, check_program_among
 
 __all__ = [
     "Packed",
@@ -98,7 +101,7 @@ def pack_folder(folder: Path, out: Path, *, progress: Progress | None = None) ->
 
 
 def seal_to_file(
-    folder: Path,
+    source: Path,
     kind: OfferKind,
     out: Path,
     *,
@@ -109,7 +112,7 @@ def seal_to_file(
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> SealedFile:
-    """Archive, hash and encrypt a folder into the new file `out`, in one pass.
+    """Archive, hash and encrypt a folder, or an archive that `pack_folder` made, into the new file `out`.
 
     Args:
         keep: stores ciphertext digest, content key and salt; called when all was written, before `out` is
@@ -121,9 +124,17 @@ def seal_to_file(
     """
     _check_new(out)
     draft = new_draft(kind, release, entry_point, segment_bytes)
-    check_program(folder, draft.entry_point)
-    with ArchiveReader(folder) as reader:
-        return seal_source(reader, reader.length, draft, out, keep=keep, entropy=entropy, progress=progress)
+    if source.is_dir():
+        check_program(source, draft.entry_point)
+        with ArchiveReader(source) as reader:
+            return seal_source(
+                reader, reader.length, draft, out, keep=keep, entropy=entropy, progress=progress
+            )
+    with FileIO(source, "r") as file:
+        archive = FileSource(file.fileno())
+        # Every header is judged as in the CVM: what our own packer would not write is refused here already.
+        check_program_among(members(archive), draft.entry_point)
+        return seal_source(file, archive.size, draft, out, keep=keep, entropy=entropy, progress=progress)
 
 
 def new_draft(kind: OfferKind, release: Release, entry_point: Sequence[str], segment_bytes: int) -> Manifest:
@@ -178,12 +189,12 @@ def load_sealed(path: Path) -> SealedFile:
 
     Raises:
         NotFoundError: no such file, or none with its manifest beside it.
-        BadInputError: they do not belong together.
-        WireError: no sealed stream, or no manifest.
+        BadInputError: no sealed stream, or they do not belong together.
+        WireError: no manifest.
     """
     try:
         with open(path, "rb") as file:
-            header = Header.from_bytes(file.read(HEADER_BYTES))
+            header = _header(path, file.read(HEADER_BYTES))
             size = os.fstat(file.fileno()).st_size
         with open(beside(path), "rb") as file:
             draft = Manifest.from_bytes(file.read(MAX_MANIFEST_BYTES + 1))
@@ -203,6 +214,18 @@ def load_sealed(path: Path) -> SealedFile:
             hint="it was changed or cut short: seal again, or take a whole copy",
         )
     return SealedFile(path, draft)
+
+
+def _header(path: Path, data: bytes) -> Header:
+    try:
+        return Header.from_bytes(data)
+    except WireError:
+        raise BadInputError(
+            f"sealed file {path}",
+            "something else than a sealed stream",
+            "one that was sealed",
+            hint="seal it first: `cloister author seal`",
+        ) from None
 
 
 def is_sealed(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -23,6 +23,7 @@ __all__ = [
     "Blobs",
     "SealedContent",
     "check_program",
+    "check_program_among",
     "check_salt",
     "digest_archive",
     "digest_folder",
@@ -201,7 +202,22 @@ def check_program(folder: Path, entry_point: tuple[str, ...]) -> None:
     Raises:
         BadInputError: names the file.
     """
+    for name in _files_in(entry_point):
+        if not (folder / name).is_file():
+            raise _no_program(name)
+
+
+def check_program_among(names: Container[str], entry_point: tuple[str, ...]) -> None:
+    """As `check_program`, for the files of an archive."""
+    for name in _files_in(entry_point):
+        if name not in names:
+            raise _no_program(name)
+
+
+def _files_in(entry_point: tuple[str, ...]) -> list[str]:
     words = entry_point[1:2] if entry_point[:1] == (PYTHON,) else entry_point[:1]
-    for name in words:
-        if not name.startswith("-") and not (folder / name).is_file():
-            raise BadInputError("entry point", repr(name), "a file in the engine's folder")
+    return [name for name in words if not name.startswith("-")]
+
+
+def _no_program(name: str) -> BadInputError:
+    return BadInputError("entry point", repr(name), "a file in the engine's folder")

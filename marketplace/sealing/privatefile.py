@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -13,6 +14,7 @@ from marketplace.errors import MarketError
 
 __all__ = ["PrivateFileError", "create_private", "hold_lock", "read_private", "replace_private"]
 
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -56,7 +58,7 @@ def replace_private(path: Path, data: bytes) -> None:
 
 
 def create_private(path: Path, data: bytes) -> None:
-    """Write a new file, whole or not at all.
+    """Write a new file, whole or not at all; on a disk without hard links a crash may leave a part of it.
 
     Raises:
         PrivateFileError: there is one already.
@@ -67,10 +69,25 @@ def create_private(path: Path, data: bytes) -> None:
     try:
         os.link(aside, path)  # unlike a rename, it replaces nothing
     except FileExistsError:
-        raise PrivateFileError(f"{path}: got a file, expected none", hint="name a new file") from None
+        raise _exists(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _write_new(path, data)
     finally:
         aside.unlink()
     _sync_folder(path.parent)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    try:
+        _write(path, data)
+    except FileExistsError:
+        raise _exists(path) from None
+
+
+def _exists(path: Path) -> PrivateFileError:
+    return PrivateFileError(f"{path}: got a file, expected none", hint="name a new file")
 
 
 @contextmanager

@@ -6,68 +6,17 @@ import dataclasses
 
 from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.buffers import Entropy, Octets, Progress
-from enclave_runtime.sealed.header import HEADER_BYTES, TAG_BYTES, CiphertextIndex, Header, SealedInfo
 from enclave_runtime.sealed.manifest import Manifest
-from enclave_runtime.sealed.stream import KEY_BYTES, Opener, Sealer
+from enclave_runtime.sealed.reader import SealedReader
+from enclave_runtime.sealed.stream import KEY_BYTES, Sealer
 from enclave_runtime.sealed.tree import NO_SALT
-from enclave_runtime.sealed.unseal import Source
 from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import MarketError, NotFoundError
 from marketplace.sealing.folders import Blobs, SealedContent
 from marketplace.sealing.opening import BlobSource
 
-__all__ = ["PlaintextReader", "reseal_content"]
-
-
-class PlaintextReader:
-    """The plaintext of a sealed stream, forwards, one segment at a time, each proven before it is given."""
-
-    def __init__(self, source: Source, info: SealedInfo, content_key: Octets) -> None:
-        """Check header, index and key.
-
-        Raises:
-            CiphertextMismatchError: other bytes than `info` names.
-            RefusedError: step `sealed.key`: another key.
-        """
-        self._layout = info.layout
-        head, tail = memoryview(bytearray(HEADER_BYTES)), memoryview(bytearray(self._layout.index_bytes))
-        got = source.read_at(0, head), source.read_at(self._layout.index_offset, tail)
-        self._index = CiphertextIndex(head[: got[0]], tail[: got[1]], info)
-        self._opener = Opener(Header.from_bytes(head), content_key, info.key_commitment)
-        self._source = source
-        size = min(info.segment_bytes, info.plaintext_bytes)
-        self._cipher, self._plain = (
-            memoryview(bytearray(size + TAG_BYTES)),
-            memoryview(bytearray(size)),
-        )
-        self._next = 0
-        self._rest = self._plain[:0]
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Copy the next plaintext into `buffer`; 0 only at the end.
-
-        Raises:
-            CiphertextMismatchError, RefusedError: a segment is not what was sealed.
-        """
-        if not self._rest and self._next < self._layout.segments:
-            self._open_next()
-        taken = min(len(buffer), len(self._rest))
-        buffer[:taken] = self._rest[:taken]
-        self._rest = self._rest[taken:]
-        return taken
-
-    def close(self) -> None:
-        """Overwrite the plaintext in memory."""
-        self._plain[:] = bytes(len(self._plain))
-
-    def _open_next(self) -> None:
-        offset, length = self._layout.segment_range(self._next)
-        cipher = self._cipher[: self._source.read_at(offset, self._cipher[:length])]
-        self._index.check(self._next, cipher)
-        self._rest = self._plain[: length - TAG_BYTES]
-        self._opener.open_segment(self._next, cipher, self._rest)
-        self._next += 1
+__all__ = ["reseal_content"]
 
 
 def reseal_content(
@@ -86,23 +35,21 @@ def reseal_content(
         StorageError: reading or storing failed.
         NotFoundError: no location has it.
     """
-    reader = PlaintextReader(_source_of(store, old), old.sealed, content_key)
     new_key = entropy(KEY_BYTES)
     new_salt = NO_SALT if old.kind is OfferKind.ENGINE else entropy(KEY_BYTES)
-    sealer = Sealer(
-        reader,
-        old.sealed.plaintext_bytes,
-        new_key,
-        digest_salt=new_salt,
-        entropy=entropy,
-        algorithm=old.sealed.algorithm,
-        segment_bytes=old.sealed.segment_bytes,
-        progress=progress,
-    )
-    try:
+    # Each segment is proven as it is read; the digest of the whole is compared below.
+    with SealedReader(_source_of(store, old), old.sealed, content_key) as reader:
+        sealer = Sealer(
+            reader,
+            old.sealed.plaintext_bytes,
+            new_key,
+            digest_salt=new_salt,
+            entropy=entropy,
+            algorithm=old.sealed.algorithm,
+            segment_bytes=old.sealed.segment_bytes,
+            progress=progress,
+        )
         content_uri = store.put(sealer)
-    finally:
-        reader.close()
     same = sealer.tree.content_digest(salt)
     if same != old.sealed.content_digest:
         raise RefusedError(labels.STEP_CONTENT, same.hex(), old.sealed.content_digest.hex())

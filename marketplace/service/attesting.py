@@ -27,7 +27,14 @@ from enclave_runtime.wire.signatures import recover_signer, secp256k1_sign
 if TYPE_CHECKING:
     from enclave_runtime.attestation.model import VerifiedEvidence
 
-__all__ = ["NOT_IN_A_CVM", "Attest", "Identity", "check_attestation", "hourly_challenge", "own_attestation"]
+__all__ = [
+    "NOT_IN_A_CVM",
+    "Attest",
+    "Identity",
+    "OwnAttestation",
+    "check_attestation",
+    "hourly_challenge",
+]
 
 NOT_IN_A_CVM: Final = "not in a CVM: whoever runs this service can read and use its keys"
 _STEP: Final = "service.attestation"
@@ -84,37 +91,54 @@ def hourly_challenge(now: int) -> bytes:
     return tagged("service-hour/v1", (now // _HOUR_S).to_bytes(8, "big"))
 
 
-def own_attestation(
-    identity: Identity, attest: Attest | None, challenge: bytes, *, now: int, key: PrivateKey
-) -> JsonObject:
-    """Return what a service says of where it runs, under its own key.
+class OwnAttestation:
+    """What a service says of where it runs, under its own key."""
 
-    Args:
-        attest: makes evidence, or None where it does not run in a CVM.
-        challenge: the asker's, 32 bytes.
-        now: Unix time, in seconds.
+    def __init__(self, identity: Identity, attest: Attest | None, key: PrivateKey) -> None:
+        """Args:
+        attest: makes evidence, or None where the service does not run in a CVM.
         key: the one whose address is in `identity`.
-    Raises:
-        EnclaveError: the platform gave no evidence.
-    """
-    body: JsonObject = {
-        "service": identity.to_json(),
-        "purpose": Purpose.SERVE.value,
-        "challenge": hex_of(challenge),
-        "at": now,
-        "in_cvm": attest is not None,
-        "evidence": None,
-        "statement": NOT_IN_A_CVM,
-    }
-    if attest is not None:
-        evidence = attest(identity.report_data(challenge))
-        body["statement"] = f"in a CVM of {evidence.tee.value}: the evidence binds this service's keys"
-        body["evidence"] = {
-            "tee": evidence.tee.value,
-            "quote": hex_of(evidence.quote),
-            "event_log": None if evidence.event_log is None else hex_of(evidence.event_log),
+        """
+        self._identity = identity
+        self._attest = attest
+        self._key = key
+        self._hourly: tuple[bytes, JsonObject] | None = None
+
+    def fresh(self, challenge: bytes, now: int) -> JsonObject:
+        """Return the answer to somebody's own challenge, 32 bytes, at Unix time `now`, in seconds.
+
+        Raises:
+            EnclaveError: the platform gave no evidence.
+        """
+        body: JsonObject = {
+            "service": self._identity.to_json(),
+            "purpose": Purpose.SERVE.value,
+            "challenge": hex_of(challenge),
+            "at": now,
+            "in_cvm": self._attest is not None,
+            "evidence": None,
+            "statement": NOT_IN_A_CVM,
         }
-    return {**body, "signature": hex_of(secp256k1_sign(key, _digest(body)))}
+        if self._attest is not None:
+            evidence = self._attest(self._identity.report_data(challenge))
+            body["statement"] = f"in a CVM of {evidence.tee.value}: the evidence binds this service's keys"
+            body["evidence"] = {
+                "tee": evidence.tee.value,
+                "quote": hex_of(evidence.quote),
+                "event_log": None if evidence.event_log is None else hex_of(evidence.event_log),
+            }
+        return {**body, "signature": hex_of(secp256k1_sign(self._key, _digest(body)))}
+
+    def hourly(self, now: int) -> JsonObject:
+        """Return the answer to those who bring no challenge: one for everybody within an hour.
+
+        Raises:
+            EnclaveError: the platform gave no evidence.
+        """
+        challenge, known = hourly_challenge(now), self._hourly
+        if known is None or known[0] != challenge:
+            known = self._hourly = challenge, self.fresh(challenge, now)
+        return known[1]
 
 
 def check_attestation(

@@ -72,7 +72,19 @@ class CiphertextCache:
         Raises:
             CacheFullError: it does not fit, whatever was removed that no order needs.
             NoLocationError: no location has it; what was fetched stays for the next attempt.
+            StorageError: the folder cannot be written, or its disk is full.
         """
+        try:
+            return self._hold(order_id, info, locations, progress)
+        except OSError as error:
+            raise StorageError(
+                f"cache {self._root}: got {error.strerror or error}, expected a folder with room",
+                hint="free some of its disk, or give [storage.cache] another folder",
+            ) from error
+
+    def _hold(
+        self, order_id: bytes, info: SealedInfo, locations: Sequence[str], progress: Progress | None
+    ) -> Path:
         final = self._final(info)
         self._pin(order_id, final.name)
         with self._alone():
@@ -174,7 +186,7 @@ class CiphertextCache:
             raise CacheFullError(
                 f"cache: got {size} bytes to keep beside {used} that running orders need, "
                 f"expected at most {self._limit} together",
-                hint="raise cache_gib in the profile's [provider], or take fewer orders at once",
+                hint="raise gib in [storage.cache], or take fewer orders at once",
             )
         reserved = self._root / "partial" / name
         if not reserved.exists():

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import RawIOBase
 from itertools import chain, islice
 from pathlib import Path
@@ -26,6 +27,7 @@ from marketplace.storage.base import (
     check_range,
     pieces,
 )
+from marketplace.storage.behind import Behind
 from marketplace.storage.cid import DAG_PB, RAW, Cid
 from marketplace.storage.kubo import Body, Kubo
 from marketplace.storage.patience import SYSTEM, Patience, Shell
@@ -36,7 +38,7 @@ __all__ = ["SCHEME", "IpfsStore"]
 
 SCHEME: Final = "ipfs"
 _PREFIX: Final = "ipfs://"
-_BATCH: Final = 16
+_BATCH: Final = 8
 """Blocks of one call."""
 _MAX_NODES: Final = 64
 _MAX_DEPTH: Final = 16
@@ -77,16 +79,12 @@ class IpfsStore:
             return _PREFIX + str(cid)
         tree = Tree()
         nodes: list[tuple[Cid, bytes]] = []
-        batch: list[tuple[Cid, bytes]] = []
-        for leaf in chain(first, leaves):
-            cid = Cid.of(RAW, leaf)
-            batch.append((cid, leaf))
-            nodes += tree.add_leaf(cid, len(leaf))
-            if len(batch) == _BATCH:
-                self._send(RAW, batch)
-                batch = []
+        with Behind(1) as sending:
+            for batch in _batches(chain(first, leaves)):
+                for cid, leaf in batch:
+                    nodes += tree.add_leaf(cid, len(leaf))
+                sending.submit(partial(self._send, RAW, batch))
         root, rest = tree.finish()
-        self._send(RAW, batch)
         nodes += rest
         for at in range(0, len(nodes), _BATCH):
             self._send(DAG_PB, nodes[at : at + _BATCH])
@@ -273,6 +271,18 @@ def _leaves(chunks: Iterable[Chunk]) -> Iterator[bytes]:
             del pending[:LEAF_BYTES]
     if pending or not given:
         yield bytes(pending)
+
+
+def _batches(leaves: Iterable[bytes]) -> Iterator[list[tuple[Cid, bytes]]]:
+    """Give leaves with their names, some at a time."""
+    batch: list[tuple[Cid, bytes]] = []
+    for leaf in leaves:
+        batch.append((Cid.of(RAW, leaf), leaf))
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _read_file(file: RawIOBase, size: int, progress: Progress | None) -> Iterator[bytes]:

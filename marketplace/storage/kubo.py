@@ -176,7 +176,7 @@ class Kubo:
             if response.status_code != 200:
                 response.read()
                 raise self.refused(name, _message(response.content))
-            yield response.iter_raw(_PIECE)
+            yield response.iter_raw()
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:

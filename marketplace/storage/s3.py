@@ -202,6 +202,7 @@ class S3Store:
             read_timeout=how.answer_s,
             retries={"max_attempts": how.tries, "mode": "standard"},
             max_pool_connections=16,
+            signature_version="s3v4",
             # Old and small services know no checksums of S3's own; names and digests of ours say more.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -225,7 +226,7 @@ class S3Store:
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
         """Turn boto's errors into ours."""
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
         where = self._config.endpoint or "AWS"
         try:
@@ -241,6 +242,9 @@ class S3Store:
                 f"S3 at {where}, {doing}: got {got}, expected success",
                 hint="check bucket and rights of the credentials that boto finds",
             ) from error
+        except ParamValidationError as error:
+            expected = "s3://BUCKET/KEY with a bucket's name"
+            raise BadInputError("blob URI", f"{doing[:100]!r}, which S3 cannot mean", expected) from error
         except NoCredentialsError as error:
             raise StorageError(
                 f"S3 at {where}, {doing}: got no credentials, expected some",

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from marketplace.storage.base import Progress, StorageError
+from marketplace.storage.behind import Behind
 
 __all__ = ["PART_BYTES", "PartPlan", "Staged", "staged", "upload_file"]
 
@@ -18,6 +20,7 @@ PART_BYTES: Final = 16 << 20
 _MAX_PARTS: Final = 10_000
 _MAX_PART_BYTES: Final = 5 << 30
 _AT_ONCE: Final = 4
+_STAGED_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,10 @@ class Staged:
     key: str
     upload_id: str | None = None
     size: int = 0
+    parts: int = 0
     etags: dict[int, str] = field(default_factory=dict)
     is_whole: bool = False
+    sending: Behind = field(default_factory=lambda: Behind(_STAGED_AT_ONCE))
 
     @property
     def is_empty(self) -> bool:
@@ -97,17 +102,17 @@ class Staged:
         return self.upload_id is None
 
     def add(self, data: bytes) -> None:
-        """Upload the next part."""
+        """Upload the next part, behind whoever makes the one after it."""
         if self.upload_id is None:
             made = self.client.create_multipart_upload(Bucket=self.bucket, Key=self.key)
             self.upload_id = str(made["UploadId"])
-        number = len(self.etags) + 1
-        answer = self.client.upload_part(**self._named, PartNumber=number, Body=data)
-        self.etags[number] = str(answer["ETag"])
+        self.parts += 1
         self.size += len(data)
+        self.sending.submit(partial(self._upload, self.parts, data))
 
     def finish(self, key: str) -> None:
         """Make it an object under `key`, copied inside the service."""
+        self.sending.wait()
         _complete(self.client, self._named, self.etags)
         self.is_whole = True
         source = {"Bucket": self.bucket, "Key": self.key}
@@ -132,6 +137,10 @@ class Staged:
         elif self.upload_id is not None:
             self.client.abort_multipart_upload(**self._named)
 
+    def _upload(self, number: int, data: bytes) -> None:
+        answer = self.client.upload_part(**self._named, PartNumber=number, Body=data)
+        self.etags[number] = str(answer["ETag"])
+
     @property
     def _named(self) -> dict[str, Any]:
         return {"Bucket": self.bucket, "Key": self.key, "UploadId": self.upload_id}
@@ -142,7 +151,8 @@ def staged(client: Any, bucket: str, key: str) -> Iterator[Staged]:
     """Give an upload; whatever happens, nothing stays under its first name."""
     upload = Staged(client, bucket, key)
     try:
-        yield upload
+        with upload.sending:
+            yield upload
     finally:
         upload.clear()
 

@@ -20,10 +20,11 @@ from marketplace.storage.base import BlobStore, BlobUnreachableError, Progress, 
 from marketplace.storage.patience import SYSTEM, Patience, Shell, pause_s
 from marketplace.storage.places import NoLocationError, Place, Places
 
-__all__ = ["SegmentSink", "Transfer", "transfer"]
+__all__ = ["SegmentSink", "Transfer", "run_bytes_for", "transfer"]
 
-_RUN_BYTES: Final = 16 << 20
-"""Of one question to a server: long enough to make its round trip small, short enough to share out."""
+_RUN_BYTES: Final = (1 << 20, 64 << 20)
+"""Of one question to a server, least and most: its round trip must be small, and threads end together."""
+_RUNS_EACH: Final = 4
 
 
 class SegmentSink(Protocol):
@@ -60,7 +61,7 @@ def transfer(
     *,
     has_head: bool = False,
     connections: int = 4,
-    run_bytes: int = _RUN_BYTES,
+    run_bytes: int | None = None,
     patience: Patience | None = None,
     shell: Shell = SYSTEM,
     progress: Progress | None = None,
@@ -72,6 +73,7 @@ def transfer(
         info: from a manifest or report whose own digest was checked.
         has_head: the sink began already, from what an earlier attempt left.
         connections: threads, each with one segment in memory and one range under way.
+        run_bytes: of one question; what suits the size unless said.
         progress: called with bytes of ciphertext that are verified, and in all.
     Raises:
         NoLocationError: every location failed; says how each.
@@ -83,9 +85,16 @@ def transfer(
     job.progress = progress
     if not has_head:
         job.fetch_head()
+    run_bytes = run_bytes or run_bytes_for(info.ciphertext_bytes, connections)
     job.plan(max(1, run_bytes // (info.segment_bytes + TAG_BYTES)))
     in_threads(job.work, max(1, min(connections, job.runs)))
     return Transfer(job.fetched, job.places.faults)
+
+
+def run_bytes_for(size: int, connections: int) -> int:
+    """Return how many bytes to ask for at once, of a blob of `size` bytes over so many connections."""
+    least, most = _RUN_BYTES
+    return min(max(size // (connections * _RUNS_EACH), least), most)
 
 
 class _Job:

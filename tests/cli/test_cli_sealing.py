@@ -120,12 +120,12 @@ def test_transcript_of_results(
     for name in ("good", "lost", "running"):
         sessions[tmp_path / name] = FakeSession(order, tmp_path / name)
     assert order.bundle.result is not None
-    sessions[tmp_path / "lost"].store.delete(order.bundle.result)
+    sessions[tmp_path / "lost"].lose(order.bundle.result)
     sessions[tmp_path / "running"].reader.state = OrderState.RUNNING
     (tmp_path / "cut.sealed").write_bytes(order.result_stream[:-100])
     stream = bytearray(order.result_stream)
     stream[60] ^= 1
-    part_of(tmp_path / "again.sealed").write_bytes(stream[: len(stream) * 5 // 6])
+    part_of(tmp_path / "again.sealed").write_bytes(stream)
     monkeypatch.setattr(results, "session_of", lambda context: sessions[context.obj])
     capsys.readouterr()
     places = {name.upper(): str(tmp_path / name) for name in ("running", "good", "lost")}

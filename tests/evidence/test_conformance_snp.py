@@ -18,7 +18,7 @@ from enclave_runtime.attestation.sev_snp.verify import platform_id_hash
 from enclave_runtime.attestation.simulated.snp import Crl, SnpWorld, Validity
 from enclave_runtime.attestation.simulated.snp.world import TCBS
 from enclave_runtime.attestation.snp_rules import SnpFloor, SnpFloors, SnpRules, SnpTcb
-from tests.evidence.snp_case import NOW, SnpCase, refused, vendor
+from tests.evidence.snp_case import NOW, REPORT_DATA, SnpCase, refused, vendor
 
 GENOA = TCBS["Genoa"]
 YEAR = 365 * 86_400
@@ -183,8 +183,12 @@ def test_rules_accept_what_they_name(rule, world):
     [
         ({"require_ciphertext_hiding": True}, {}),
         ({"require_ciphertext_hiding": True}, {"patches": ((0x0B, b"\x03"),)}),
+        ({"require_ciphertext_hiding": True}, {"patches": ((0x40, b"\x35"),)}),
+        ({}, {"page_swap_disabled": False, "patches": ((0x40, b"\x35"),)}),
         ({"require_page_swap_disabled": True}, {"page_swap_disabled": False, "ciphertext_hiding": True}),
         ({"require_rapl_disabled": True}, {}),
+        ({"require_rapl_disabled": True}, {"patches": ((0x0A, b"\x83"),)}),
+        ({"require_rapl_disabled": True}, {"patches": ((0x40, b"\x2d"),)}),
         ({"require_smt_off": True}, {}),
         ({"require_smt_off": True}, {"smt_on": False}),
         ({"required_mitigations": 5}, {"version": 5, "mitigations": 4}),
@@ -292,7 +296,8 @@ def test_bindings_count():
         wrong = bytearray(range(64))
         wrong[place] ^= 1
         assert word in refused(Step.REPORT_DATA, SnpCase(report_data=bytes(wrong))).got
-    refused(Step.REPORT_DATA, SnpCase(report_data=b""))
+    for other in (b"", REPORT_DATA[:63], REPORT_DATA + b"\x00"):
+        refused(Step.REPORT_DATA, SnpCase(report_data=other))
     refused(Step.PARSE, SnpCase(tee=TeeKind.CCA))
 
 

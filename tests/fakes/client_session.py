@@ -16,7 +16,8 @@ from marketplace.domain.order_state import OrderState
 from marketplace.sdk.bundle import OrderBundle
 from marketplace.sdk.orderfile import result_key_name
 from marketplace.sealing.keystore import KeyStore, ScryptCost
-from marketplace.storage.local import LocalStore
+from marketplace.storage.registry import StorageConfig
+from marketplace.storage.stores import Stores
 from tests.fakes.audited_order import NOW, Audited
 
 __all__ = ["FakeReader", "FakeSession"]
@@ -59,7 +60,7 @@ class FakeSession:
     """A client's session on that chain."""
 
     def __init__(self, order: Audited, folder: Path) -> None:
-        self.store: Any = LocalStore(folder / "blobs")
+        self.store = Stores(StorageConfig(folder / "blobs"))
         self.order = order
         self._keys = KeyStore.open(folder / "keys", "p", entropy=os.urandom, cost=ScryptCost(log2_n=14))
         self._keys.put_secret(result_key_name(order.order_id), order.result_key.to_bytes())
@@ -69,6 +70,11 @@ class FakeSession:
     def publish(self, bundle: OrderBundle) -> str:
         location: str = self.store.put([dump(bundle.to_json())])
         return location
+
+    def lose(self, uri: str) -> None:
+        """Let the store have lost a blob."""
+        store: Any = self.store.store_of(uri)
+        store.delete(uri)
 
     def use(self, bundle: OrderBundle) -> None:
         self.reader.location = self.publish(bundle)

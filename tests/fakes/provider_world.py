@@ -23,7 +23,7 @@ from enclave_runtime.host.transport import Server
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.manifest import Release
 from enclave_runtime.wire.canonical import JsonObject, dump
-from enclave_runtime.wire.codec import bytes_from_hex, to_json
+from enclave_runtime.wire.codec import bytes_from_hex, hex_of, to_json
 from enclave_runtime.wire.cvm import CvmCertificate, CvmKeys, cvm_id
 from enclave_runtime.wire.eip712 import Domain, typed_digest
 from enclave_runtime.wire.grant import SignedKeyRequest
@@ -235,6 +235,8 @@ class MemoryServices:
     undecided: set[str] = field(default_factory=set)
     sharers: dict[str, tuple[SharedInput, int]] = field(default_factory=dict)
     lying: set[str] = field(default_factory=set)
+    seen: dict[tuple[str, str], CvmCertificate] = field(default_factory=dict)
+    renewals: list[str] = field(default_factory=list)
     ttl_s: int = 3600
     certified_s: int = _CERTIFIED_S
     closed: bool = False
@@ -260,9 +262,21 @@ class MemoryServices:
             now=self.now(),
         )
         made = certificate_of(seen, verified, bytes_from_hex(operator, 20))
+        self.seen[url, hex_of(made.cvm_id)] = made
+        return self._dated(made)
+
+    def renew(self, url: str, cvm_id: str, challenge: bytes, possession: bytes) -> Certification:
+        """Return the same verdict, later, to a CVM that was certified here."""
+        self._reach(url)
+        if (url, cvm_id) not in self.seen or len(possession) != 65:
+            raise ServiceRefusedError(url, "certificate.renewal", "a CVM unknown here", "one that is known")
+        self.renewals.append(url)
+        return self._dated(self.seen[url, cvm_id])
+
+    def _dated(self, made: CvmCertificate) -> Certification:
         now = self.now()
-        made = replace(made, issued_at=now, expires_at=now + self.certified_s)
-        return Certification(dict(to_json(made)), "0x" + "11" * 65)
+        dated = replace(made, issued_at=now, expires_at=now + self.certified_s)
+        return Certification(dict(to_json(dated)), "0x" + "11" * 65)
 
     def broker_challenge(self, url: str) -> bytes:
         """Return a challenge."""

@@ -12,6 +12,9 @@ from enclave_runtime.sealed.stream import Sealer
 
 __all__ = ["SealedBlob", "sealed_blob"]
 
+_PIECE = 16 << 20
+"""`randbytes` makes at most 256 MiB at once."""
+
 
 @dataclass(frozen=True)
 class SealedBlob:
@@ -26,7 +29,8 @@ class SealedBlob:
 
 def sealed_blob(length: int, segment_bytes: int = 64 << 10, seed: int = 0) -> SealedBlob:
     """Return a sealed stream of `length` bytes of plaintext."""
-    plaintext = random.Random(seed).randbytes(length)
+    chosen = random.Random(seed)
+    plaintext = b"".join(chosen.randbytes(min(_PIECE, length - at)) for at in range(0, length, _PIECE))
     key, salt = os.urandom(32), os.urandom(32)
     source = io.BytesIO(plaintext)
     sealer = Sealer(source, length, key, digest_salt=salt, entropy=os.urandom, segment_bytes=segment_bytes)

@@ -47,6 +47,7 @@ class SessionDriver:
         self.result = b"sealed result"
         self.published: list[tuple[SealedInfo, bytes]] = []
         self.released: list[int] = []
+        self.published_fault: int | None = None
         self.gpu: bytes | None = None
 
     def say(self, op: str, body: bytes = b"", **members: Any) -> tuple[JsonObject, bytes]:
@@ -177,6 +178,8 @@ class SessionDriver:
                 return self.files_left
             case effects.CountPublished():
                 return len(self.published)
+            case effects.ReadPublished(index, _) if index == self.published_fault:
+                raise OSError(5, "no such ciphertext")
             case effects.ReadPublished(index, offset):
                 info, data = self.published[index]
                 return info, data[offset:]

@@ -106,6 +106,35 @@ def test_quorum_takes_two_certifiers_word_and_not_one(
     assert (record.operator, record.measurement) == (operator, tdx.measurement)
 
 
+def renewed(service: Service, world: World, cvm: FakeCvm, operator: bytes) -> Signed:
+    """Return a later certificate, for which the CVM makes no quote."""
+    asked = service.post("/v1/challenge", {"operator": hex_of(operator)}).json()
+    challenge = bytes_from_hex(asked["challenge"], 32)
+    proof = Possession(cvm.cvm_id, operator, world.deployment.cvm_registry, challenge)
+    possession = secp256k1_sign(cvm.signer, typed_digest(world.deployment.possession_domain, proof))
+    body = {"cvm_id": hex_of(cvm.cvm_id), "challenge": hex_of(challenge), "possession": hex_of(possession)}
+    answer = service.post("/v1/renew", body).json()
+    return from_json(CvmCertificate, answer["certificate"]), bytes_from_hex(answer["signature"], 65)
+
+
+def test_a_renewal_without_a_quote_prolongs_what_the_chain_knows(
+    world: World, certifiers: list[Service], tdx: SimulatedTdx
+) -> None:
+    snapshot = world.chain.snapshot()
+    try:
+        cvm, operator = FakeCvm(), world.keys["operator"].address
+        register(world, cvm, [certify(service, tdx, cvm, operator) for service in certifiers])
+        first = world.reader.cvm(cvm.cvm_id)
+        world.chain.warp(600)
+        register(world, cvm, [renewed(service, world, cvm, operator) for service in certifiers])
+        later = world.reader.cvm(cvm.cvm_id)
+        assert first is not None and later is not None
+        assert later.expires_at >= first.expires_at + 600
+        assert (later.operator, later.signer, later.measurement) == (operator, first.signer, tdx.measurement)
+    finally:
+        world.chain.revert(snapshot)
+
+
 def test_certificates_go_by_warped_chain_time(
     world: World, certifiers: list[Service], tdx: SimulatedTdx
 ) -> None:

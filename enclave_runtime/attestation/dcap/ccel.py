@@ -13,7 +13,7 @@ import struct
 from enclave_runtime.attestation.dcap.rtmr import MAX_EVENTS, REGISTERS, Event, parse_log
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["parse_any_log", "parse_ccel"]
+__all__ = ["parse_any_log", "parse_ccel", "trim_ccel"]
 
 _SHA384, _SHA384_SIZE = 0x000C, 48
 _NO_ACTION = 3
@@ -58,6 +58,20 @@ def parse_ccel(data: bytes) -> tuple[Event, ...]:
         WireError: another format, a cut event, another digest than SHA-384, too many events, or anything
             but padding behind the last one.
     """
+    return _walk(data)[0]
+
+
+def trim_ccel(data: bytes) -> bytes:
+    """Return the log without the table's padding: what an attester hands out.
+
+    Raises:
+        WireError: see `parse_ccel`.
+    """
+    return data[: _walk(data)[1]]
+
+
+def _walk(data: bytes) -> tuple[tuple[Event, ...], int]:
+    """Return the events, and where the last one ends."""
     at = _first_event(data)
     events: list[Event] = []
     while at + 8 <= len(data):
@@ -75,7 +89,7 @@ def parse_ccel(data: bytes) -> tuple[Event, ...]:
         events.append(Event(index - 1, kind, digest, name, payload))
     if data[at:].strip(b"\xff").strip(b"\x00"):
         raise WireError("ccel: got bytes behind the last event that are no padding")
-    return tuple(events)
+    return tuple(events), at
 
 
 def _first_event(data: bytes) -> int:

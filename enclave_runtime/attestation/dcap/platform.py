@@ -12,7 +12,7 @@ holds inside the dates of everything that it rests on; each quote's own signatur
 from __future__ import annotations
 
 import functools
-import hashlib
+import struct
 from dataclasses import dataclass, fields
 
 from cryptography import x509
@@ -84,6 +84,7 @@ class _Certified:
 
     chain: tuple[x509.Certificate, x509.Certificate, x509.Certificate]
     root_der: bytes
+    root_sha256: bytes
     extension: PckExtension
     id_hash: bytes
     span: Span
@@ -91,7 +92,6 @@ class _Certified:
 
 _PLATFORMS: Memo[Platform] = Memo(256)
 _COLLATERAL: Memo[_Trusted] = Memo(32)
-_CHAINS: Memo[_Certified] = Memo(256)
 
 
 def platform_id_hash(ppid: bytes) -> bytes:
@@ -106,9 +106,9 @@ def forget_verdicts() -> None:
 
 def forget() -> None:
     """Forget everything: for measurements of the very first time."""
-    for memo in (_PLATFORMS, _CHAINS, _COLLATERAL):
-        memo.clear()
-    for cache in (_collateral_digest, _public_key, pck.read_certificate, facts.span_of):
+    _PLATFORMS.clear()
+    _COLLATERAL.clear()
+    for cache in (_certified, _collateral_digest, _public_key, pck.read_certificate, facts.span_of):
         cache.cache_clear()
 
 
@@ -172,26 +172,22 @@ def _first_sight(
     )
 
 
+@functools.lru_cache(maxsize=256)  # a platform's own, the same in each of its quotes
 def _certified(cert_data: bytes) -> _Certified:
-    key = sha256(cert_data)
-    known = _CHAINS.get(key)
-    if known is None:
-        try:
-            chain = pck.parse_chain(cert_data)
-            extension = pck.parse_extension(chain[0])
-        except WireError as error:
-            raise AttestationError(Step.PARSE, str(error), "a PCK chain in the quote") from error
-        leaf, issuer, root = (facts.span_of(cert) for cert in chain)
-        root_der, id_hash = chain[2].public_bytes(Encoding.DER), platform_id_hash(extension.ppid)
-        known = _Certified(chain, root_der, extension, id_hash, leaf & issuer & root)
-        _CHAINS.put(key, known)
-    return known
+    try:
+        chain = pck.parse_chain(cert_data)
+        extension = pck.parse_extension(chain[0])
+    except WireError as error:
+        raise AttestationError(Step.PARSE, str(error), "a PCK chain in the quote") from error
+    leaf, issuer, root = (facts.span_of(cert) for cert in chain)
+    root_der = chain[2].public_bytes(Encoding.DER)
+    id_hash = platform_id_hash(extension.ppid)
+    return _Certified(chain, root_der, sha256(root_der), extension, id_hash, leaf & issuer & root)
 
 
 def _check_root(own: _Certified, roots: RootSet) -> None:
-    digest = sha256(own.root_der)
-    if digest != roots.der_sha256:
-        got = f"a quote whose chain ends in root {digest.hex()}"
+    if own.root_sha256 != roots.der_sha256:
+        got = f"a quote whose chain ends in root {own.root_sha256.hex()}"
         raise AttestationError(Step.CHAIN, got, roots.der_sha256.hex())
 
 
@@ -285,8 +281,5 @@ def _collateral_digest(collateral: IntelCollateral, roots: RootSet) -> bytes:
 
 
 def _digest(*parts: bytes) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    lengths = struct.pack(f">{len(parts)}Q", *map(len, parts))
+    return sha256(b"".join((lengths, *parts)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enclave_runtime.sealed.header import SealedInfo
-from enclave_runtime.sealed.members import members
+from enclave_runtime.sealed.members import member
 from enclave_runtime.sealed.ranges import FileSource
 from enclave_runtime.sealed.reader import SealedReader
 from enclave_runtime.sealed.tensors import SealedTensors
@@ -62,7 +62,7 @@ def measure(options: Options) -> dict[str, Any]:
 def first_tensor(path: Path, info: SealedInfo, view: memoryview, places: random.Random) -> None:
     """Open one tensor of 16 MiB, at a random place, into touched memory."""
     with path.open("rb", buffering=0) as file, SealedReader(FileSource(file.fileno()), info, KEY) as reader:
-        tensors = SealedTensors(members(reader)["model.safetensors"])
+        tensors = SealedTensors(member(reader, "model.safetensors"))
         tensors.read_into(f"layer.{places.randrange(len(tensors))}.weight", view)
 
 

@@ -37,9 +37,10 @@ class Options:
 
 @dataclass
 class Figures:
-    """Seconds of each case in each round."""
+    """Seconds of each case in each round, and seconds of CPU of this process."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    cpu: dict[str, list[float]] = field(default_factory=dict)
 
     def ms(self, name: str) -> float:
         """Return the median in milliseconds."""
@@ -51,8 +52,15 @@ class Figures:
 
     def ratio(self, over: str, under: str) -> float:
         """Return the median over rounds of seconds of one divided by seconds of the other."""
-        pairs = zip(self.seconds[over], self.seconds[under], strict=True)
-        return round(statistics.median(one / other for one, other in pairs), 3)
+        return _ratio(self.seconds[over], self.seconds[under])
+
+    def cpu_ratio(self, over: str, under: str) -> float:
+        """Return the same of seconds of CPU; for cases that start no other process."""
+        return _ratio(self.cpu[over], self.cpu[under])
+
+
+def _ratio(over: list[float], under: list[float]) -> float:
+    return round(statistics.median(one / other for one, other in zip(over, under, strict=True)), 3)
 
 
 @dataclass(frozen=True)
@@ -78,15 +86,16 @@ def check(value: float, *, at_least: float | None = None, at_most: float | None 
 
 def interleave(cases: dict[str, Callable[[], None]], options: Options) -> Figures:
     """Run every case once a round, each round in the other direction than the last."""
-    figures = Figures({name: [] for name in cases})
+    figures = Figures({name: [] for name in cases}, {name: [] for name in cases})
     names = list(cases)
     for number in range(-1, options.rounds):
         for name in names if number % 2 else reversed(names):
-            started = time.perf_counter()
+            started, started_cpu = time.perf_counter(), time.process_time()
             cases[name]()
-            seconds = time.perf_counter() - started
+            seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
             if number >= 0:
                 figures.seconds[name].append(seconds)
+                figures.cpu[name].append(cpu)
         say(options, f"round {number + 1} of {options.rounds}")
     return figures
 

@@ -37,7 +37,7 @@ from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.patience import Patience
 from marketplace.storage.ranges import Ranges
 from marketplace.storage.s3 import S3Config, S3Store
-from marketplace.storage.transfer import transfer
+from marketplace.storage.transfer import run_bytes_for, transfer
 from marketplace.storage.web import WebStore
 from scripts.bench.sealedlib.contents import KEY, model_file, seal_file
 from scripts.bench.sealedlib.ram import Touched
@@ -50,7 +50,6 @@ ROOT = Path(__file__).resolve().parents[3]
 CURL = Tool("curl", "curl")
 CONNECTIONS = 4
 LINK_BYTES_S = 1.25e9
-RUN_BYTES = 16 << 20
 SERVERS = {"copy": ("copy",), "sendfile": ("sendfile",), "link": ("sendfile", str(LINK_BYTES_S))}
 
 
@@ -105,7 +104,7 @@ def one_pass(url: str, info: SealedInfo, target: Touched) -> None:
     unsealer = Unsealer(info, KEY, NO_SALT, target.sink)
     with closing(Ranges(NetworkPolicy(dangerous_allow_loopback=True), Patience())) as ranges:
         store = WebStore(ranges)
-        transfer([url], lambda _: store, info, unsealer, connections=CONNECTIONS, run_bytes=RUN_BYTES)
+        transfer([url], lambda _: store, info, unsealer, connections=CONNECTIONS)
     unsealer.finish()
 
 
@@ -135,7 +134,7 @@ def sealed_trip(store: BlobStore, plain: Path, target: Touched) -> str:
         sealer = Sealer(file, size, KEY, digest_salt=NO_SALT, entropy=os.urandom)
         uri = store.put(sealer)
     unsealer = Unsealer(sealer.info, KEY, NO_SALT, target.sink)
-    transfer([uri], lambda _: store, sealer.info, unsealer, connections=CONNECTIONS, run_bytes=RUN_BYTES)
+    transfer([uri], lambda _: store, sealer.info, unsealer, connections=CONNECTIONS)
     unsealer.finish()
     return uri
 
@@ -144,7 +143,8 @@ def plain_trip(store: BlobStore, plain: Path, view: memoryview) -> str:
     """Store a file and fetch it by as many connections; return the URI."""
     uri = store.put(chunks(plain))
     size = store.size(uri)
-    todo = iter(range(0, size, RUN_BYTES))
+    step = run_bytes_for(size, CONNECTIONS)
+    todo = iter(range(0, size, step))
     lock = threading.Lock()
 
     def work(_stopped: threading.Event) -> None:
@@ -153,7 +153,7 @@ def plain_trip(store: BlobStore, plain: Path, view: memoryview) -> str:
                 offset = next(todo, None)
             if offset is None:
                 return
-            end = min(offset + RUN_BYTES, size)
+            end = min(offset + step, size)
             with closing(store.run(uri, offset, end - offset)) as run:
                 while got := run.readinto(view[offset:end]):
                     offset += got

@@ -148,7 +148,8 @@ def test_takes_no_more_than_it_may(s3_endpoint: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["s3:x", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "s3://b/k?x", "file:x"]
+    "uri",
+    ["s3:x", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "s3://b/k?x", "s3://a@b:c/k", "file:x"],
 )
 def test_refuses_other_uris(store: S3Store, uri: str) -> None:
     with pytest.raises(BadInputError):

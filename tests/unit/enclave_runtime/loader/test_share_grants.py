@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -205,3 +206,13 @@ def test_the_order_pins_the_whole_split(owner: SharedInput) -> None:
     manifest = Manifest.from_bytes(owner.manifest.to_bytes())
     assert manifest.release.threshold is not None
     assert owner.terms.grant_key == manifest.release.threshold.address()
+
+
+def test_an_engine_dealt_with_a_salt_is_refused_and_none_of_its_shares_counts(plain: SealedOrder) -> None:
+    salted = replace(plain.inputs[0], salt=b"\x01" * 32)
+    order, owner = with_shares(replace(plain, inputs=(salted, *plain.inputs[1:])), 0, 2, 3)
+    cvm = SessionDriver()
+    cvm.admit(order)
+    cvm.ok("grant", owner.grant(1, cvm.ask(0), cvm.hpke), input_index=0)
+    assert cvm.step("grant", owner.grant(2, cvm.ask(0, OTHER), cvm.hpke), input_index=0) == "grant-salt"
+    assert cvm.ok("status")["shares"] == {"0": []}

@@ -13,7 +13,7 @@ import pytest
 
 from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.header import HEADER_BYTES, CiphertextMismatchError, Header, SealedInfo
-from enclave_runtime.sealed.members import members
+from enclave_runtime.sealed.members import member, members
 from enclave_runtime.sealed.onepass import open_folder
 from enclave_runtime.sealed.ranges import MemorySource
 from enclave_runtime.sealed.reader import SealedReader
@@ -145,6 +145,9 @@ def test_single_files_without_unpacking(archive: bytes) -> None:
             found["notes"].read_at(-1, buffer)
         with pytest.raises(RefusedError, match=r"archive\.quota"):
             members(reader, entries=4)
+        assert member(reader, "a/z") == found["a/z"]
+        with pytest.raises(KeyError):
+            member(reader, "link")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from enclave_runtime.attestation.roots import RootSet
+from enclave_runtime.attestation.tsm.attest import REPORTS
 from enclave_runtime.wire.codec import hex_of
+from enclave_runtime.wire.errors import EnclaveError
 from marketplace.certifier.__main__ import main
 from marketplace.certifier.config import load_config
+from marketplace.certifier.wiring import attester_of
 from marketplace.errors import BadInputError
 from marketplace.service.audit import AuditLog
 from tests.fakes.cvm import DEV_ROOT, MEASUREMENT
@@ -95,3 +98,23 @@ def test_command_line_verifies_the_log_and_shows_the_address(
     assert capsys.readouterr().out == f"1 entries, head {hex_of(head.digest)}\n"
     assert main(["address", "--config", path]) == 0
     assert capsys.readouterr().out.strip() == "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
+
+
+def test_x509_files_come_together_or_are_made(tmp_path: Path) -> None:
+    config = load_config(settings(tmp_path, GOOD))
+    assert config.x509.made and config.x509.key == tmp_path / "state" / "x509-root.key"
+    both = GOOD + '[x509]\nkey = "ca.key"\ncertificate = "ca.pem"\nurl = "https://c.example"\n'
+    config = load_config(settings(tmp_path, both))
+    assert not config.x509.made and config.x509.certificate == tmp_path / "ca.pem"
+    with pytest.raises(BadInputError, match="x509"):
+        load_config(settings(tmp_path, GOOD + '[x509]\nkey = "ca.key"\n'))
+
+
+def test_a_certifier_that_claims_a_cvm_where_there_is_none_does_not_start(tmp_path: Path) -> None:
+    config = load_config(settings(tmp_path, GOOD + '[attestation]\ndevice = "tsm"\n'))
+    assert config.device == "tsm" and attester_of("none") is None
+    if not REPORTS.exists():
+        with pytest.raises(EnclaveError, match="not a confidential VM"):
+            attester_of(config.device)
+    with pytest.raises(BadInputError, match="device"):
+        load_config(settings(tmp_path, GOOD + '[attestation]\ndevice = "abacus"\n'))

@@ -1,10 +1,13 @@
 """The owner's policy file: strict to read, plain to hear, empty refuses (protocol section 5.2)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.cvm import TcbStatus
+from marketplace.domain import release_policy
 from marketplace.domain.release_policy import MAX_POLICY_BYTES, parse_policy
 from marketplace.domain.release_words import explain, weaknesses
 from marketplace.domain.tcb import tcb_level, words_within
@@ -228,3 +231,33 @@ def test_rules_that_differ_from_the_defaults_are_said() -> None:
     ):
         assert word in said, word
     assert "Other than by default" not in "\n".join(explain(parse_policy(GOOD.encode())))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["any", DIGEST, CLIENT, DEV, "nvidia", "intel", "tdx", "spt", "Genoa", "UpToDate"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["count", "root_sets", "floors", "floors_edition", "max_vmpl", "product", "part", "snp"]
+            )
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(name=st.sampled_from(sorted(release_policy._READERS)), value=VALUES)
+def test_any_value_is_read_or_refused_by_name(name: str, value: object) -> None:
+    try:
+        release_policy._READERS[name](name, value)
+    except BadInputError as error:
+        assert name in str(error) or "TCB" in str(error)

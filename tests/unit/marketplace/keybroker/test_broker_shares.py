@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from coincurve import PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enclave_runtime.sealed.shamir import combine
 from enclave_runtime.sealed.threshold import Threshold, deal
@@ -29,6 +31,9 @@ from tests.unit.marketplace.keybroker.conftest import CONTENT_KEY, Make, World
 MANIFEST = named("dataset A manifest")
 KEYS = tuple(PrivateKey() for _ in range(3))
 HOLDERS = tuple((f"http://{number}.test", address_of(key)) for number, key in enumerate(KEYS, start=1))
+
+_THRESHOLD, _SHARES = deal(CONTENT_KEY, 2, HOLDERS, os.urandom)
+_FILE = ShareFile(MANIFEST, _THRESHOLD, 1, bytes(_SHARES[0])).to_bytes()
 
 
 @pytest.fixture
@@ -148,3 +153,25 @@ def test_refuses_another_broker_s_share_and_a_damaged_one(
     with pytest.raises(NotFoundError):
         take_share(tmp_path / "none", keystore, address_of(KEYS[1]))
     assert StoreRing(keystore).share(MANIFEST) is None
+
+
+@given(data=st.binary(max_size=200) | st.text(max_size=80).map(str.encode))
+def test_bytes_that_are_no_share_file_are_refused_as_such(data: bytes) -> None:
+    with pytest.raises(BadInputError, match="share file"):
+        ShareFile.from_bytes(data)
+
+
+@given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
+def test_a_share_file_with_one_byte_changed_is_no_share_file(place: int, flip: int) -> None:
+    data = bytearray(_FILE)
+    data[place % len(data)] ^= flip
+    try:
+        read = ShareFile.from_bytes(bytes(data))
+    except BadInputError:
+        return
+    # What is not under the commitment is told by the loader: another manifest, or another split, is none.
+    whole = ShareFile.from_bytes(_FILE)
+    assert (read.manifest_digest, read.threshold.digest()) != (
+        whole.manifest_digest,
+        whole.threshold.digest(),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,46 @@ def test_one_whose_certificate_ends_leaves_the_fleet(world: ProviderWorld, fleet
     world.chain.time += world.services.certified_s
     assert fleet.ready(world.chain.time) is None
     assert world.platform.running() == []
+
+
+def test_one_whose_certificate_ends_too_soon_is_renewed_without_a_quote(
+    world: ProviderWorld, fleet: Fleet
+) -> None:
+    cvm_id = fleet.prepare()
+    (row,) = fleet.rows()
+    before = json.loads(world.journal.fact(row.socket.encode(), "certified") or "")
+    world.chain.time += world.services.certified_s - 10
+    until = world.chain.time + 100
+    assert fleet.ready(until) is None
+    renewed = fleet.renew(until)
+    assert renewed is not None and renewed.cvm_id == cvm_id
+    assert fleet.ready(until) is not None
+    after = json.loads(world.journal.fact(row.socket.encode(), "certified") or "")
+    assert [one["bundle"] for one in after] == [one["bundle"] for one in before]
+    assert all(
+        new["certificate"]["expires_at"] > old["certificate"]["expires_at"]
+        for new, old in zip(after, before, strict=True)
+    )
+    assert len(world.services.renewals) == len(before) == 2
+    assert len(world.platform.running()) == 1
+
+
+@pytest.mark.parametrize("bad", ["silent", "refusing"])
+def test_what_too_few_certifiers_renew_stays_and_another_is_made(
+    world: ProviderWorld, fleet: Fleet, bad: str
+) -> None:
+    fleet.prepare()
+    world.chain.time += world.services.certified_s - 10
+    getattr(world.services, bad).add("http://certifier-2")
+    assert fleet.renew(world.chain.time + 100) is None
+    assert any("not renewed" in text for _, text in world.said)
+    assert len(world.platform.running()) == 1
+    assert fleet.ready(world.chain.time) is not None
+
+
+def test_nothing_waits_and_nothing_is_renewed(world: ProviderWorld, fleet: Fleet) -> None:
+    assert fleet.renew(NOW + 100) is None
+    assert world.services.renewals == []
 
 
 def test_one_that_holds_an_order_is_not_offered_to_another(world: ProviderWorld, fleet: Fleet) -> None:

@@ -294,3 +294,27 @@ def test_given_running_when_grants_end_before_the_order_then_asks_for_those_agai
     asked = replace(RUNNING, phase=Phase.ENGINE, asked=frozenset({1}))
     engine = replace(cvm("RUNNING", 3, 3), grants_last={0: 600, 1: 29})
     assert next_step(replace(asked, cvm=engine)).kind is StepKind.WAIT
+
+
+@pytest.mark.parametrize(
+    ("changes", "published", "stored", "kind"),
+    [
+        ({}, 1, 0, StepKind.STORE_PUBLISHED),
+        ({}, 1, 1, StepKind.WAIT),
+        ({"state": "SEALED"}, 2, 1, StepKind.STORE_PUBLISHED),
+        ({"state": "SEALED"}, 2, 2, StepKind.STORE_RESULT),
+        ({"grants_last": {0: 1}}, 1, 0, StepKind.ASK_KEY),
+    ],
+)
+def test_given_checkpoints_that_the_engine_published(
+    changes: dict[str, Any], published: int, stored: int, kind: StepKind
+) -> None:
+    now = replace(cvm("RUNNING", granted=3, fed=3), published=published, **changes)
+    seen = replace(RUNNING, phase=Phase.ENGINE, cvm=now, published=stored)
+    assert next_step(seen).kind is kind
+
+
+def test_a_proof_that_is_due_comes_before_a_published_checkpoint() -> None:
+    now = replace(cvm("RUNNING", granted=3, fed=3), published=1)
+    seen = replace(RUNNING, phase=Phase.ENGINE, cvm=now, now=RUNNING.since + WINDOWS.grace)
+    assert next_step(seen).kind is StepKind.PROVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from enclave_runtime.wire.canonical import parse_object
 from enclave_runtime.wire.orders import Outcome
 from marketplace.domain.order_state import OrderState
 from marketplace.provider.agent import Agent
+from marketplace.provider.bundle import published_at
 from marketplace.provider.reducer import Step, StepKind
 from marketplace.provider.worker import Worker
 from marketplace.sdk.bundle import OrderBundle
 from tests.fakes.provider_world import ProviderWorld, served_order
 from tests.fakes.sealed_order import SealedOrder
+from tests.fakes.session import sealed_info
 
 HONEST = [
     "FETCH", "PREPARE_CVM", "ACCEPT", "ADMIT", "START", "ASK_KEY", "FEED", "FEED", "FEED", "CHECK",
@@ -130,6 +133,34 @@ def test_a_result_in_many_pieces_is_stored_whole(world: ProviderWorld, order: Se
     uri = world.journal.fact(placed, "result")
     assert uri is not None
     assert world.blobs.blobs[uri] == whole
+
+
+def test_published_checkpoints_are_stored_while_the_engine_runs(
+    world: ProviderWorld, order: SealedOrder
+) -> None:
+    placed, agent = world.place(order), world.agent()
+    until(world, agent, placed, StepKind.CHECKPOINT)
+    cvm = world.cvm(placed)
+    cvm.engine_lasts = True
+    until(world, agent, placed, StepKind.RUN)
+    data = [os.urandom(sealed_info().ciphertext_bytes) for _ in range(3)]
+    cvm.driver.published.append((sealed_info(), data[0]))
+    until(world, agent, placed, StepKind.STORE_PUBLISHED)
+    assert cvm.driver.state == "RUNNING"
+    (first,) = published_at(world.journal, placed)
+    assert world.blobs.blobs[first] == data[0] and cvm.driver.released == [0]
+    assert world.drive(agent, placed) == [StepKind.WAIT]
+
+    # Two that come with the end are stored before the report; one that cannot be had holds nothing up.
+    cvm.driver.published += [(sealed_info(), b""), (sealed_info(), data[2])]
+    cvm.driver.published_fault = 1
+    cvm.driver.end()
+    steps = [step.name for step in world.drive(agent, placed)]
+    assert steps[:4] == ["STORE_PUBLISHED", "STORE_PUBLISHED", "STORE_RESULT", "REPORT"]
+    found = bundle(world, placed).published
+    assert (found[0], found[1]) == (first, "")
+    assert world.blobs.blobs[found[2]] == data[2]
+    assert world.chain.order(placed).state is OrderState.COMPLETED
 
 
 def test_no_result_is_stored_where_the_host_could_not_run_the_engine(

@@ -100,7 +100,11 @@ def test_refuses_a_bundle_without_the_key(session: FakeSession, order: Audited, 
 def test_refuses_a_result_with_one_bit_flipped(session: FakeSession, order: Audited, tmp_path: Path) -> None:
     altered = bytearray(order.result_stream)
     altered[100] ^= 1
-    session.use(replace(order.bundle, result=session.store.put([altered])))
+    uri = session.store.put([altered])
+    session.use(replace(order.bundle, result=uri))
+    assert opened(session, tmp_path / "other") == sorted(RESULT_FILES), "the report names a good location too"
+    assert order.bundle.result is not None
+    session.lose(order.bundle.result)
     with pytest.raises(CiphertextMismatchError):
         opened(session, tmp_path / "result")
     assert_nothing_opened(tmp_path / "result")
@@ -117,8 +121,8 @@ def test_says_where_it_looked_given_no_location_has_it(
     session: FakeSession, order: Audited, tmp_path: Path
 ) -> None:
     assert order.bundle.result is not None
-    session.store.delete(order.bundle.result)
-    with pytest.raises(StorageError, match="no location has it"):
+    session.lose(order.bundle.result)
+    with pytest.raises(StorageError, match="got 1 that do not have the blob"):
         opened(session, tmp_path / "result")
 
 

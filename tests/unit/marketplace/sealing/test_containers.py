@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import random
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from enclave_runtime.sealed.header import CiphertextMismatchError
 from enclave_runtime.sealed.manifest import Release
@@ -27,11 +24,9 @@ from marketplace.sealing.containers import (
     part_of,
     seal_to_file,
 )
-from marketplace.sealing.fetching import fetch_stream
 from marketplace.sealing.folders import digest_archive, digest_folder
 from marketplace.sealing.opening import open_to_folder
 from marketplace.sealing.resealing import reseal_content
-from marketplace.storage.base import BlobNotFoundError, StorageError
 from marketplace.storage.local import LocalStore
 
 SEGMENT = 1 << 12
@@ -91,6 +86,19 @@ def test_sealed_file_opens_with_the_key_that_was_kept(folder: Path, tmp_path: Pa
     assert sorted(os.listdir(tmp_path)) == ["blobs", "out", "x", "x.json"]
 
 
+def test_an_archive_seals_to_the_same_content_as_its_folder(folder: Path, tmp_path: Path, kept: Kept) -> None:
+    pack_folder(folder, tmp_path / "rows.tar")
+    first = sealed(folder, tmp_path / "x", kept, OfferKind.ENGINE)
+    second = sealed(tmp_path / "rows.tar", tmp_path / "y", kept, OfferKind.ENGINE)
+    assert first.draft.sealed.content_digest == second.draft.sealed.content_digest
+    good = (tmp_path / "rows.tar").read_bytes()
+    for bad in (good[:-512], b"x" * 2048, good[:100] + b"7" + good[101:], b""):
+        (tmp_path / "bad.tar").write_bytes(bad)
+        with pytest.raises(RefusedError, match="archive"):
+            sealed(tmp_path / "bad.tar", tmp_path / "z", kept)
+        assert not (tmp_path / "z").exists()
+
+
 def test_a_sealing_that_dies_starts_again_under_another_salt_and_key(
     folder: Path, tmp_path: Path, kept: Kept
 ) -> None:
@@ -148,77 +156,6 @@ def test_refuses_to_replace_and_what_does_not_belong_together(
     other.path.write_bytes(other.path.read_bytes() + b"x")
     with pytest.raises(BadInputError, match="got"):
         load_sealed(other.path)
-
-
-class FlakyStore:
-    """A store whose line breaks after so many bytes; it counts what it gave."""
-
-    def __init__(self, inner: LocalStore, breaks: Iterator[int]) -> None:
-        self._inner, self._breaks = inner, breaks
-        self.given = 0
-
-    def put(self, chunks: object) -> str:
-        raise NotImplementedError
-
-    def size(self, uri: str) -> int:
-        return self._inner.size(uri)
-
-    def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        left = next(self._breaks, 1 << 40) if length and length > SEGMENT else 1 << 40
-        for piece in self._inner.open(uri, offset=offset, length=length):
-            for start in range(0, len(piece), 1000):
-                part = piece[start : start + 1000][:left]
-                self.given += len(part)
-                left -= len(part)
-                yield part
-                if not left:
-                    raise StorageError("the line broke")
-
-
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(breaks=st.lists(st.integers(1, 30_000), min_size=10, max_size=10))
-def test_a_download_killed_ten_times_fetches_nothing_whole_twice(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory, breaks: list[int]
-) -> None:
-    place = tmp_path_factory.mktemp("fetch")
-    made = sealed(folder, place / "x", {})
-    inner = LocalStore(place / "blobs")
-    uri = inner.put([made.path.read_bytes()])
-    store = FlakyStore(inner, iter(breaks))
-    killed = 0
-    while True:
-        try:
-            fetch_stream(store, uri, made.draft.sealed, place / "got")
-            break
-        except StorageError:
-            killed += 1
-            assert not (place / "got").exists()
-    assert (place / "got").read_bytes() == made.path.read_bytes()
-    size, layout = made.draft.sealed.ciphertext_bytes, made.draft.sealed.layout
-    # Each attempt fetches header and index again, and at most the segment that it broke off in.
-    assert store.given <= size + killed * (SEGMENT + 16 + 52 + layout.index_bytes)
-
-
-def test_fetching_refuses_other_bytes_and_goes_on_elsewhere(folder: Path, tmp_path: Path, kept: Kept) -> None:
-    made = sealed(folder, tmp_path / "x", kept)
-    good = made.path.read_bytes()
-    store = LocalStore(tmp_path / "blobs")
-    seen: list[tuple[int, int]] = []
-    for at in (0, 30, 60, 5 * SEGMENT, len(good) - 1):
-        bad = bytearray(good)
-        bad[at] ^= 1
-        with pytest.raises(CiphertextMismatchError):
-            fetch_stream(store, store.put([bad]), made.draft.sealed, tmp_path / "got")
-        assert not (tmp_path / "got").exists()
-    done = fetch_stream(
-        store, store.put([good]), made.draft.sealed, tmp_path / "got", progress=lambda *at: seen.append(at)
-    )
-    assert done.size == len(good) and 4 * SEGMENT < done.kept < 6 * SEGMENT
-    assert seen[-1][0] == seen[-1][1]
-    with pytest.raises(BadInputError, match="exists"):
-        fetch_stream(store, store.put([good]), made.draft.sealed, tmp_path / "got")
-    with pytest.raises(BlobNotFoundError):
-        fetch_stream(store, "file:sha256/" + "0" * 64, made.draft.sealed, tmp_path / "other")
 
 
 @pytest.mark.parametrize("kind", [OfferKind.DATASET, OfferKind.ENGINE])

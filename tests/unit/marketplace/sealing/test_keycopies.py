@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 from pathlib import Path
 
@@ -45,6 +47,20 @@ def test_backup_replaces_nothing_and_needs_the_passphrase(path: Path, tmp_path: 
     with pytest.raises(KeystoreError, match="passphrase"):
         back_up(path, "another", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_backup_onto_a_disk_without_hard_links(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links on this disk")
+
+    monkeypatch.setattr(os, "link", refuses)
+    back_up(path, PASS, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+    with pytest.raises(KeystoreError, match="expected none"):
+        back_up(path, PASS, tmp_path / "copy")
+    assert sorted(os.listdir(tmp_path)) == ["copy", "keystore.json", "keystore.json.lock"]
 
 
 def test_restores_what_was_lost(path: Path, tmp_path: Path) -> None:

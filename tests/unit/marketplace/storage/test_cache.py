@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import threading
 from itertools import count
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.storage.base import BlobNotFoundError
+from marketplace.storage.base import BlobNotFoundError, StorageError
 from marketplace.storage.cache import CacheFullError, CiphertextCache
 from marketplace.storage.local import LocalStore
 from marketplace.storage.places import NoLocationError
@@ -171,3 +172,13 @@ def test_threads_share_one_download(world: World) -> None:
     assert errors == []
     assert list((world.root / "partial").iterdir()) == []
     assert world.cache.used_bytes == len(world.blobs[0].stream)
+
+
+def test_says_that_the_disk_is_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)
+    with pytest.raises(StorageError, match="No space left on device, expected a folder with room") as caught:
+        world.hold(0, 0)
+    assert "disk" in caught.value.hint

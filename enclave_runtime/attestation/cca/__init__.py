@@ -1,0 +1,1 @@
+"""Arm CCA: realms and the platforms that vouch for them."""

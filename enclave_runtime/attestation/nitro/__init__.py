@@ -1,0 +1,1 @@
+"""AWS Nitro enclaves: attestation documents of the Nitro hypervisor."""
