@@ -6,7 +6,7 @@ import {Test} from "forge-std/Test.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
 import {FalseToken} from "../../../../contracts/mocks/HostileTokens.sol";
 import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
-import {LedgerHarness} from "../ledger/LedgerHarness.sol";
+import {LedgerHarness} from "../../harness/LedgerHarness.sol";
 
 /// @notice Each test is a theft that somebody tried on credits, and fails to commit.
 contract LedgerTheftsTest is Test {

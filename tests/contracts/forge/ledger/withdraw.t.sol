@@ -8,7 +8,7 @@ import {ILedger} from "../../../../contracts/interfaces/ILedger.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
 import {BlacklistToken, FalseToken, MintableToken, ReentrantToken} from "../../../../contracts/mocks/HostileTokens.sol";
 import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
-import {LedgerHarness} from "./LedgerHarness.sol";
+import {LedgerHarness} from "../../harness/LedgerHarness.sol";
 
 contract WithdrawTest is Test {
     LedgerHarness private _ledger;

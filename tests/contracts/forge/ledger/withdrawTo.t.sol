@@ -6,7 +6,7 @@ import {Test} from "forge-std/Test.sol";
 import {ILedger} from "../../../../contracts/interfaces/ILedger.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
 import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
-import {LedgerHarness} from "./LedgerHarness.sol";
+import {LedgerHarness} from "../../harness/LedgerHarness.sol";
 
 contract WithdrawToTest is Test {
     LedgerHarness private _ledger;

@@ -98,6 +98,18 @@ contract TopUpTest is Money {
         assertEq(token.balanceOf(address(book)), _credits());
     }
 
+    function test_GivenSomeWasTakenOutBefore() external {
+        Deal memory deal = _engine();
+        _reclaimAs(client, deal, _deposit(deal, 5000) - _deposit(deal, 2000));
+        assertEq(_order(deal).extra.limit, 2000);
+        _topUpAs(poker, deal, _deposit(deal, 3000) - _deposit(deal, 2000));
+        assertEq(_order(deal).extra.limit, 3000, "what was taken out pays for nothing");
+        skip(400);
+        _complete(deal, Outcome.COMPLETED, 500, 0);
+        _claimWhatIsThere(deal);
+        assertEq(token.balanceOf(address(book)), _credits());
+    }
+
     function test_WhenTheAmountPaysForNoWholeSecond() external {
         Deal memory deal = _partlyDeal(1100);
         _runs(deal);

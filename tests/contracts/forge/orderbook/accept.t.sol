@@ -312,6 +312,17 @@ contract AcceptTest is Stage {
         assertState(deal, OrderState.ACCEPTED);
     }
 
+    function test_GivenTheFloorIsTheBestStatus() external {
+        uint32[] memory list = new uint32[](1);
+        list[0] = profile;
+        vm.prank(admin);
+        references.raiseFloor(list, uint8(TcbStatus.UP_TO_DATE));
+        Deal memory deal = _placed();
+        _accept(deal);
+        _start(deal);
+        assertState(deal, OrderState.RUNNING);
+    }
+
     function test_RevertGiven_TheReferenceValuesRefuse() external {
         Deal memory deal = _placed();
         _removeProfile();

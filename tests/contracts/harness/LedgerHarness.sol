@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Ledger} from "../../../../contracts/Ledger.sol";
+import {Ledger} from "../../../contracts/Ledger.sol";
 
 /// @notice A ledger whose credits anybody gives, with tokens of his own.
 contract LedgerHarness is Ledger {
