@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterator
-from tempfile import SpooledTemporaryFile
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -153,6 +152,8 @@ class Sealer:
         yield memoryview(header)
         sizes = (self._header.algorithm, self._layout.segment_bytes, self._layout.plaintext_bytes)
         plain_leaves, cipher_leaves = LeafFold(*sizes), LeafFold(*sizes)
+        from tempfile import SpooledTemporaryFile  # not above: opening needs none of it, and starts faster
+
         with SpooledTemporaryFile(_INDEX_IN_MEMORY) as index:
             for segment, (cipher, plain_leaf, cipher_leaf) in enumerate(self._segments()):
                 plain_leaves[segment], cipher_leaves[segment] = plain_leaf, cipher_leaf
