@@ -128,7 +128,12 @@ def _json(text: bytes) -> Found:
             "evidence: what a platform says of itself",
             hint="give it as --collateral to `cloister attest verify`",
         )
-    raise BadInputError("evidence file", "JSON without a type of ours", f"one of {sorted(kinds)}", hint=_ANEW)
+    raise BadInputError(
+        "evidence file",
+        "JSON without a type of ours: another file, or one that was cut",
+        f"one of {sorted(kinds)}",
+        hint=_ANEW,
+    )
 
 
 def _bundle(text: bytes) -> Found:
