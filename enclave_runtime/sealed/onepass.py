@@ -20,10 +20,9 @@ from enclave_runtime.sealed import labels
 from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.header import TAG_BYTES, CiphertextIndex, SealedInfo
 from enclave_runtime.sealed.ranges import RangeSource, Source, as_source
-from enclave_runtime.sealed.stream import Opener
+from enclave_runtime.sealed.stream import Opener, open_header
 from enclave_runtime.sealed.tree import LeafFold
 from enclave_runtime.sealed.unpack import Quota, Unpacked, unpack
-from enclave_runtime.sealed.unseal import open_header
 from enclave_runtime.sealed.workers import Conveyor, private_buffers, wipe_buffer
 from enclave_runtime.wire.errors import RefusedError
 
@@ -50,7 +49,7 @@ class ContentStream:
         progress: Progress | None = None,
     ) -> None:
         """Args:
-        index, opener: proven, as `unseal.open_header` does.
+        index, opener: proven, as `stream.open_header` does.
         strict: compare each ciphertext with the index too, one more hash, so that the verdict is final.
         workers: threads; memory is two segments for each, and for two more.
         """

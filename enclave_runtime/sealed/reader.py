@@ -23,8 +23,8 @@ from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.cache import SegmentCache
 from enclave_runtime.sealed.header import TAG_BYTES, CiphertextIndex, SealedInfo
 from enclave_runtime.sealed.ranges import RangeSource, Source, as_source
+from enclave_runtime.sealed.stream import open_header
 from enclave_runtime.sealed.tree import LeafFold
-from enclave_runtime.sealed.unseal import open_header
 from enclave_runtime.sealed.workers import in_threads, private_buffer, wipe_buffer
 from enclave_runtime.wire.errors import RefusedError
 

@@ -34,13 +34,13 @@ from enclave_runtime.sealed.buffers import (
     read_full,
     write_full,
 )
-from enclave_runtime.sealed.header import TAG_BYTES, Header, SealedInfo, ciphertext_digest
+from enclave_runtime.sealed.header import TAG_BYTES, CiphertextIndex, Header, SealedInfo, ciphertext_digest
 from enclave_runtime.sealed.locked import LockedBuffer
 from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm, LeafFold, TreeDigest, leaf, leaf_hasher
 from enclave_runtime.sealed.workers import Conveyor, private_buffers, wipe_buffer
 from enclave_runtime.wire.errors import RefusedError, WireError
 
-__all__ = ["KEY_BYTES", "Opener", "Sealer", "seal"]
+__all__ = ["KEY_BYTES", "Opener", "Sealer", "open_header", "seal"]
 
 KEY_BYTES: Final = 32
 _PREFIX_BYTES: Final = 7
@@ -339,3 +339,24 @@ class Opener:
         except InvalidTag:
             return False
         return True
+
+
+def open_header(index: CiphertextIndex, info: SealedInfo, content_key: Octets) -> Opener:
+    """Return what opens single segments, if header and key are as `info` says.
+
+    Raises:
+        RefusedError: steps `sealed.header`, `sealed.key`; the owner's fault.
+    """
+    try:
+        header = Header.from_bytes(index.header)
+    except WireError as error:
+        raise RefusedError(labels.STEP_HEADER, error, "a version 1 header") from error
+    expected = (info.algorithm, info.segment_bytes, info.plaintext_bytes)
+    got = (header.algorithm, header.segment_bytes, header.plaintext_bytes)
+    if got != expected:
+        shown = [f"{algorithm.value}, {segment}, {length}" for algorithm, segment, length in (got, expected)]
+        raise RefusedError(labels.STEP_HEADER, shown[0], shown[1])
+    try:
+        return Opener(header, content_key, info.key_commitment)
+    except WireError as error:
+        raise RefusedError(labels.STEP_HEADER, error, "a version 1 header") from error

@@ -27,44 +27,22 @@ from enclave_runtime.sealed.header import (
     TAG_BYTES,
     CiphertextIndex,
     CiphertextMismatchError,
-    Header,
     SealedInfo,
 )
 from enclave_runtime.sealed.ranges import FileSource, RangeSource, Source, as_source
 from enclave_runtime.sealed.sink import Sink
-from enclave_runtime.sealed.stream import Opener
+from enclave_runtime.sealed.stream import Opener, open_header
 from enclave_runtime.sealed.tree import LeafFold, leaf
 from enclave_runtime.sealed.workers import in_threads, private_buffer
-from enclave_runtime.wire.errors import RefusedError, WireError
+from enclave_runtime.wire.errors import RefusedError
 
-__all__ = ["FileSource", "Source", "Unsealer", "VerifiedContent", "open_header", "unseal"]
+__all__ = ["FileSource", "Source", "Unsealer", "VerifiedContent", "unseal"]
 
 _MISSING: Final = 0
 _CLAIMED: Final = 1
 _OPENED: Final = 2
 _MOST_CLAIMED: Final = 8
 _SHARE: Final = 4
-
-
-def open_header(index: CiphertextIndex, info: SealedInfo, content_key: Octets) -> Opener:
-    """Return what opens single segments, if header and key are as `info` says. Check (2).
-
-    Raises:
-        RefusedError: steps `sealed.header`, `sealed.key`; the owner's fault.
-    """
-    try:
-        header = Header.from_bytes(index.header)
-    except WireError as error:
-        raise RefusedError(labels.STEP_HEADER, error, "a version 1 header") from error
-    expected = (info.algorithm, info.segment_bytes, info.plaintext_bytes)
-    got = (header.algorithm, header.segment_bytes, header.plaintext_bytes)
-    if got != expected:
-        shown = [f"{algorithm.value}, {segment}, {length}" for algorithm, segment, length in (got, expected)]
-        raise RefusedError(labels.STEP_HEADER, shown[0], shown[1])
-    try:
-        return Opener(header, content_key, info.key_commitment)
-    except WireError as error:
-        raise RefusedError(labels.STEP_HEADER, error, "a version 1 header") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ a limit that nothing reaches that has to bring content from anywhere.
 
 `load_ratio` is a sealed model opened into reused memory, beside Python's own `read()` of the same model
 unsealed, which takes new memory each time. `load_to_touched_read` is the same beside reading into touched
-memory, by one thread, with nothing decrypted; `limit_to_touched_read` says what of that the cryptography alone
-takes. `open_ratio_cpu` is `open_ratio` in seconds of CPU: on a busy machine the steadier of the two.
+memory, by one thread, with nothing decrypted; what the cryptography alone takes of that is
+`limit_to_touched_read`. `open_ratio_cpu` is `open_ratio` in seconds of CPU: steadier on a busy machine.
 """
 
 from __future__ import annotations

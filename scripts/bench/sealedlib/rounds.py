@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def check(value: float, *, at_least: float | None = None, at_most: float | None 
     return {"value": value, word: goal.limit, "met": goal.met}
 
 
-def interleave(cases: dict[str, Callable[[], None]], options: Options) -> Figures:
+def interleave(cases: Mapping[str, Callable[[], None]], options: Options) -> Figures:
     """Run every case once a round, each round in the other direction than the last."""
     figures = Figures({name: [] for name in cases}, {name: [] for name in cases})
     names = list(cases)
