@@ -1,8 +1,9 @@
 """`python -m enclave_runtime`: the CVM's one process (docs/protocol.md section 7, docs/cvm-socket.md).
 
-Started by a platform that measured it, with a descriptor for quotes, an empty tmpfs for plaintext and a path
-for its socket. It refuses to start where plaintext could reach a disk or a network. Exit codes: 0 after
-`wiped` or a signal, 2 bad arguments, 3 surroundings that it refuses, 4 idle.
+Started by a platform that measured it, with an empty tmpfs for plaintext and a path for its socket. Evidence
+comes from what the machine has; from a SIMULATED platform where a descriptor for its quotes is named. It
+refuses to start where plaintext could reach a disk or a network. Exit codes: 0 after `wiped` or a signal,
+2 bad arguments, 3 surroundings that it refuses, 4 idle.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from enclave_runtime.attestation.machine import find_attesters
 from enclave_runtime.attestation.model import Attester, DeviceAttester
-from enclave_runtime.attestation.simulated.attest import connect
 from enclave_runtime.engines.limits import DEFAULT_LIMITS, MIB, SandboxError, SandboxLimits
 from enclave_runtime.engines.selftest import open_runner
 from enclave_runtime.host.effects import Surroundings
@@ -84,7 +85,7 @@ def _serve(host: Host, args: argparse.Namespace) -> str:
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="enclave_runtime", description="The trusted runtime of one CVM.")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to answer on")
-    parser.add_argument("--quote-fd", type=int, required=True, help="inherited descriptor of the platform")
+    parser.add_argument("--quote-fd", type=int, help="inherited descriptor of a SIMULATED platform")
     parser.add_argument("--scratch", type=Path, required=True, help="empty folder on a tmpfs, for plaintext")
     parser.add_argument("--idle-timeout-s", type=float, help="end after so many seconds without a word")
     parser.add_argument("--engine-memory-mib", type=int, help="most memory of an engine")
@@ -100,13 +101,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _check_surroundings(args: argparse.Namespace) -> None:
-    """Refuse a missing quote descriptor, a network, and plaintext on a disk.
+    """Refuse a quote descriptor that is none, a network, and plaintext on a disk.
 
     Raises:
         EnclaveError: one of them.
         OSError: no such descriptor or folder.
     """
-    if not stat.S_ISSOCK(os.fstat(args.quote_fd).st_mode):
+    if args.quote_fd is not None and not stat.S_ISSOCK(os.fstat(args.quote_fd).st_mode):
         raise EnclaveError(f"quotes: got descriptor {args.quote_fd} that is no socket")
     interfaces = visible_interfaces()
     if interfaces and not args.dangerous_network_visible:
@@ -118,14 +119,20 @@ def _check_surroundings(args: argparse.Namespace) -> None:
             _say(0, f"DANGEROUS: --{name.replace('_', '-')} is set")
 
 
-def _platform(quote_fd: int) -> tuple[PlatformFacts, Attester, DeviceAttester | None]:
-    """Return the platform that this build knows: the SIMULATED one.
+def _platform(quote_fd: int | None) -> tuple[PlatformFacts, Attester, DeviceAttester | None]:
+    """Return this machine's TEE, or the SIMULATED platform behind the descriptor that was named.
 
     Raises:
-        EnclaveError, OSError: it does not answer as one.
+        EnclaveError, OSError: there is no TEE, or no such platform.
     """
-    attester, devices = connect(quote_fd)
-    return PlatformFacts(attester.tee, simulated=True), attester, devices
+    if quote_fd is None:
+        attester, devices = find_attesters()
+        return PlatformFacts(attester.tee, simulated=False), attester, devices
+    # Loaded here: an image for real TEEs need not have it.
+    from enclave_runtime.attestation.simulated.attest import connect
+
+    simulated, simulated_devices = connect(quote_fd)
+    return PlatformFacts(simulated.tee, simulated=True), simulated, simulated_devices
 
 
 def _limits(args: argparse.Namespace) -> SandboxLimits:
