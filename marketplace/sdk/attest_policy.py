@@ -102,9 +102,9 @@ def accepted(
         BadInputError: a value of the wrong form.
         NotFoundError: no such file.
     """
-    made = Accepted() if file is None else _of_file(file)
     consented, words = frozenset(simulated), frozenset(tcb)
     try:
+        made = Accepted() if file is None else _of_file(file)
         for one in consented:
             UnsafeAcceptSimulated(one)
         if root_set:
@@ -117,9 +117,7 @@ def accepted(
     return replace(made, measurements=given or made.measurements, tcb=words or made.tcb, simulated=consented)
 
 
-def suggest(
-    tee: TeeKind, evidence: Evidence, collateral: Collateral, rules: Accepted, now: int
-) -> Suggestion:
+def suggest(evidence: Evidence, collateral: Collateral, rules: Accepted, now: int) -> Suggestion:
     """Return what a policy would have to say to accept this evidence.
 
     The patch level comes from a trial that accepts every level and the evidence's own word for the rest; its
@@ -128,6 +126,7 @@ def suggest(
     Raises:
         WireError: the evidence does not read.
     """
+    tee = evidence.tee
     measurement = measurement_of(tee, evidence.quote)
     roots = _claimed_root(tee, evidence.quote, collateral)
     if roots is None:

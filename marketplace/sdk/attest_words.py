@@ -191,6 +191,8 @@ def _intel(quote: bytes, warnings: list[str]) -> list[Part]:
 
 def _td(quote: dcap.Quote, body: dcap.TdBody, warnings: list[str]) -> dict[str, str]:
     attributes = int.from_bytes(body.td_attributes, "little")
+    if not attributes & _SVE:
+        warnings.append("SEPT_VE_DISABLE is off: the host can inject exceptions; refused at (5)")
     return {
         "td report": "1.5" if quote.service_td else "1.0",
         "tee tcb svn": body.tee_tcb_svn.hex(),

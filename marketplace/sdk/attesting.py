@@ -15,6 +15,7 @@ from enclave_runtime.attestation.appraise import appraise
 from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES, Evidence, TeeKind, VerifiedEvidence
+from enclave_runtime.attestation.policy import AppraisalPolicy
 from enclave_runtime.attestation.registry import verifier_for
 from enclave_runtime.attestation.roots import DEV_PREFIX, RootSet
 from enclave_runtime.attestation.tsm.attest import REPORTS, Kernel, TsmAttester
@@ -159,13 +160,7 @@ def judge(
     Raises:
         BadInputError: GPU evidence on its own, or expectations that do not fit the evidence.
     """
-    if found.tee is None or found.quote is None:
-        raise BadInputError(
-            "evidence file",
-            f"{found.kind} on its own",
-            "the evidence bundle that it came in",
-            hint="only the CPU's quote binds devices to a CVM; `cloister attest show` reads them alone",
-        )
+    evidence = _evidence(found, event_log)
     if event_log is not None and found.bundle is not None:
         raise BadInputError("--event-log", "a log beside a bundle, which has its own", "a bare quote")
     expected, policy = wanted.bytes_for(found), rules.policy()
@@ -173,34 +168,55 @@ def judge(
     try:
         policy.check_roots(roots)
     except AttestationError as error:
-        return Judged(
-            _stopped(error), None, _suggestion(found, event_log, collateral, rules, now), rules.root_set
-        )
+        return Judged(_stopped(error), None, _suggestion(evidence, collateral, rules, now), rules.root_set)
     try:
-        if found.bundle is not None:
-            verified = appraise(
-                found.bundle, collateral, roots=roots, policy=policy, expected_report_data=expected, now=now
-            )
-        else:
-            if policy.gpu is not None:
-                raise BadInputError(
-                    "policy", "GPU rules, and a bare quote", "an evidence bundle with its devices"
-                )
-            verified = verifier_for(found.tee).verify(
-                Evidence(found.tee, found.quote, event_log),
-                collateral,
-                roots=roots,
-                policy=policy,
-                expected_report_data=expected,
-                now=now,
-            )
+        verified = _verdict(found, event_log, collateral, roots, policy, expected, now)
     except AttestationError as error:
         if error.step == Step.REPORT_DATA and not expected:
             error = AttestationError(Step.REPORT_DATA, "nothing of yours to compare with", _UNSAID)
         told = error.step in (Step.TCB, Step.MEASUREMENT)
-        hint = _suggestion(found, event_log, collateral, rules, now) if told else None
-        return Judged(_refused(error, found), None, hint, roots.id)
-    return Judged(_passed(verified, found, event_log), verified, None, roots.id)
+        hint = _suggestion(evidence, collateral, rules, now) if told else None
+        return Judged(_refused(error, evidence), None, hint, roots.id)
+    return Judged(_passed(verified, evidence), verified, None, roots.id)
+
+
+def _verdict(
+    found: Found,
+    event_log: bytes | None,
+    collateral: Collateral,
+    roots: RootSet,
+    policy: AppraisalPolicy,
+    expected: bytes,
+    now: int,
+) -> VerifiedEvidence:
+    """Return the verdict of `appraise`, or of a bare quote's own verifier: steps (0) to (8)."""
+    if found.bundle is not None:
+        return appraise(
+            found.bundle, collateral, roots=roots, policy=policy, expected_report_data=expected, now=now
+        )
+    if policy.gpu is not None:
+        raise BadInputError("policy", "GPU rules, and a bare quote", "an evidence bundle with its devices")
+    evidence = _evidence(found, event_log)
+    return verifier_for(evidence.tee).verify(
+        evidence, collateral, roots=roots, policy=policy, expected_report_data=expected, now=now
+    )
+
+
+def _evidence(found: Found, event_log: bytes | None) -> Evidence:
+    """Return what the CPU's verifier takes: no devices, which are not its part.
+
+    Raises:
+        BadInputError: it is evidence of devices alone.
+    """
+    if found.tee is None or found.quote is None:
+        raise BadInputError(
+            "evidence file",
+            f"{found.kind} on its own",
+            "the evidence bundle that it came in",
+            hint="only the CPU's quote binds devices to a CVM; `cloister attest show` reads them alone",
+        )
+    own = event_log if found.bundle is None else found.bundle.evidence.event_log
+    return Evidence(found.tee, found.quote, own)
 
 
 def collect(out: Path, report_data: bytes, kernel: Kernel | None = None) -> tuple[Evidence, Path | None]:
@@ -256,14 +272,9 @@ def read_event_log(path: Path | None) -> bytes | None:
     return None if path is None else read_file(path, MAX_EVENT_LOG_BYTES)
 
 
-def _suggestion(
-    found: Found, event_log: bytes | None, collateral: Collateral, rules: Accepted, now: int
-) -> Suggestion | None:
-    if found.tee is None or found.quote is None:
-        return None
-    own = event_log if found.bundle is None else found.bundle.evidence.event_log
+def _suggestion(evidence: Evidence, collateral: Collateral, rules: Accepted, now: int) -> Suggestion | None:
     try:
-        return suggest(found.tee, Evidence(found.tee, found.quote, own), collateral, rules, now)
+        return suggest(evidence, collateral, rules, now)
     except WireError:
         return None  # it does not read: step (0) says so once there is a policy
 
@@ -277,8 +288,8 @@ def _stopped(error: AttestationError) -> tuple[Line, ...]:
     return Line(None, "the policy", Outcome.REFUSED, "", error.got, error.expected, todo), *rest
 
 
-def _refused(error: AttestationError, found: Found) -> tuple[Line, ...]:
-    at, first = _NUMBERS[error.step], _first_open(error, found)
+def _refused(error: AttestationError, evidence: Evidence) -> tuple[Line, ...]:
+    at, first = _NUMBERS[error.step], _first_open(error, evidence)
     lines = [Line(None, "the policy", Outcome.PASSED, "names this root set, and accepts something")]
     for number, (step, name) in enumerate(_STEPS):
         if number == at:
@@ -292,33 +303,32 @@ def _refused(error: AttestationError, found: Found) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _first_open(error: AttestationError, found: Found) -> int:
+def _first_open(error: AttestationError, evidence: Evidence) -> int:
     """Return the first step before the refused one of which the refusal does not say that it passed.
 
     The numbered argument passes each step before the next, but for two. Intel's steps (1) to (3), and what
     the vendor's library says of (4) and (5), are one act; its own words are such a refusal's cause. And
     missing collateral is told before the evidence is read.
     """
-    if found.tee is not None and found.quote is not None:
-        try:
-            measurement_of(found.tee, found.quote)
-        except WireError:
-            return 0
+    try:
+        measurement_of(evidence.tee, evidence.quote)
+    except WireError:
+        return 0
     at = _NUMBERS[error.step]
-    if found.tee in _INTEL and (at <= _NUMBERS[Step.SIGNATURE] or error.__cause__ is not None):
+    if evidence.tee in _INTEL and (at <= _NUMBERS[Step.SIGNATURE] or error.__cause__ is not None):
         return 1 if at <= _NUMBERS[Step.DEBUG] else at
     return at
 
 
-def _passed(verified: VerifiedEvidence, found: Found, event_log: bytes | None) -> tuple[Line, ...]:
-    own = event_log if found.bundle is None else found.bundle.evidence.event_log
+def _passed(verified: VerifiedEvidence, evidence: Evidence) -> tuple[Line, ...]:
+    log = evidence.event_log
     advisories = f", advisories {', '.join(verified.advisory_ids)}" if verified.advisory_ids else ""
     notes = {
-        Step.PARSE: f"{verified.tee.value}, {len(found.quote or b'')} bytes",
+        Step.PARSE: f"{verified.tee.value}, {len(evidence.quote)} bytes",
         Step.CHAIN: verified.trust_class,
         Step.REVOCATION: "the platform has no revocation lists" if verified.tee in _NO_LISTS else "",
         Step.TCB: verified.tcb_status + advisories,
-        Step.EVENT_LOG: "there is none" if own is None else f"{len(own)} bytes",
+        Step.EVENT_LOG: "there is none" if log is None else f"{len(log)} bytes",
         Step.MEASUREMENT: "0x" + verified.measurement.hex(),
         Step.REPORT_DATA: "0x" + verified.report_data.hex(),
         Step.GPU: verified.device_words,
