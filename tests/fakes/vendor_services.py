@@ -98,7 +98,7 @@ class VendorServices:
 
 
 def intel_routes(
-    intel: IntelCollateral, fmspc: str, *, kind: str = "tdx", hexed: bool = False
+    intel: IntelCollateral, fmspc: str, *, kind: str = "tdx", hexed: bool = False, ca: str = "platform"
 ) -> dict[str, Reply]:
     """Return what a PCCS says of a platform; `hexed` writes lists in hex, as some do."""
 
@@ -118,9 +118,7 @@ def intel_routes(
             signed("enclaveIdentity", intel.qe_identity, intel.qe_identity_signature),
             headers={"SGX-Enclave-Identity-Issuer-Chain": quote(intel.qe_identity_issuer_chain)},
         ),
-        "/sgx/certification/v4/pckcrl?ca=platform&encoding=der": Reply(
-            listed(intel.pck_crl), headers=crl_chain
-        ),
+        f"/sgx/certification/v4/pckcrl?ca={ca}&encoding=der": Reply(listed(intel.pck_crl), headers=crl_chain),
         "/sgx/certification/v4/rootcacrl": Reply(intel.root_ca_crl.hex().encode()),
     }
 
