@@ -8,8 +8,10 @@ answer then, the one at hand goes on until its date.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,7 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from enclave_runtime.wire.errors import EnclaveError
 from marketplace.collateral.base import CollateralUnavailableError
 from marketplace.collateral.cache import Cache, Kept
-from marketplace.collateral.web import Answer, Question, Web
+from marketplace.collateral.web import Answer, Question, SilentError, Web
 
 __all__ = ["DAY_S", "HOUR_S", "MALFORMED", "Library", "Statement"]
 
@@ -37,6 +39,8 @@ MALFORMED = (
 """What reading an answer may raise: it is not what was asked for."""
 
 _LOCKS = 16
+_LEFT_ALONE_S = 20.0
+"""How long a silent service is not asked: else every statement at hand would wait for it in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,12 @@ class Statement:
 class Library:
     """Gets statements; safe to use from several threads, of which one asks each question."""
 
-    def __init__(self, cache: Cache, web: Web) -> None:
-        """Take where answers are kept, and who asks."""
+    def __init__(self, cache: Cache, web: Web, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take where answers are kept, who asks, and a clock of seconds that never goes back."""
         self._cache = cache
         self._web = web
+        self._clock = clock
+        self._silent_until: dict[str, float] = {}
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def get(self, statement: Statement, now: int) -> Answer:
@@ -92,8 +98,20 @@ class Library:
         except MALFORMED:
             return None
 
+    def _asked(self, question: Question) -> Answer:
+        host = urlsplit(question.url).netloc
+        if self._clock() < self._silent_until.get(host, 0.0):
+            raise CollateralUnavailableError(
+                f"{host}: it did not answer a moment ago", hint=f"try again in {_LEFT_ALONE_S:g} s"
+            )
+        try:
+            return self._web.ask(question)
+        except SilentError:
+            self._silent_until[host] = self._clock() + _LEFT_ALONE_S
+            raise
+
     def _fetched(self, statement: Statement, now: int) -> Kept:
-        answer = self._web.ask(statement.question)
+        answer = self._asked(statement.question)
         try:
             until = statement.until(answer)
         except MALFORMED as error:

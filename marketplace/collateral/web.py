@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["Answer", "Question", "Web"]
+__all__ = ["Answer", "Question", "SilentError", "Web"]
 
 _MAX_CHAIN_CHARS = 1 << 14
 """Of an issuer chain in a header; Intel's have 2 kB."""
@@ -26,6 +26,10 @@ _HINTS = {
     404: "the vendor does not know it: a new platform, driver or firmware, or none of this vendor's",
     429: "the vendor limits how often one address may ask: keep the cache folder, or use a bundle (file:)",
 }
+
+
+class SilentError(CollateralUnavailableError):
+    """The service does not answer now: asking it again at once would be no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +74,19 @@ class Web:
         """Return the answer with status 200.
 
         Raises:
-            CollateralUnavailableError: none in time, oversize, cut, another status, or a redirect.
+            SilentError: none in time, cut, no connection, or the service says that it cannot now.
+            CollateralUnavailableError: oversize, another status, or a redirect.
         """
         import httpx
 
         try:
             return asyncio.run(self._exchange(question))
         except TimeoutError as error:
-            raise CollateralUnavailableError(
+            raise SilentError(
                 f"{question.url}: got no whole answer in {self._longest_s:g} s", hint="try again later"
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CollateralUnavailableError(
+            raise SilentError(
                 f"{question.url}: {type(error).__name__}: {str(error)[:200]}",
                 hint="can this machine reach the vendor? Else use a bundle (file:)",
             ) from error
@@ -117,9 +122,8 @@ def _check_head(url: str, response: httpx.Response) -> None:
             hint="name the service's own address in the settings",
         )
     if status != 200:
-        raise CollateralUnavailableError(
-            f"{url}: got status {status}, expected 200", hint=_HINTS.get(status, "try again later")
-        )
+        kind = SilentError if status == 429 or status >= 500 else CollateralUnavailableError
+        raise kind(f"{url}: got status {status}, expected 200", hint=_HINTS.get(status, "try again later"))
     if response.headers.get("content-encoding", "identity") != "identity":
         raise CollateralUnavailableError(f"{url}: got a compressed answer, expected a plain one")
 

@@ -25,6 +25,7 @@ from enclave_runtime.attestation.simulated.snp import SnpWorld
 from marketplace.collateral import CollateralUnavailableError, VendorCollateral, open_source
 from marketplace.collateral.cache import Cache, Kept
 from marketplace.collateral.hosts import Hosts
+from marketplace.collateral.library import Library, Statement
 from marketplace.collateral.web import Answer, Question, Web
 from marketplace.errors import BadInputError
 from tests.evidence.snp_case import SnpCase
@@ -226,6 +227,25 @@ def test_a_service_that_trickles_is_left_in_time(services, tmp_path):
     with pytest.raises(CollateralUnavailableError, match=r"no whole answer in 0\.4 s"):
         source_of(services, tmp_path, longest_s=0.4)(TD, NOW)
     assert time.monotonic() - started < 3
+
+
+def test_a_silent_service_is_left_alone_for_a_while(services, tmp_path):
+    source = source_of(services, tmp_path, longest_s=0.3)
+    expected = source(TD, NOW)
+    services.trickle = 0.05
+    started = time.monotonic()
+    assert source(TD, NOW + 7 * HOUR) == expected, "all four are due, and one wait is enough"
+    assert time.monotonic() - started < 1
+    assert len(services.asked) == 5
+    clock = [0.0]
+    services.trickle = 0.0
+    services.routes[ROOT_PATH] = Reply(status=429)
+    library = Library(Cache(tmp_path / "other"), Web(), lambda: clock[0])
+    wanted = Statement("x", Question(services.url + ROOT_PATH, 9), 1, lambda _: NOW)
+    for at, words in ((0, "status 429"), (19, "a moment ago"), (21, "status 429")):
+        clock[0] = at
+        with pytest.raises(CollateralUnavailableError, match=words):
+            library.get(wanted, NOW)
 
 
 def test_a_service_that_never_answers_and_one_that_is_not_there(tmp_path):
