@@ -129,7 +129,7 @@ def collect(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask this CVM's hardware for evidence, through the kernel's configfs-tsm. Needs root."""
+    """Ask this CVM's hardware for evidence. Needs root."""
     from marketplace.sdk.attesting import collect as ask
 
     given = _hex("--report-data", report_data, 64) if report_data else bytes(64)

@@ -5,7 +5,7 @@ The verdict is `appraise`'s alone; here its one answer or refusal becomes a line
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,11 +14,17 @@ from typing import Final
 from enclave_runtime.attestation.appraise import appraise
 from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collateral
 from enclave_runtime.attestation.errors import AttestationError, Step
-from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES, Evidence, TeeKind, VerifiedEvidence
+from enclave_runtime.attestation.machine import INTERFACES, find_attesters
+from enclave_runtime.attestation.model import (
+    MAX_EVENT_LOG_BYTES,
+    Attester,
+    Evidence,
+    TeeKind,
+    VerifiedEvidence,
+)
 from enclave_runtime.attestation.policy import AppraisalPolicy
 from enclave_runtime.attestation.registry import verifier_for
 from enclave_runtime.attestation.roots import DEV_PREFIX, RootSet
-from enclave_runtime.attestation.tsm.attest import REPORTS, Kernel, TsmAttester
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from enclave_runtime.wire.report_data import Purpose
 from marketplace.errors import BadInputError, MarketError
@@ -43,7 +49,6 @@ _STEPS: Final = (
 _NUMBERS: Final = {step.value: number for number, (step, _) in enumerate(_STEPS)}
 _INTEL: Final = (TeeKind.TDX, TeeKind.SGX)
 _NO_LISTS: Final = (TeeKind.NITRO, TeeKind.CCA)
-OLDER_DEVICES: Final = ("/dev/tdx_guest", "/dev/sev-guest")
 
 _TODO: Final = {
     Step.POLICY: "say what you accept: --roots, --measurement and --tcb, or a file with [trust] as --policy",
@@ -219,11 +224,16 @@ def _evidence(found: Found, event_log: bytes | None) -> Evidence:
     return Evidence(found.tee, found.quote, own)
 
 
-def collect(out: Path, report_data: bytes, kernel: Kernel | None = None) -> tuple[Evidence, Path | None]:
+def collect(
+    out: Path, report_data: bytes, find: Callable[[], Attester] | None = None
+) -> tuple[Evidence, Path | None]:
     """Ask this machine's TEE for evidence over `report_data` (64 bytes) and write the quote to `out`.
 
-    A TD's boot log is written beside it, under the same name with ".ccel" behind.
+    A TD's boot log is written beside it, under the same name with ".ccel" behind. Devices are left out: they
+    answer a nonce of a CVM's keys, which only its runtime has.
 
+    Args:
+        find: finds the TEE; by default as the CVM's process does.
     Returns:
         The evidence, and the path of the log where there is one.
     Raises:
@@ -231,12 +241,10 @@ def collect(out: Path, report_data: bytes, kernel: Kernel | None = None) -> tupl
         OSError: a file cannot be written, or is there already.
     """
     try:
-        evidence = TsmAttester(kernel).evidence(report_data)
+        evidence = (find or this_machine)().evidence(report_data)
     except EnclaveError as error:
-        older = [path for path in OLDER_DEVICES if os.path.exists(path)]
-        beside = f", though {' and '.join(older)} exists" if older else f", nor {' or '.join(OLDER_DEVICES)}"
         raise MarketError(
-            f"attestation device: got {error}{beside}, expected {REPORTS} of Linux 6.7 or later",
+            f"attestation device: got {error}, expected one of {', '.join(INTERFACES)}",
             hint="run it as root inside a TDX, SEV-SNP or CCA guest",
         ) from error
     _write_new(out, evidence.quote)
@@ -245,6 +253,15 @@ def collect(out: Path, report_data: bytes, kernel: Kernel | None = None) -> tupl
     log = out.with_name(out.name + ".ccel")
     _write_new(log, evidence.event_log)
     return evidence, log
+
+
+def this_machine() -> Attester:
+    """Return the attester of this machine's TEE.
+
+    Raises:
+        EnclaveError: there is none; names all that was looked for.
+    """
+    return find_attesters(gpus=lambda: None)[0]
 
 
 def read_collateral(path: Path | None) -> Collateral:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from enclave_runtime.attestation.machine import INTERFACES, find_attesters
+from enclave_runtime.attestation.model import Attester
+from enclave_runtime.wire.errors import EnclaveError
 from tests.cli.transcript import Transcript
 from tests.fakes.attest_files import write_all
 
@@ -15,13 +18,15 @@ HERE = Path(__file__).parent / "transcripts"
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Write the files, and hide this machine's TEE where it has one."""
-    monkeypatch.setattr("enclave_runtime.attestation.tsm.attest.LinuxKernel.make", _no_interface)
-    monkeypatch.setattr("marketplace.sdk.attesting.OLDER_DEVICES", ("/nonexistent/tdx", "/nonexistent/sev"))
+    monkeypatch.setattr("marketplace.sdk.attesting.this_machine", _no_tee)
     return write_all(tmp_path)
 
 
-def _no_interface(kernel: object, name: str) -> None:
-    raise FileNotFoundError(2, "No such file or directory")
+def _no_tee() -> Attester:
+    def absent() -> Attester:
+        raise EnclaveError("no such interface")
+
+    return find_attesters(dict.fromkeys(INTERFACES, absent))[0]
 
 
 @pytest.mark.parametrize("name", ["attest_show", "attest_verify"])

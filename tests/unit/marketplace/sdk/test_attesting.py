@@ -16,6 +16,8 @@ from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
 from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.attestation.sev_snp.registers import SnpRegisters
 from enclave_runtime.attestation.simulated.snp import Crl, SnpWorld
+from enclave_runtime.attestation.tsm.attest import TsmAttester
+from enclave_runtime.wire.errors import EnclaveError
 from enclave_runtime.wire.report_data import Purpose
 from marketplace.errors import BadInputError, MarketError, NotFoundError
 from marketplace.sdk.attest_policy import Accepted, accepted
@@ -261,31 +263,21 @@ class Kernel:
         return b"log"
 
 
-class Bare(Kernel):
-    """A machine without it."""
-
-    def make(self, name: str) -> None:
-        raise FileNotFoundError(2, "No such file or directory")
-
-
 def test_collecting_writes_quote_and_log_and_replaces_nothing(tmp_path: Path) -> None:
-    evidence, log = collect(tmp_path / "quote", bytes(64), Kernel())
+    evidence, log = collect(tmp_path / "quote", bytes(64), lambda: TsmAttester(Kernel()))
     assert (tmp_path / "quote").read_bytes() == evidence.quote == b"quote over " + bytes(64)
     assert log is not None and log.read_bytes() == b"log" and log.name == "quote.ccel"
     with pytest.raises(FileExistsError):
-        collect(tmp_path / "quote", bytes(64), Kernel())
+        collect(tmp_path / "quote", bytes(64), lambda: TsmAttester(Kernel()))
 
 
 def test_collecting_elsewhere_says_what_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sev-guest").touch()
-    for devices, words in (
-        (("/nonexistent",), "nor /nonexistent"),
-        ((str(tmp_path / "sev-guest"),), "though"),
-    ):
-        monkeypatch.setattr("marketplace.sdk.attesting.OLDER_DEVICES", devices)
-        with pytest.raises(MarketError, match="/sys/kernel/config/tsm/report") as caught:
-            collect(tmp_path / "quote", bytes(64), Bare())
-        assert words in str(caught.value) and caught.value.hint
-    assert not (tmp_path / "quote").exists()
+    def nothing() -> TsmAttester:
+        raise EnclaveError("platform: found no TEE")
+
+    monkeypatch.setattr("marketplace.sdk.attesting.this_machine", nothing)
+    with pytest.raises(MarketError, match="found no TEE, expected one of configfs-tsm") as caught:
+        collect(tmp_path / "quote", bytes(64))
+    assert caught.value.hint and not (tmp_path / "quote").exists()
