@@ -42,7 +42,8 @@ def init(
         typer.Option("--unsafe-accept-simulated", help="Believe a SIMULATED root set: development alone."),
     ] = False,
     collateral: Annotated[
-        str | None, typer.Option("--collateral", metavar="SOURCE", help="file:PATH, or simulated:SOCKET.")
+        str | None,
+        typer.Option("--collateral", metavar="SOURCE", help="file:PATH, vendor:FOLDER or simulated:SOCKET."),
     ] = None,
     measurement: Annotated[
         list[str], typer.Option("--measurement", metavar="HEX", help="A runtime that you accept; repeat.")

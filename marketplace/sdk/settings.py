@@ -10,7 +10,7 @@ content_keys = "content-keys.json"   # keystore of content and result keys
 [trust]                              # what this party believes; never taken from what it checks
 root_set = "intel"                   # or "dev:<sha256>", which is SIMULATED and needs the next line
 unsafe_accept_simulated = false      # true: believe a simulated TEE, which protects nothing
-collateral = "file:collateral.json"  # the vendor's signed statements; "simulated:SOCKET" in development
+collateral = "file:collateral.json"  # the vendor's signed statements; or "vendor:FOLDER", "simulated:SOCKET"
 measurements = ["0x..."]             # accepted runtimes
 worst_tcb = "UpToDate"
 tees = ["tdx"]                       # kinds of TEE that its orders accept
@@ -101,7 +101,7 @@ class Trust:
     Attributes:
         root_set: id of its trust anchor; empty where it believes nothing yet.
         unsafe_accept_simulated: True accepts a SIMULATED root set, which protects nothing from its operator.
-        collateral: "file:<absolute path>" or "simulated:<absolute path of a socket>"; empty for none.
+        collateral: "file:<path>", "vendor:<folder>" or "simulated:<socket>", absolute; empty for none.
         measurements: accepted runtimes, 32 bytes each.
         worst_tcb: the vendor's word for the worst accepted patch level.
         tees: kinds of TEE that its orders accept.
