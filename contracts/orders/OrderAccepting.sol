@@ -147,6 +147,7 @@ abstract contract OrderAccepting is OrderPlacing {
                 most = _checkHead(at, input, head, price);
                 revenue += OrderCodec.load(head + OfferCodec.REVENUE_BPS) >> 240;
                 taking.restrictions |= OrderCodec.load(head + OfferCodec.RESTRICTIONS);
+                // slither-disable-next-line incorrect-equality: one bit of the order's own
                 if (leases & 1 == 0) {
                     cost += most;
                     lock += SettlementLib.inputLockAt(price, OrderCodec.load(at + OrderCodec.GRACE) >> 224);

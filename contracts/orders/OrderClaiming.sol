@@ -52,8 +52,10 @@ abstract contract OrderClaiming is OrderBase {
             head += 2;
             assembly ("memory-safe") {
                 payees.offset := sub(add(proof.offset, least), size)
+                // slither-disable-next-line write-after-write: two members of one reference into calldata
                 payees.length := size
                 lineage.offset := add(proof.offset, least)
+                // slither-disable-next-line write-after-write: two members of one reference into calldata
                 lineage.length := sub(proof.length, least)
             }
         }

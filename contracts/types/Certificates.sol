@@ -45,7 +45,7 @@ struct Possession {
 /// @notice One certifier's verdict (EIP-712, CertifierQuorum domain; section 4.5).
 /// @param rootSet    keccak256 of the root set id that verified the evidence.
 /// @param platformId Tagged hash of the platform's identity.
-/// @param gpuDigest  Digest of the GPU evidence, or zero.
+/// @param gpuDigest  Name of the GPUs and switches that were verified under their root set, or zero.
 /// @param evidenceId Canonical id of the evidence's signed region.
 struct CvmCertificate {
     bytes32 cvmId;

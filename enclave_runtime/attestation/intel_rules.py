@@ -1,4 +1,4 @@
-"""What a relying party accepts of Intel's platforms beyond what all vendors have in common: data only (4.3)."""
+"""What a relying party accepts of Intel's platforms beyond what all vendors have in common: data (4.3)."""
 
 from __future__ import annotations
 

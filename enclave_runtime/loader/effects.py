@@ -88,7 +88,7 @@ class EngineTask:
     entry_point: tuple[str, ...]
     config: bytes
     wall_s: float
-    content_key: bytearray
+    content_key: memoryview
     digest_salt: bytes
 
 

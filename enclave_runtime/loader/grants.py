@@ -218,12 +218,12 @@ class GrantDesk:
         return secret
 
 
-def _content_key(index: int, data: bytearray, expires_ns: int) -> ContentKey:
+def _content_key(index: int, data: memoryview, expires_ns: int) -> ContentKey:
     """Return the key that content key and salt, 64 bytes, make; copies, so that `data` can be erased."""
     salt = bytes(data[KEY_BYTES:])
     if index == 0 and salt != NO_SALT:
         raise RefusedError("grant-salt", "a salt for the engine", "none: its digest is bare")
-    return ContentKey(Secret(memoryview(data)[:KEY_BYTES]), salt, expires_ns)
+    return ContentKey(Secret(data[:KEY_BYTES]), salt, expires_ns)
 
 
 def _same(step: str, got: bytes, expected: bytes) -> None:

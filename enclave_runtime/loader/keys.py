@@ -14,6 +14,7 @@ from coincurve import PrivateKey as Secp256k1Key
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from enclave_runtime.sealed.buffers import Entropy, Octets
+from enclave_runtime.sealed.locked import LockedBuffer
 from enclave_runtime.sealed.wrap import PrivateKey as HpkeKey
 from enclave_runtime.sealed.wrap import generate_keypair
 from enclave_runtime.wire.canonical import JsonObject
@@ -41,28 +42,30 @@ class ErasedError(EnclaveError):
 
 
 class Secret:
-    """Bytes that can be overwritten. Prints as its class, never its value."""
+    """Bytes on a locked page that can be overwritten. Prints as its class, never its value."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_buffer",)
 
     def __init__(self, data: Octets) -> None:
         """Copy `data`."""
-        self._data = bytearray(data)
+        self._buffer = LockedBuffer.holding(data) if len(data) else None
 
-    def view(self) -> bytearray:
-        """Return the bytes themselves, not a copy.
+    def view(self) -> memoryview:
+        """Return the bytes themselves, not a copy: zeros for whoever holds them after `erase`.
 
         Raises:
             ErasedError: they were erased.
         """
-        if not self._data:
+        if self._buffer is None:
             raise ErasedError("secret: it was erased")
-        return self._data
+        # A view of its own: the buffer's ends with it.
+        return self._buffer.view()[:]
 
     def erase(self) -> None:
         """Overwrite with zeros, then forget. May be called twice."""
-        self._data[:] = bytes(len(self._data))
-        self._data = bytearray()
+        if self._buffer is not None:
+            self._buffer.erase()
+            self._buffer = None
 
 
 class CvmKeyring:

@@ -182,6 +182,7 @@ _SNP: Final[dict[str, Read]] = {
         for field in dataclasses.fields(SnpRules)
         if field.name.startswith(("accept_", "require_", "unsafe_"))
     },
+    "max_crl_age_s": read_whole(60, 1 << 32),
     "max_vmpl": read_whole(0, 3),
     "required_mitigations": read_whole(0, (1 << 63) - 1),
     "floors": _floors,

@@ -78,7 +78,7 @@ def test_erased_keys_do_nothing() -> None:
 def test_secret_is_overwritten_and_never_shown() -> None:
     secret = Secret(b"\xaa" * 32)
     held = secret.view()
-    assert "aa" not in repr(secret)
+    assert repr(secret).startswith("<enclave_runtime.loader.keys.Secret object")
     secret.erase()
     secret.erase()
     assert held == bytes(32)

@@ -87,7 +87,8 @@ class TestWholeWay:
         cvm.to_running(order)
         run = cvm.session._core.order()
         assert cvm.task is not None
-        held = [key.key._data for key in run.keys.values()] + [cvm.task.content_key]
+        assert all(key.key._buffer is None for key in run.keys.values())
+        held = [cvm.task.content_key, run.result_key.view()]
         cvm.end()
         cvm.ok("report", location="", stored=True)
         cvm.ok("wipe")
@@ -355,7 +356,7 @@ class TestLapsed:
         assert (report.outcome, summary.outcome) == (Outcome.LAPSED, Outcome.LAPSED)
         assert (report.reason, report.result, summary.phase) == ("grant-expired", None, Phase.ENGINE)
         assert (answer["key_envelope"], summary.result_digest) == (None, ZERO32)
-        assert cvm.session._core.order().result_key._data == b""
+        assert cvm.session._core.order().result_key._buffer is None
         assert cvm.ok("report", location="blob:1", stored=True) == answer
 
     def test_engine_is_stopped_and_nothing_of_it_leaves(
