@@ -310,7 +310,8 @@ def _refused(error: AttestationError, evidence: Evidence) -> tuple[Line, ...]:
     lines = [Line(None, "the policy", Outcome.PASSED, "names this root set, and accepts something")]
     for number, (step, name) in enumerate(_STEPS):
         if number == at:
-            lines.append(Line(number, name, Outcome.REFUSED, "", error.got, error.expected, _TODO[step]))
+            todo = _TODO[step] if error.expected != _UNSAID else "say what it must bind: you asked for it"
+            lines.append(Line(number, name, Outcome.REFUSED, "", error.got, error.expected, todo))
         elif number > at:
             lines.append(Line(number, name, Outcome.NOT_REACHED))
         else:
