@@ -30,6 +30,7 @@ MALFORMED = (
     ValueError,
     TypeError,
     KeyError,
+    OverflowError,
     RecursionError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,

@@ -144,9 +144,10 @@ def _chain(question: Question, headers: Mapping[str, str]) -> str:
         return ""
     for name in question.chain_headers:
         if value := headers.get(name, ""):
-            if len(value) > _MAX_CHAIN_CHARS:
+            chain = unquote(value) if len(value) <= _MAX_CHAIN_CHARS else ""
+            if not (chain and chain.isascii()):
                 break
-            return unquote(value)
+            return chain
     raise CollateralUnavailableError(
         f"{question.url}: got no issuer chain of at most {_MAX_CHAIN_CHARS} characters,"
         f" expected header {question.chain_headers[0]}"

@@ -80,3 +80,10 @@ def test_the_process_says_what_it_looked_for() -> None:
     for name in INTERFACES:
         assert name in done.stderr.splitlines()[-1]
     assert os.strerror(errno.ENOTTY) not in done.stderr
+
+
+def test_an_image_for_real_tees_needs_no_simulated_one() -> None:
+    absent = "import sys; sys.modules['enclave_runtime.attestation.simulated'] = None"
+    code = f"{absent}; import enclave_runtime.__main__"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, timeout=60, check=True)

@@ -8,8 +8,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.dcap.layout import parse_quote
@@ -209,7 +213,7 @@ def test_a_statement_of_another_shape_is_refused(services, tmp_path, body):
 def test_a_statement_without_its_issuers_is_refused(services, tmp_path):
     whole = services.routes[TCB_PATH]
     assert isinstance(whole, Reply)
-    for headers in ({}, {"TCB-Info-Issuer-Chain": "x" * 20_000}):
+    for headers in ({}, {"TCB-Info-Issuer-Chain": "x" * 20_000}, {"TCB-Info-Issuer-Chain": "%FF"}):
         services.routes[TCB_PATH] = replace(whole, headers=headers)
         with pytest.raises(CollateralUnavailableError, match="no issuer chain"):
             source_of(services, tmp_path)(TD, NOW)
@@ -337,3 +341,44 @@ def test_a_bundle_says_the_same_offline(services, tmp_path):
     fetched = source_of(services, tmp_path / "cache")(TD, NOW)
     bundle.write_bytes(fetched.to_bytes())
     assert open_source(f"file:{bundle}")(TD, NOW) == fetched
+
+
+class Played(Web):
+    """A service that answers one thing, without a network."""
+
+    def __init__(self, answers: dict[str, Answer]) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def ask(self, question: Question) -> Answer:
+        return self.answers[question.url]
+
+
+def answers_of(hosts: Hosts) -> dict[str, Answer]:
+    """Return good answers for the TD, by the addresses at which its source asks."""
+    good = TDX.collateral(NOW).need("intel")
+    replies = intel_routes(good, FMSPC)
+    chains = {path: next(iter(reply.headers.values()), "") for path, reply in replies.items()}
+    found = {hosts.pcs + path: Answer(reply.body, unquote(chains[path])) for path, reply in replies.items()}
+    return found | {hosts.root_crl: Answer(good.root_ca_crl)}
+
+
+ANSWERS = answers_of(Hosts())
+
+
+@given(st.data())
+def test_whatever_a_service_says_is_taken_or_refused_in_words(data):
+    url = data.draw(st.sampled_from(sorted(ANSWERS)))
+    body = bytearray(ANSWERS[url].body)
+    at = data.draw(st.integers(0, len(body) - 1))
+    piece = data.draw(st.binary(max_size=4))
+    body[at : at + data.draw(st.integers(0, 40))] = piece
+    with TemporaryDirectory() as folder:
+        source = VendorCollateral(
+            Path(folder), web=Played(ANSWERS | {url: replace(ANSWERS[url], body=bytes(body))})
+        )
+        try:
+            found = source(TD, NOW)
+        except CollateralUnavailableError:
+            return
+        assert source(TD, NOW) == found, "the cache gives back what it took"
