@@ -44,6 +44,7 @@ contract WithdrawTest is Test {
     function test_WhenTheAccountCalls() external {
         _ledger.give(address(_token), _account, 7);
         assertEq(_ledger.creditOf(address(_token), _account), 7);
+        assertEq(_slot(_account), (7 << 1) | 1);
         vm.expectEmit(address(_ledger));
         emit ILedger.Withdrawn(address(_token), _account, _account, 7);
         vm.prank(_account);

@@ -5,6 +5,7 @@ import {Test} from "forge-std/Test.sol";
 
 import {ILedger} from "../../../../contracts/interfaces/ILedger.sol";
 import {Errors} from "../../../../contracts/libraries/Errors.sol";
+import {ReentrantToken} from "../../../../contracts/mocks/HostileTokens.sol";
 import {TestToken} from "../../../../contracts/mocks/TestToken.sol";
 import {LedgerHarness} from "../../harness/LedgerHarness.sol";
 
@@ -50,6 +51,21 @@ contract WithdrawToTest is Test {
         vm.expectRevert(abi.encodeWithSelector(Errors.Ledger_CreditTooLow.selector, _token, _vault, 0, 10));
         vm.prank(_vault);
         _ledger.withdrawTo(address(_token), 10, _vault);
+    }
+
+    function test_GivenTheTokenReEnters_NobodyIsPaidMeanwhile() external {
+        ReentrantToken bad = new ReentrantToken();
+        bad.mint(address(this), 20);
+        bad.approve(address(_ledger), 20);
+        _ledger.give(address(bad), _account, 10);
+        _ledger.give(address(bad), _vault, 10);
+        bad.arm(address(_ledger), abi.encodeCall(ILedger.withdraw, (address(bad), _vault)));
+        vm.prank(_account);
+        _ledger.withdrawTo(address(bad), 4, _account);
+        assertEq(bad.tried(), 1);
+        assertEq(bad.succeeded(), 0);
+        assertEq(bad.balanceOf(_account), 4);
+        assertEq(bad.balanceOf(_vault), 0);
     }
 
     function test_SendsTheAmountAndLeavesTheRest() external {
