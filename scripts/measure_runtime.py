@@ -23,9 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-
-from measurelib import image, tdvf  # noqa: E402 - found by the line above
+sys.path.insert(0, str(ROOT))
 
 from enclave_runtime.attestation.dcap.ccel import parse_any_log  # noqa: E402
 from enclave_runtime.attestation.dcap.registers import TdxRegisters  # noqa: E402
@@ -40,6 +38,7 @@ from enclave_runtime.attestation.simulated.measure import (  # noqa: E402
 )
 from enclave_runtime.attestation.simulated.snp.measure import registers_of  # noqa: E402
 from enclave_runtime.wire.errors import WireError  # noqa: E402
+from scripts.measurelib import image, tdvf  # noqa: E402
 
 MAX_FILE_BYTES = 1 << 30
 SEPT_VE_DISABLE = "0000001000000000"

@@ -23,6 +23,8 @@ def check_report_data(got: bytes, expected: bytes) -> None:
         raise AttestationError(
             Step.REPORT_DATA, f"{len(got)} signed and {len(expected)} expected bytes", "64"
         )
+    if got == expected:
+        return
     for name, start, end in _PARTS:
         if got[start:end] != expected[start:end]:
             raise AttestationError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from Crypto.Hash import keccak as _keccak
-
 __all__ = ["keccak256", "sha256", "tagged"]
 
 
@@ -33,4 +31,7 @@ def sha256(data: bytes) -> bytes:
 
 def keccak256(data: bytes) -> bytes:
     """Return Keccak-256 of `data` as the EVM computes it, 32 bytes."""
-    return _keccak.new(digest_bits=256, data=data).digest()
+    # Loading it takes a third of a short command's time, and many hash nothing for the chain.
+    from Crypto.Hash import keccak
+
+    return keccak.new(digest_bits=256, data=data).digest()

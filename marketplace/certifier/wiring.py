@@ -68,11 +68,11 @@ def attester_of(device: str) -> Attest | None:
         EnclaveError: the settings say that this is a CVM, and the kernel gives no evidence.
         BadInputError: no such device.
     """
-    from enclave_runtime.attestation.tsm.attest import TsmAttester
+    from enclave_runtime.attestation.machine import find_attesters
 
     if device not in DEVICES:
         raise BadInputError("attestation: device", device, " or ".join(DEVICES))
-    return None if device == "none" else TsmAttester().evidence
+    return None if device == "none" else find_attesters()[0].evidence
 
 
 def build_app(config: CertifierConfig, log: ServiceLog) -> tuple[FastAPI, Callable[[], None]]:

@@ -27,7 +27,13 @@ STEPS = (
     "PREPARE_CVM", "FETCH", "ACCEPT", "ADMIT", "START", "ASK_KEY", "FEED", "CHECK", "CHECKPOINT", "RUN",
     "STORE_PUBLISHED", "STORE_RESULT", "REPORT", "COMPLETE", "FORGET",
 )  # fmt: skip
-SENDINGS = ("OrderBook.accept", "OrderBook.start", "OrderBook.checkpoint", "OrderBook.complete")
+SENDINGS = {
+    "OrderBook.accept": "accept",
+    "OrderBook.start": "start",
+    "OrderBook.enterEngine": "checkpoint",
+    "OrderBook.complete": "complete",
+}
+"""Functions of contracts, and what the journal calls their transactions."""
 SEED = 20
 _KILLED = 9
 _SLEEP = b'{"sleep":30}'
@@ -105,12 +111,12 @@ def test_dies_again_and_again_in_one_order(market: Market, place: Callable[..., 
 
 def test_dies_right_after_a_transaction_went_out(market: Market, place: Callable[..., bytes]) -> None:
     placed = []
-    for call in reversed(SENDINGS):
+    for call, noted in reversed(SENDINGS.items()):
         agent = market.start_agent("--after-sending", call)
         placed.append(place())
         assert market.wait_end(agent) == _KILLED, agent.tail(20)
         journal = market.journal()
-        assert [purpose for purpose, _ in journal.transactions(placed[-1])][-1] == call.partition(".")[2]
+        assert [purpose for purpose, _ in journal.transactions(placed[-1])][-1] == noted
         journal.close()
     finish(market, *placed)
 

@@ -1,4 +1,4 @@
-"""What TDX and SGX judge alike once the platform is known: steps (0), (4) and (8) of docs/protocol.md 4.3."""
+"""What TDX and SGX judge alike once the platform is known: steps (0) and (4) of docs/protocol.md 4.3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enclave_runtime.attestation.model import Evidence, TeeKind
 from enclave_runtime.attestation.policy import AppraisalPolicy
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["check_platform", "check_report_data", "platform_facts", "read_quote"]
+__all__ = ["check_platform", "platform_facts", "read_quote"]
 
 _TEE_TYPES = {TeeKind.TDX: layout.TEE_TYPE_TDX, TeeKind.SGX: layout.TEE_TYPE_SGX}
 _SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with memory integrity"}
@@ -61,28 +61,6 @@ def check_platform(platform: Platform, policy: AppraisalPolicy, now: int) -> Non
         )
     if rules.require_smt_off and (platform.pck.flags is None or platform.pck.flags[2]):
         raise AttestationError(Step.TCB, "hyper-threading on, or not stated", "hyper-threading off")
-
-
-def check_report_data(got: bytes, expected: bytes) -> None:
-    """Refuse report_data that binds other keys, another operator, purpose or challenge.
-
-    Raises:
-        AttestationError: step (8), naming the part that differs.
-    """
-    parts = (
-        ("signer", 0, 20),
-        ("digest of keys, operator, purpose and challenge", 20, 52),
-        ("layout tag", 52, 64),
-    )
-    if len(expected) != 64:
-        raise AttestationError(Step.REPORT_DATA, f"{len(expected)} expected bytes", "64")
-    if got == expected:
-        return
-    for name, start, end in parts:
-        if got[start:end] != expected[start:end]:
-            raise AttestationError(
-                Step.REPORT_DATA, f"{name} {got[start:end].hex()}", expected[start:end].hex()
-            )
 
 
 def platform_facts(quote: layout.Quote, platform: Platform) -> dict[str, str]:

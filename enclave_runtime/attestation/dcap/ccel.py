@@ -11,10 +11,13 @@ from __future__ import annotations
 import struct
 
 from enclave_runtime.attestation.dcap.rtmr import MAX_EVENTS, REGISTERS, Event, parse_log
+from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["parse_any_log", "parse_ccel", "trim_ccel"]
+__all__ = ["MAX_TABLE_BYTES", "log_in_table", "parse_any_log", "parse_ccel", "trim_ccel"]
 
+MAX_TABLE_BYTES = 1 << 20
+"""Firmware seen so far sets 64 or 256 KiB aside."""
 _SHA384, _SHA384_SIZE = 0x000C, 48
 _NO_ACTION = 3
 _SIGNATURE = b"Spec ID Event03\x00"
@@ -59,6 +62,24 @@ def parse_ccel(data: bytes) -> tuple[Event, ...]:
             but padding behind the last one.
     """
     return _walk(data)[0]
+
+
+def log_in_table(table: bytes) -> bytes | None:
+    """Return the boot log in the firmware's table, None in an empty one: what an attester hands out.
+
+    Firmware sets room aside for the log and fills what is left with a pattern.
+
+    Raises:
+        WireError: more than a table may have, no log, or one that evidence has no room for.
+    """
+    if not table:
+        return None
+    if len(table) > MAX_TABLE_BYTES:
+        raise WireError(f"boot log: got a table of more than {MAX_TABLE_BYTES} bytes")
+    log = trim_ccel(table)
+    if len(log) > MAX_EVENT_LOG_BYTES:
+        raise WireError(f"boot log: got {len(log)} bytes, expected at most {MAX_EVENT_LOG_BYTES}")
+    return log
 
 
 def trim_ccel(data: bytes) -> bytes:

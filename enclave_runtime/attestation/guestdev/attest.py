@@ -16,7 +16,8 @@ import struct
 from pathlib import Path
 from typing import Final, Protocol
 
-from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES, MAX_QUOTE_BYTES, Evidence, TeeKind
+from enclave_runtime.attestation.dcap.ccel import MAX_TABLE_BYTES, log_in_table
+from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
 from enclave_runtime.wire.errors import EnclaveError, WireError
 
 __all__ = [
@@ -173,12 +174,12 @@ class TdxGuestAttester:
     def _boot_log(self) -> bytes | None:
         try:
             with self._ccel.open("rb") as file:
-                log = file.read(MAX_EVENT_LOG_BYTES + 1)
+                table = file.read(MAX_TABLE_BYTES + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise EnclaveError(f"boot log: {error.strerror}") from error
-        return log or None
+        return log_in_table(table)
 
 
 def ask_host(message: bytes) -> bytes:

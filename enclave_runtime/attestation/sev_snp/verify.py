@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from enclave_runtime.attestation.binding import check_report_data
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
@@ -89,7 +90,7 @@ class SnpVerifier:
         # (7) The measurement is a reference value.
         policy.check_measurement(SnpRegisters.of(report).digest())
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
-        _check_report_data(report.report_data, expected_report_data)
+        check_report_data(report.report_data, expected_report_data)
         verdict = _verdict(report, evidence.quote, roots, rating, min(expires_at, chain.expires_at))
         return replace(verdict, facts=_facts(report, chain, levels))
 
@@ -176,21 +177,6 @@ def _check_guest(report: layout.SnpReport, policy: AppraisalPolicy) -> None:
         raise AttestationError(
             Step.DEBUG, f"a report for VMPL {report.vmpl}", f"at most {policy.snp.max_vmpl}"
         )
-
-
-def _check_report_data(got: bytes, expected: bytes) -> None:
-    parts = (
-        ("signer", 0, 20),
-        ("digest of keys, operator, purpose and challenge", 20, 52),
-        ("layout tag", 52, 64),
-    )
-    if len(expected) != 64:
-        raise AttestationError(Step.REPORT_DATA, f"{len(expected)} expected bytes", "64")
-    for name, start, end in parts:
-        if got[start:end] != expected[start:end]:
-            raise AttestationError(
-                Step.REPORT_DATA, f"{name} {got[start:end].hex()}", expected[start:end].hex()
-            )
 
 
 def _facts(report: layout.SnpReport, chain: chains.Chain, levels: tcb.Levels) -> dict[str, str]:

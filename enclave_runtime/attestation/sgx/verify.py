@@ -6,6 +6,7 @@ Pure: no clock, network, file or environment.
 
 from __future__ import annotations
 
+from enclave_runtime.attestation.binding import check_report_data
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.dcap import appraisal, layout
 from enclave_runtime.attestation.dcap.platform import Platform, platform_of
@@ -69,7 +70,7 @@ class SgxVerifier:
         measurement = SgxRegisters.of(body).measurement()
         policy.check_measurement(measurement)
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
-        appraisal.check_report_data(body.report_data, expected_report_data)
+        check_report_data(body.report_data, expected_report_data)
         return _verdict(quote, body, measurement, platform, roots)
 
 

@@ -17,7 +17,8 @@ import secrets
 from pathlib import Path
 from typing import Final, Protocol
 
-from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES, MAX_QUOTE_BYTES, Evidence, TeeKind
+from enclave_runtime.attestation.dcap.ccel import MAX_TABLE_BYTES, log_in_table
+from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
 from enclave_runtime.wire.errors import EnclaveError, WireError
 
 __all__ = ["CCEL", "PROVIDERS", "REPORTS", "Kernel", "LinuxKernel", "TsmAttester"]
@@ -173,12 +174,10 @@ class TsmAttester:
 
     def _boot_log(self) -> bytes | None:
         try:
-            log = self._kernel.boot_log(MAX_EVENT_LOG_BYTES + 1)
+            table = self._kernel.boot_log(MAX_TABLE_BYTES + 1)
         except OSError as error:
             raise _failed(error) from None
-        if log is not None and len(log) > MAX_EVENT_LOG_BYTES:
-            raise WireError(f"boot log: got more than {MAX_EVENT_LOG_BYTES} bytes")
-        return log or None
+        return log_in_table(table or b"")
 
 
 def _failed(error: OSError) -> EnclaveError:

@@ -99,7 +99,10 @@ def checkpoint(deal: Deal, sequence: int, seconds: int, units: int, statement: b
     values = (deal.id, ZERO, ENGINE, sequence, 0, NO_INPUT, ZERO, ZERO, statement, seconds, units)
     r, vs = compact(signed(deal, "ReportSummary", values))
     numbers = packed(sequence, 0, seconds, units)
-    return deal.market.book.checkpoint(deal.id, numbers, statement, r, vs, sender=deal.market.owner)
+    book, owner = deal.market.book, deal.market.owner
+    if statement == ZERO:
+        return book.checkpoint(deal.id, numbers, r, vs, sender=owner)
+    return book.enterEngine(deal.id, numbers, statement, r, vs, sender=owner)
 
 
 def complete(deal: Deal, seconds: int, units: int) -> Any:
@@ -118,7 +121,7 @@ def packed(sequence: int, outcome: int, seconds: int, units: int) -> int:
 
 def claim(deal: Deal, k: int) -> Any:
     offer, book = deal.market.for_sale[k], deal.market.book
-    return book.claim(deal.order, k, offer.head(), tight.payees(offer), b"", sender=deal.market.operator)
+    return book.claim(deal.order, tight.proof(k, offer), sender=deal.market.operator)
 
 
 def credit(deal: Deal, account: Any) -> int:
@@ -199,7 +202,7 @@ def test_a_batch_isolates_what_fails(market: Market, deal: Deal) -> None:
         market.book.stop.encode_input(deal.order, b""),
         market.book.cancel.encode_input(deal.order),
     ]
-    receipt = market.book.batch(calls, sender=market.client)
+    receipt = market.book.batch(tight.calls(calls), sender=market.client)
     (failed,) = receipt.decode_logs(market.book.BatchItemFailed)
     assert failed.index == 0
     assert credit(deal, market.client) == deal.deposit

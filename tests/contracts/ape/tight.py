@@ -9,7 +9,7 @@ from eth_abi import encode
 from eth_abi.packed import encode_packed
 from eth_utils import keccak
 
-__all__ = ["Offer", "Price", "heads", "order", "payees", "policy"]
+__all__ = ["Offer", "Price", "calls", "heads", "order", "payees", "policy", "proof"]
 
 ZERO: Final = b"\x00" * 32
 NOBODY: Final = "0x" + "00" * 20
@@ -96,16 +96,27 @@ def order(
     compute, *inputs = offers
     packed = encode_packed(["address"] * 3, [who.address for who in people])
     packed += encode_packed(["uint64", "uint32", "bytes32"], [compute.id, 1, compute.terms_hash])
-    packed += b"".join(digests) + encode_packed(["uint40"], [numbers["place_before"]])
+    config, result_key, access_key, policy_digest = digests
+    packed += config + result_key + policy_digest + encode_packed(["uint40"], [numbers["place_before"]])
     packed += encode_packed(["uint32"] * 7, numbers["windows"])
     packed += encode_packed(["uint64", "uint16", "uint32"], [numbers["max_units"], *numbers["holdback"]])
-    packed += encode_packed(["uint8", "bytes32"], [0, ZERO])
     packed += encode_packed(["uint16", "uint128"], [numbers["max_fee_bps"], numbers["deposit"]]) + salt
+    # Bit 16 for an access key; none of these inputs has a lease.
+    served = access_key != ZERO
+    packed += encode_packed(["uint24"], [served << 16])
     for item in inputs:
-        packed += encode_packed(
-            ["uint64", "uint32", "bytes32", "bytes32"], [item.id, 1, item.terms_hash, ZERO]
-        )
-    return packed
+        packed += encode_packed(["uint64", "uint32", "bytes32"], [item.id, 1, item.terms_hash])
+    return packed + (access_key if served else b"")
+
+
+def proof(number: int, offer: Offer) -> bytes:
+    """Return what a claim of offer `number` brings beside the order."""
+    return bytes([number, 1]) + offer.head() + payees(offer)
+
+
+def calls(items: list[bytes]) -> bytes:
+    """Return the calls of a batch, each behind its length."""
+    return b"".join(len(item).to_bytes(2, "big") + item for item in items)
 
 
 def policy(classes: list[bytes], mask: int, measurements: list[bytes], worst: int) -> bytes:

@@ -11,7 +11,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.unit.marketplace.certifier.conftest import CRL_URL, DOMAIN, NOW, World
 
 from enclave_runtime.wire.codec import from_json
 from enclave_runtime.wire.cvm import CvmCertificate
@@ -28,6 +27,7 @@ from marketplace.certifier.config import X509Files
 from marketplace.certifier.rootfiles import open_authority
 from marketplace.errors import BadInputError, NotFoundError
 from tests.fakes.cvm import DEV_ROOT, FakeCvm
+from tests.unit.marketplace.certifier.conftest import CRL_URL, DOMAIN, NOW, World
 
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="OpenSSL's command line is missing"

@@ -25,6 +25,7 @@ from marketplace.sdk.attest_reading import MAX_FILE_BYTES, read_file, recognise
 from marketplace.sdk.attest_words import explain
 from marketplace.sdk.attesting import Judged, Outcome, Wanted, collect, judge, read_collateral
 from tests.evidence import snp_case
+from tests.evidence.test_intel_eventlog import ccel
 from tests.fakes.cvm import OPERATOR, FakeCvm
 from tests.fakes.simulated_tdx import SimulatedTdx
 
@@ -240,6 +241,9 @@ def test_policy_files_and_flags(tmp_path: Path) -> None:
         accepted(file, "", [], [], [])
 
 
+LOG = ccel((1, 4, b"\0\0\0\0"))
+
+
 class Kernel:
     """A machine with configfs-tsm: one entry, counted writes."""
 
@@ -260,13 +264,13 @@ class Kernel:
         return answers.get(attribute, b"quote over " + self.data)
 
     def boot_log(self, limit: int) -> bytes | None:
-        return b"log"
+        return LOG
 
 
 def test_collecting_writes_quote_and_log_and_replaces_nothing(tmp_path: Path) -> None:
     evidence, log = collect(tmp_path / "quote", bytes(64), lambda: TsmAttester(Kernel()))
     assert (tmp_path / "quote").read_bytes() == evidence.quote == b"quote over " + bytes(64)
-    assert log is not None and log.read_bytes() == b"log" and log.name == "quote.ccel"
+    assert log is not None and log.read_bytes() == LOG and log.name == "quote.ccel"
     with pytest.raises(FileExistsError):
         collect(tmp_path / "quote", bytes(64), lambda: TsmAttester(Kernel()))
 

@@ -23,6 +23,7 @@ from enclave_runtime.attestation.guestdev.attest import (
 from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, TeeKind
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from tests.evidence.snp_case import SnpCase
+from tests.evidence.test_intel_eventlog import ccel
 
 DATA = bytes(range(64))
 REPORT = SnpCase().report or b""
@@ -94,12 +95,13 @@ def test_a_td_report_becomes_a_quote_at_the_host(tmp_path: Path) -> None:
         asked.append(message)
         return quote_answer(b"quote over " + message[24 + 128 : 24 + 192], chosen=b"id")
 
-    (tmp_path / "log").write_bytes(b"events")
+    log = ccel((1, 4, b"\0\0\0\0"))
+    (tmp_path / "log").write_bytes(log + b"\xff" * 1000)
     evidence = tdx(Kernel(), service, tmp_path / "log").evidence(DATA)
     assert (evidence.tee, evidence.quote, evidence.event_log) == (
         TeeKind.TDX,
         b"quote over " + DATA,
-        b"events",
+        log,
     )
     assert struct.unpack("<HHIIIII", asked[0][:24]) == (1, 0, 0, 24 + 1024, 0, 1024, 0)
     assert tdx(Kernel(), service, tmp_path / "none").evidence(DATA).event_log is None

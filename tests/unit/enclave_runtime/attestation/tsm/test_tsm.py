@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from enclave_runtime.attestation.model import MAX_EVENT_LOG_BYTES, MAX_QUOTE_BYTES, TeeKind
+from enclave_runtime.attestation.dcap.ccel import MAX_TABLE_BYTES
+from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, TeeKind
 from enclave_runtime.attestation.tsm.attest import LinuxKernel, TsmAttester
 from enclave_runtime.wire.errors import EnclaveError, WireError
+from tests.evidence.test_intel_eventlog import ccel
 
 DATA = bytes(range(64))
+LOG = ccel((1, 4, b"\0\0\0\0"), (2, 0x80000001, b"name"))
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Machine:
 
     provider: bytes = b"tdx_guest\n"
     quote: bytes = b"quote over "
-    log: bytes | None = b"log"
+    log: bytes | None = LOG
     intruders: int = 0
     errors: dict[str, tuple[int, int]] = field(default_factory=dict)
     entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -86,7 +89,7 @@ def test_asks_the_kernel_which_tee_and_for_a_quote(provider: bytes, tee: TeeKind
     evidence = attester.evidence(DATA)
     assert attester.tee is evidence.tee is tee
     assert evidence.quote == b"quote over " + DATA
-    assert evidence.event_log == (b"log" if tee is TeeKind.TDX else None)
+    assert evidence.event_log == (LOG if tee is TeeKind.TDX else None)
     assert machine.entries == {}  # nothing is left behind
 
 
@@ -138,11 +141,18 @@ def test_refuses_a_provider_that_nobody_knows_and_answers_without_end() -> None:
     with pytest.raises(WireError, match="more than"):
         TsmAttester(Machine(quote=bytes(MAX_QUOTE_BYTES))).evidence(DATA)
     with pytest.raises(WireError, match="boot log"):
-        TsmAttester(Machine(log=bytes(MAX_EVENT_LOG_BYTES + 1))).evidence(DATA)
+        TsmAttester(Machine(log=bytes(MAX_TABLE_BYTES + 1))).evidence(DATA)
+    with pytest.raises(WireError, match="boot log"):
+        TsmAttester(Machine(log=ccel(*[(1, 4, bytes(1 << 15))] * 5))).evidence(DATA)
     with pytest.raises(WireError, match="report_data"):
         TsmAttester(Machine()).evidence(DATA[:63])
     with pytest.raises(WireError):
         TsmAttester(Machine(quote=b"")).evidence(b"")
+
+
+def test_the_room_behind_the_log_is_left_out() -> None:
+    table = LOG + b"\xff" * (MAX_TABLE_BYTES - len(LOG))
+    assert TsmAttester(Machine(log=table)).evidence(DATA).event_log == LOG
 
 
 def test_a_td_without_a_boot_log_has_none() -> None:
