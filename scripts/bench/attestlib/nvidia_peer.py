@@ -17,13 +17,13 @@ def main() -> None:
     verify = prepared(given)
     print("ready", flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             verify()
         except Exception as error:
             print(f"failed: {type(error).__name__}: {error}", flush=True)
         else:
-            print(time.perf_counter() - start, flush=True)
+            print(time.process_time() - start, flush=True)
 
 
 def prepared(given):
