@@ -125,8 +125,7 @@ def engine_ended(core: Core, end: EngineEnd, now_ns: int) -> Steps[None]:
     told = run.stop_reason
     run.lapsed = told == LAPSED or (told is None and run.outlived_a_grant(end.milliseconds))
     run.end = replace(end, sealed=None) if run.lapsed else end
-    core.move(Event.SEAL)
-    yield from core.erase_order(keep_result=not run.lapsed)
+    yield from core.erase_then_move(Event.SEAL, keep_result=not run.lapsed)
 
 
 def result(core: Core, message: Result, body: memoryview, now_ns: int) -> Steps[Answer]:

@@ -73,6 +73,16 @@ class Core:
         left: int = yield effects.RemoveAll(keep_result)
         return left
 
+    def erase_then_move(self, event: Event, *, keep_result: bool = False) -> Steps[None]:
+        """Erase the order, then go where `event` leads: a status asks without waiting for its turn.
+
+        A removal that fails holds up no move: `wipe` removes and counts again before it signs.
+        """
+        try:
+            yield from self.erase_order(keep_result=keep_result)
+        finally:
+            self.move(event)
+
     def refuse_order(self, refusal: RefusedError, index: int | None, now_ns: int) -> Steps[Never]:
         """End the order with a signed refusal; nothing decrypted stays behind.
 
@@ -86,7 +96,6 @@ class Core:
         run = self.order()
         seconds = run.seconds(now_ns)
         run.notary.sign_refusal(refusal, index, self.notes.trust(), seconds, now_ns // NANOSECONDS)
-        self.move(Event.REFUSE)
         self.refusal = FinalRefusal(refusal.step, refusal.got, refusal.expected, index)
-        yield from self.erase_order()
+        yield from self.erase_then_move(Event.REFUSE)
         raise refusal

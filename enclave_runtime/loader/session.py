@@ -153,13 +153,14 @@ def _out_of_place(core: Core, operation: str, message: Message) -> Never:
 
 
 def _status(core: Core, message: messages.Status, body: memoryview, now_ns: int) -> Steps[Answer]:
+    state = core.state  # before the files are counted: whoever is told SEALED is told what SEALED left
     files: int = yield effects.CountPlaintext()
     published: int = yield effects.CountPublished()
     run, refusal = core.run, core.refusal or core.last_refusal
     terminal = None if run is None else run.notary.terminal
     return succeeded(
         {
-            "state": core.state.value,
+            "state": state.value,
             "order_id": None if run is None else hex_of(run.order.order_id),
             "cvm_id": hex_of(core.keyring.cvm_id),
             "phase": (Phase.NONE if run is None else run.notary.phase).name,
