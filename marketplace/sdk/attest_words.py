@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from enclave_runtime.attestation.bundle import EvidenceBundle
+from enclave_runtime.attestation.certificates import MALFORMED
 from enclave_runtime.attestation.dcap import layout as dcap
 from enclave_runtime.attestation.dcap import pck
 from enclave_runtime.attestation.dcap.registers import SgxRegisters, TdxRegisters
@@ -345,7 +346,7 @@ def _certificates(ders: Iterable[bytes], warnings: list[str]) -> list[x509.Certi
     for der in ders:
         try:
             found.append(x509.load_der_x509_certificate(der))
-        except ValueError:
+        except MALFORMED:
             warnings.append(f"{len(der)} bytes in the chain that are no certificate")
     return found
 
@@ -355,7 +356,7 @@ def _subjects(chain: Iterable[x509.Certificate], warnings: list[str]) -> dict[st
     for place, cert in enumerate(chain):
         try:
             subject, until = cert.subject.rfc4514_string(), cert.not_valid_after_utc
-        except ValueError:
+        except MALFORMED:
             subject, until = "a name that does not read", None
         if "SIMULATED" in subject and not any(one.startswith("SIMULATED") for one in warnings):
             warnings.append("SIMULATED: a certificate says itself that no hardware stands behind it")

@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from enclave_runtime.attestation.certificates import MALFORMED
 from enclave_runtime.attestation.errors import AttestationError, Step
 
 __all__ = ["NitroChain", "forget", "verified_chain"]
@@ -62,20 +63,19 @@ def verified_chain(leaf: bytes, bundle: tuple[bytes, ...]) -> NitroChain:
         _check_uses(certs)
         for child, issuer in zip(certs, (certs[0], *certs), strict=False):
             child.verify_directly_issued_by(issuer)
+        return NitroChain(
+            key=keys[-1],
+            root_der_sha256=hashlib.sha256(bundle[0]).digest(),
+            root_key_sha256=_sha256_of_key(certs[0]),
+            not_before=max(int(cert.not_valid_before_utc.timestamp()) for cert in certs),
+            not_after=min(int(cert.not_valid_after_utc.timestamp()) for cert in certs),
+        )
     except InvalidSignature as error:
         raise AttestationError(
             Step.CHAIN, "a certificate that its issuer did not sign", "AWS's chain"
         ) from error
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         raise AttestationError(Step.CHAIN, str(error)[:200], "certificates of AWS's chain") from error
-    root = certs[0]
-    return NitroChain(
-        key=keys[-1],
-        root_der_sha256=hashlib.sha256(bundle[0]).digest(),
-        root_key_sha256=_sha256_of_key(root),
-        not_before=max(int(cert.not_valid_before_utc.timestamp()) for cert in certs),
-        not_after=min(int(cert.not_valid_after_utc.timestamp()) for cert in certs),
-    )
 
 
 def _key_of(cert: x509.Certificate) -> ec.EllipticCurvePublicKey:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from enclave_runtime.attestation.certificates import MALFORMED
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
 
@@ -30,16 +31,6 @@ __all__ = [
     "spki",
     "verified_chain",
 ]
-
-MALFORMED = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What `cryptography` raises for certificates of strangers; not all are ValueErrors."""
 
 _ECDSA_SHA384 = "1.2.840.10045.4.3.3"
 _MAX_SIGNATURE = 104
