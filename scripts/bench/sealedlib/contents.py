@@ -18,7 +18,10 @@ TENSOR_BYTES = 16 << 20
 
 
 def model_file(path: Path, mib: int) -> Path:
-    """Write a safetensors file of tensors of 16 MiB, `mib` in all, unless it is there; random bytes."""
+    """Write a safetensors file of tensors of 16 MiB, `mib` in all, unless it is there; random bytes.
+
+    No tensor is like another: of equal ones, a store that names blocks by digest would move one alone.
+    """
     if path.exists():
         return path
     count = max(1, (mib << 20) // TENSOR_BYTES)
@@ -34,9 +37,8 @@ def model_file(path: Path, mib: int) -> Path:
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        block = os.urandom(TENSOR_BYTES)
         for _ in range(count):
-            file.write(block)
+            file.write(os.urandom(TENSOR_BYTES))
     return path
 
 
