@@ -12,12 +12,29 @@ from marketplace.chain.reader import Reader
 from marketplace.chain.writer import Receipt, Sent, Writer
 from marketplace.domain.pricing import Params
 
-__all__ = ["Governors", "release_hash"]
+__all__ = ["Governors", "release_hash", "revocation_call", "waiting_time"]
 
 
 def release_hash(label: str) -> bytes:
     """Return how a release label is named on chain, 32 bytes."""
     return tagged("release/v1", label.encode())
+
+
+def revocation_call(cvm: bytes) -> bytes:
+    """Return what CvmRegistry is sent to revoke a CVM; a multisig sends the same."""
+    return contract("CvmRegistry").functions["revoke"].call(cvm)
+
+
+def waiting_time(reader: Reader, account: bytes, name: str, function: str) -> int | None:
+    """Return how long `account` must wait between scheduling a call and its execution, in seconds.
+
+    Returns:
+        Zero where it may call at once, None where it may not call at all.
+    """
+    selector = contract(name).functions[function].selector
+    target = reader.node.address(name)
+    at_once, delay = reader.node.view("Authority", "canCall", account, target, selector)
+    return 0 if at_once else int(delay) or None
 
 
 class Governors:

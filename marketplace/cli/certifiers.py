@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from marketplace.cli import revoking
 from marketplace.cli.options import AsJson, Config
 from marketplace.cli.output import emit
 from marketplace.cli.serving import Host, KnownHead, Port, PortFile, emit_log_head, serving
@@ -13,6 +12,7 @@ from marketplace.cli.serving import Host, KnownHead, Port, PortFile, emit_log_he
 __all__ = ["app"]
 
 app = typer.Typer(help="Run a certifier: challenge CVMs, verify their evidence, sign.", no_args_is_help=True)
+app.command()(revoking.revoke)
 
 
 @app.command()
@@ -32,24 +32,6 @@ def address(config: Config, as_json: AsJson = False) -> None:
 
     shown = hex_of(address_of(load_config(config).key.load()))
     emit(as_json, {"address": shown}, [shown])
-
-
-@app.command()
-def revoke(
-    config: Config,
-    cvm: Annotated[str, typer.Argument(metavar="CVM", help="Its id, 0x-hex.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is published.")],
-    as_json: AsJson = False,
-) -> None:
-    """Vouch for a CVM no more, for good. The running service obeys at once."""
-    from enclave_runtime.wire.codec import bytes_from_hex, hex_of
-    from marketplace.certifier.admin import revoke_cvm
-    from marketplace.certifier.config import load_config
-
-    cvm_id = bytes_from_hex(cvm, 32)
-    revoked = revoke_cvm(load_config(config), cvm_id, reason)
-    words = f"CVM {hex_of(cvm_id)} is revoked" + ("" if revoked else " already")
-    emit(as_json, {"cvm_id": hex_of(cvm_id), "new": revoked is not None}, [words])
 
 
 @app.command()
