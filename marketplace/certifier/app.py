@@ -22,7 +22,7 @@ from enclave_runtime.wire.canonical import JsonObject, dump
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of
 from enclave_runtime.wire.hashes import sha256
 from marketplace.certifier.core import Certifier, SignedCertificate
-from marketplace.service.attesting import Attest, Identity, OwnAttestation
+from marketplace.service.attesting import AskDevices, Attest, Identity, OwnAttestation
 from marketplace.service.http import Answer, File, Shell
 from marketplace.service.jsonio import MAX_BODY_BYTES, members
 from marketplace.service.limits import RateLimit
@@ -39,6 +39,7 @@ def create_app(
     rate: RateLimit,
     max_body_bytes: int = MAX_BODY_BYTES,
     attest: Attest | None = None,
+    devices: AskDevices | None = None,
 ) -> FastAPI:
     """Return the application around `certifier`.
 
@@ -48,8 +49,9 @@ def create_app(
         rate: limits for each address and for all.
         max_body_bytes: larger bodies are refused.
         attest: makes evidence of the CVM that this certifier runs in, or None where it runs in none.
+        devices: makes evidence of that CVM's GPUs, or None where it has none.
     """
-    own = OwnAttestation(certifier_identity(certifier), attest, certifier.key)
+    own = OwnAttestation(certifier_identity(certifier), attest, certifier.key, devices)
     simulated = any(item.startswith("dev:") for item in trust_classes)
 
     def health() -> JsonObject:
@@ -59,6 +61,7 @@ def create_app(
             "trust_classes": list(trust_classes),
             "simulated": simulated,
             "in_cvm": attest is not None,
+            "with_gpus": devices is not None,
         }
 
     def about() -> Answer:

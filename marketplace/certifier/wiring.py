@@ -13,7 +13,7 @@ from marketplace.certifier.rootfiles import open_authority
 from marketplace.certifier.store import CertifierStore
 from marketplace.errors import BadInputError, ChainError
 from marketplace.service.appraisal import PolicyAppraiser
-from marketplace.service.attesting import Attest
+from marketplace.service.attesting import AskDevices, Attest
 from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.limits import RPC_TIMEOUT_S
@@ -21,6 +21,8 @@ from marketplace.service.logs import ServiceLog
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from enclave_runtime.attestation.model import Attester, DeviceAttester
 
 __all__ = ["build_app", "build_certifier"]
 
@@ -61,18 +63,26 @@ def build_certifier(config: CertifierConfig, log: ServiceLog) -> Certifier:
     )
 
 
-def attester_of(device: str) -> Attest | None:
-    """Return what makes evidence of the CVM that this process runs in, or None where it runs in none.
+def attesters_of(
+    device: str, find: Callable[[], tuple[Attester, DeviceAttester | None]] | None = None
+) -> tuple[Attest | None, AskDevices | None]:
+    """Return what makes evidence of the CVM that this process runs in, and of its GPUs; None without one.
 
+    Args:
+        device: one of `DEVICES`.
+        find: looks for both; default: on this machine.
     Raises:
-        EnclaveError: the settings say that this is a CVM, and the kernel gives no evidence.
+        EnclaveError: the settings say that this is a CVM, and the kernel gives no evidence, or GPUs fail.
         BadInputError: no such device.
     """
     from enclave_runtime.attestation.machine import find_attesters
 
     if device not in DEVICES:
         raise BadInputError("attestation: device", device, " or ".join(DEVICES))
-    return None if device == "none" else find_attesters()[0].evidence
+    if device == "none":
+        return None, None
+    attester, gpus = (find or find_attesters)()
+    return attester.evidence, None if gpus is None else gpus.evidence
 
 
 def build_app(config: CertifierConfig, log: ServiceLog) -> tuple[FastAPI, Callable[[], None]]:
@@ -86,12 +96,14 @@ def build_app(config: CertifierConfig, log: ServiceLog) -> tuple[FastAPI, Callab
     if config.policy.simulated is not None:
         log.warning("SIMULATED TEEs are accepted", root_set=config.policy.simulated.root_set)
     limits, certifier = config.limits, build_certifier(config, log)
+    attest, devices = attesters_of(config.device)
     app = create_app(
         certifier,
         trust_classes=sorted(config.policy.root_sets),
         log=log,
         rate=limits.rate(time.monotonic),
         max_body_bytes=limits.max_body_bytes,
-        attest=attester_of(config.device),
+        attest=attest,
+        devices=devices,
     )
     return app, certifier.store.close

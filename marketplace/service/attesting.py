@@ -2,8 +2,8 @@
 
 A service that runs in a CVM shows evidence over its own keys, for the purpose `serve`; one that does not
 says so in as many words, signed. The evidence binds a digest of the *identity*: kind, name, signing
-address, X.509 root and contract. Nothing here believes anything: the reader appraises the evidence under
-its own policy.
+address, X.509 root and contract; GPUs answer a nonce of identity and challenge, and the evidence binds
+what they answered. Nothing here believes anything: the reader appraises the evidence under its own policy.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_IN_A_CVM",
+    "AskDevices",
     "Attest",
     "Identity",
     "OwnAttestation",
@@ -42,7 +43,9 @@ _HOUR_S: Final = 3_600
 
 Attest: TypeAlias = Callable[[bytes], Evidence]
 """Makes evidence over 64 bytes of report_data; None stands for a service that does not run in a CVM."""
-Appraise: TypeAlias = "Callable[[Evidence, bytes], VerifiedEvidence]"
+AskDevices: TypeAlias = Callable[[bytes], bytes]
+"""Makes evidence of the CVM's GPUs over a nonce, 32 bytes; None stands for a CVM without GPUs."""
+Appraise: TypeAlias = "Callable[[Evidence, bytes, bytes], VerifiedEvidence]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,25 @@ class Identity:
             "contract": hex_of(self.contract),
         }
 
-    def report_data(self, challenge: bytes) -> bytes:
-        """Return the 64 bytes that evidence for this identity and challenge carries."""
+    def report_data(self, challenge: bytes, gpu: bytes | None = None) -> bytes:
+        """Return the 64 bytes that evidence for this identity, challenge and GPU evidence carries."""
         return report_data.bind(
             Purpose.SERVE,
             signer=self.address,
-            cvm_id=tagged("service-identity/v1", dump(self.to_json())),
+            cvm_id=self.digest,
             operator=ZERO_ADDRESS,
             challenge=challenge,
+            gpu_digest=report_data.gpu_digest(gpu),
         )
+
+    def gpu_nonce(self, challenge: bytes) -> bytes:
+        """Return what the GPUs of the CVM are asked with, for this identity and challenge, 32 bytes."""
+        return report_data.gpu_nonce(self.digest, challenge)
+
+    @property
+    def digest(self) -> bytes:
+        """What stands where a CVM's id would, 32 bytes."""
+        return tagged("service-identity/v1", dump(self.to_json()))
 
 
 def hourly_challenge(now: int) -> bytes:
@@ -94,13 +107,21 @@ def hourly_challenge(now: int) -> bytes:
 class OwnAttestation:
     """What a service says of where it runs, under its own key."""
 
-    def __init__(self, identity: Identity, attest: Attest | None, key: PrivateKey) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        attest: Attest | None,
+        key: PrivateKey,
+        devices: AskDevices | None = None,
+    ) -> None:
         """Args:
         attest: makes evidence, or None where the service does not run in a CVM.
         key: the one whose address is in `identity`.
+        devices: makes evidence of the CVM's GPUs, or None where it has none.
         """
         self._identity = identity
         self._attest = attest
+        self._devices = devices
         self._key = key
         self._hourly: tuple[bytes, JsonObject] | None = None
 
@@ -108,7 +129,7 @@ class OwnAttestation:
         """Return the answer to somebody's own challenge, 32 bytes, at Unix time `now`, in seconds.
 
         Raises:
-            EnclaveError: the platform gave no evidence.
+            EnclaveError: the platform, or a GPU of it, gave no evidence.
         """
         body: JsonObject = {
             "service": self._identity.to_json(),
@@ -120,12 +141,15 @@ class OwnAttestation:
             "statement": NOT_IN_A_CVM,
         }
         if self._attest is not None:
-            evidence = self._attest(self._identity.report_data(challenge))
-            body["statement"] = f"in a CVM of {evidence.tee.value}: the evidence binds this service's keys"
+            gpu = None if self._devices is None else self._devices(self._identity.gpu_nonce(challenge))
+            evidence = self._attest(self._identity.report_data(challenge, gpu))
+            where = f"a CVM of {evidence.tee.value}" + ("" if gpu is None else " with GPUs")
+            body["statement"] = f"in {where}: the evidence binds this service's keys"
             body["evidence"] = {
                 "tee": evidence.tee.value,
                 "quote": hex_of(evidence.quote),
-                "event_log": None if evidence.event_log is None else hex_of(evidence.event_log),
+                "event_log": _maybe_hex(evidence.event_log),
+                "gpu": _maybe_hex(gpu),
             }
         return {**body, "signature": hex_of(secp256k1_sign(self._key, _digest(body)))}
 
@@ -149,7 +173,8 @@ def check_attestation(
     Args:
         identity: what the reader's settings say of the service, never what the answer says.
         challenge: the one that was sent.
-        appraise: judges evidence against the 64 bytes that it must carry, under the reader's policy.
+        appraise: judges evidence under the reader's policy, against the 64 bytes that it must carry and the
+            nonce that its GPUs must have answered; see `appraise.appraise_service`.
     Raises:
         RefusedError: step `service.attestation`: another service, challenge or purpose, or not its signature.
         AttestationError: the evidence does not verify.
@@ -173,16 +198,24 @@ def check_attestation(
         return None
     if signed.get("in_cvm") is not True or not isinstance(shown, dict):
         raise RefusedError(_STEP, "neither evidence nor the word that there is none", "one of them")
-    return appraise(_evidence(shown), identity.report_data(challenge))
+    evidence = _evidence(shown)
+    bound = identity.report_data(challenge, evidence.gpu)
+    return appraise(evidence, bound, identity.gpu_nonce(challenge))
 
 
 def _evidence(shown: JsonObject) -> Evidence:
-    log = shown.get("event_log")
+    log, gpu = (
+        None if shown.get(name) is None else bytes_from_hex(shown[name]) for name in ("event_log", "gpu")
+    )
     try:
         tee = TeeKind(str(shown.get("tee")))
     except ValueError:
         raise WireError("service attestation: got a TEE that nobody knows") from None
-    return Evidence(tee, bytes_from_hex(shown.get("quote")), None if log is None else bytes_from_hex(log))
+    return Evidence(tee, bytes_from_hex(shown.get("quote")), log, gpu)
+
+
+def _maybe_hex(value: bytes | None) -> str | None:
+    return None if value is None else hex_of(value)
 
 
 def _digest(body: JsonObject) -> bytes:

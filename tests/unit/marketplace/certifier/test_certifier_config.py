@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from enclave_runtime.attestation.model import Evidence, TeeKind
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.tsm.attest import REPORTS
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import EnclaveError
 from marketplace.certifier.__main__ import main
 from marketplace.certifier.config import load_config
-from marketplace.certifier.wiring import attester_of
+from marketplace.certifier.wiring import attesters_of
 from marketplace.errors import BadInputError
 from marketplace.service.audit import AuditLog
 from tests.fakes.cvm import DEV_ROOT, MEASUREMENT
@@ -112,9 +113,27 @@ def test_x509_files_come_together_or_are_made(tmp_path: Path) -> None:
 
 def test_a_certifier_that_claims_a_cvm_where_there_is_none_does_not_start(tmp_path: Path) -> None:
     config = load_config(settings(tmp_path, GOOD + '[attestation]\ndevice = "tsm"\n'))
-    assert config.device == "tsm" and attester_of("none") is None
+    assert config.device == "tsm" and attesters_of("none") == (None, None)
     if not REPORTS.exists():
         with pytest.raises(EnclaveError, match="not a confidential VM"):
-            attester_of(config.device)
+            attesters_of(config.device)
     with pytest.raises(BadInputError, match="device"):
         load_config(settings(tmp_path, GOOD + '[attestation]\ndevice = "abacus"\n'))
+
+
+def test_a_certifier_in_a_composite_cvm_asks_its_gpus_too() -> None:
+    class Cpu:
+        tee = TeeKind.TDX
+
+        def evidence(self, report_data: bytes) -> Evidence:
+            return Evidence(TeeKind.TDX, report_data)
+
+    class Gpus:
+        def evidence(self, nonce: bytes) -> bytes:
+            return b"gpus" + nonce
+
+    attest, devices = attesters_of("tsm", lambda: (Cpu(), Gpus()))
+    assert attest is not None and attest(b"1").quote == b"1"
+    assert devices is not None and devices(b"2") == b"gpus2"
+    _, none = attesters_of("tsm", lambda: (Cpu(), None))
+    assert none is None
