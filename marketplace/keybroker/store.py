@@ -7,10 +7,6 @@ never both be the last use.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,12 +16,11 @@ from enclave_runtime.wire.canonical import JsonObject, dump, parse_object
 from enclave_runtime.wire.grant import KeyRequest
 from enclave_runtime.wire.hashes import tagged
 from marketplace.errors import BadInputError, NotFoundError
+from marketplace.service.database import Database
 
 __all__ = ["PENDING_ID_DIGITS", "Approval", "GrantRow", "PendingRow", "Store"]
 
 PENDING_ID_DIGITS: Final = 16
-_VERSION: Final = 2
-_WAIT_S: Final = 10.0
 _SCHEMA: Final = """
 CREATE TABLE uses (
   order_id BLOB NOT NULL, input_index INTEGER NOT NULL, cvm_id BLOB NOT NULL,
@@ -78,61 +73,26 @@ class PendingRow:
     at: int
 
 
-class Store:
-    """The broker's tables in the file at `path`; made when missing, for its owner only.
-
-    Raises:
-        BadInputError: the file is of another version, or no database.
-    """
+class Store(Database):
+    """The broker's tables in the file at `path`; see `Database`."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            with self.writing():
-                self._prepare(path)
-        except sqlite3.DatabaseError as error:
-            raise BadInputError(
-                f"broker state {path}", "a file that SQLite cannot use", "a broker's state"
-            ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the one write transaction; it is on the disk when the block ends without an exception."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # some failures end the transaction themselves
-                    self._db.execute("ROLLBACK")
-                raise
+        super().__init__(path, "broker", _UPGRADES)
 
     def active_policy(self) -> bytes | None:
         """Return the digest of the policy in force, or None."""
-        row = self._maybe("SELECT digest FROM active_policy", ())
+        row = self._maybe("SELECT digest FROM active_policy")
         return None if row is None else bytes(row[0])
 
     def activate(self, digest: bytes, *, at: int) -> None:
         """Put the policy with this digest in force, at this Unix time."""
         with self.writing():
-            self._db.execute("INSERT OR REPLACE INTO active_policy VALUES (0, ?, ?)", (digest, at))
+            self._run("INSERT OR REPLACE INTO active_policy VALUES (0, ?, ?)", (digest, at))
 
     def deactivate(self) -> None:
         """Put no policy in force."""
         with self.writing():
-            self._db.execute("DELETE FROM active_policy")
+            self._run("DELETE FROM active_policy")
 
     def uses(self, manifest_digest: bytes, *, but: bytes) -> int:
         """Return how many orders other than `but` were given the key of this content."""
@@ -155,11 +115,11 @@ class Store:
 
     def record(self, request: KeyRequest, digest: bytes, grant: bytes, facts: JsonObject, *, at: int) -> None:
         """Write the use, unless this (order, input, CVM) has one, and the grant; inside `writing`."""
-        self._db.execute(
+        self._run(
             "INSERT INTO uses VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (*_use(request), request.manifest_digest, at),
         )
-        self._db.execute(
+        self._run(
             "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
             (digest, *_use(request), grant, dump(facts), at),
         )
@@ -173,12 +133,12 @@ class Store:
 
     def mark_audited(self, digest: bytes) -> None:
         """Note that the audit log has the grant for this request; inside `writing`."""
-        self._db.execute("UPDATE grants SET audited = 1 WHERE request_digest = ?", (digest,))
+        self._run("UPDATE grants SET audited = 1 WHERE request_digest = ?", (digest,))
 
     def ask(self, request: KeyRequest, facts: JsonObject, *, at: int) -> PendingRow:
         """Queue a use for a person, inside `writing`."""
         row = PendingRow(_pending_id(request), facts, Approval.WAITING, at)
-        self._db.execute(
+        self._run(
             "INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)",
             (row.id, *_use(request), dump(facts), row.state.value, at),
         )
@@ -186,7 +146,7 @@ class Store:
 
     def forget_waiting(self, *, before: int) -> None:
         """Drop uses that nobody decided on and that came in before this Unix time; inside `writing`."""
-        self._db.execute("DELETE FROM pending WHERE state = ? AND at < ?", (Approval.WAITING.value, before))
+        self._run("DELETE FROM pending WHERE state = ? AND at < ?", (Approval.WAITING.value, before))
 
     def asked(self, request: KeyRequest) -> PendingRow | None:
         """Return what has become of the use that this request is about, if it was queued."""
@@ -199,11 +159,10 @@ class Store:
     def pending(self, *states: Approval) -> list[PendingRow]:
         """Return the queued uses in any of `states`, oldest first."""
         marks = ", ".join("?" * len(states))
-        with self._lock:
-            rows = self._db.execute(
-                f"SELECT id, facts, state, at FROM pending WHERE state IN ({marks}) ORDER BY at, id",  # noqa: S608 - marks only
-                [state.value for state in states],
-            ).fetchall()
+        rows = self._all(
+            f"SELECT id, facts, state, at FROM pending WHERE state IN ({marks}) ORDER BY at, id",  # noqa: S608 - marks only
+            [state.value for state in states],
+        )
         return [_pending(row) for row in rows]
 
     def settle(self, pending_id: str, state: Approval) -> PendingRow:
@@ -224,29 +183,8 @@ class Store:
                 raise BadInputError(
                     f"request {known.id}", f"one that was {known.state.value}", "a waiting one"
                 )
-            self._db.execute("UPDATE pending SET state = ? WHERE id = ?", (state.value, known.id))
+            self._run("UPDATE pending SET state = ? WHERE id = ?", (state.value, known.id))
         return PendingRow(known.id, known.facts, state, known.at)
-
-    def _prepare(self, path: Path) -> None:
-        version = self._one("PRAGMA user_version", ())[0]
-        if version > _VERSION:
-            raise BadInputError(f"broker state {path}", f"version {version}", f"at most {_VERSION}")
-        if version == _VERSION:
-            return
-        for upgrade in _UPGRADES[version:]:
-            for statement in upgrade.split(";"):
-                self._db.execute(statement)
-        self._db.execute(f"PRAGMA user_version = {_VERSION}")
-
-    def _maybe(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
-        with self._lock:
-            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
-            return row
-
-    def _one(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...]:
-        row = self._maybe(query, values)
-        assert row is not None  # aggregates and pragmas always answer
-        return row
 
 
 def _use(request: KeyRequest) -> tuple[bytes, int, bytes]:
