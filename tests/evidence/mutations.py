@@ -13,7 +13,15 @@ from typing import Any
 
 import cbor2
 
-__all__ = ["altered_cbor", "altered_der", "cbor_heads", "mutated", "wrong_heads"]
+__all__ = [
+    "altered_cbor",
+    "altered_der",
+    "cbor_heads",
+    "der_lengths",
+    "mutated",
+    "wrong_der_lengths",
+    "wrong_heads",
+]
 
 MAX_CASE_BYTES = 1 << 14
 TAGS = (1, 2, 3, 4, 5, 6, 0x0C, 0x13, 0x17, 0x18, 0x30, 0x31, 0xA0, 0xA3, 0xBF)
@@ -161,16 +169,31 @@ def _other(dice: random.Random, value: Any, places: list[tuple[Any, Any]]) -> An
     )
 
 
-def cbor_heads(data: bytes, at: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield (offset, size) of the head of every item of definite length in well-formed CBOR."""
-    todo, place = 1, at
-    while todo and place < len(data):
-        major, short = data[place] >> 5, data[place] & 0x1F
-        size = 1 + (1 << short - 24 if 24 <= short < 28 else 0)
-        value = short if short < 24 else int.from_bytes(data[place + 1 : place + size], "big")
-        yield place, size
-        todo += {4: value, 5: 2 * value, 6: 1}.get(major, 0) - 1
-        place += size + (value if major in (2, 3) else 0)
+def cbor_heads(data: bytes) -> list[tuple[int, int]]:
+    """Return (offset, size) of the head of every item in well-formed CBOR."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    while at < len(data):
+        at = _heads_of_item(data, at, found)
+    return found
+
+
+def _heads_of_item(data: bytes, at: int, found: list[tuple[int, int]]) -> int:
+    """Add the heads of the item at `at` and of what it holds; return where it ends."""
+    major, short = data[at] >> 5, data[at] & 0x1F
+    size = 1 + (1 << short - 24 if 24 <= short < 28 else 0)
+    found.append((at, size))
+    value = short if size == 1 else int.from_bytes(data[at + 1 : at + size], "big")
+    at += size
+    if major in (2, 3):
+        return at + value
+    if short == 31:
+        while data[at] != 0xFF:
+            at = _heads_of_item(data, at, found)
+        return at + 1
+    for _ in range({4: value, 5: 2 * value, 6: 1}.get(major, 0)):
+        at = _heads_of_item(data, at, found)
+    return at
 
 
 def wrong_heads(data: bytes, at: int, size: int) -> Iterator[bytes]:
@@ -187,6 +210,31 @@ def wrong_heads(data: bytes, at: int, size: int) -> Iterator[bytes]:
                 yield data[:at] + head + data[at + size :]
     for reserved in (28, 29, 30, 31):
         yield data[:at] + bytes([major | reserved]) + data[at + size :]
+
+
+def der_lengths(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Yield (offset, size) of the length of every value in DER, at every depth."""
+    at, end = start, len(data) if end is None else end
+    while at < end:
+        wide = 1 + (data[at + 1] & 0x7F if data[at + 1] & 0x80 else 0)
+        first = at + 1 + wide
+        last = first + (data[at + 1] if wide == 1 else int.from_bytes(data[at + 2 : first], "big"))
+        yield at + 1, wide
+        if data[at] & 0x20:
+            yield from der_lengths(data, first, last)
+        at = last
+
+
+def wrong_der_lengths(data: bytes, at: int, size: int) -> Iterator[bytes]:
+    """Yield `data` with other lengths in place of the one at `at`, and with it in other spellings."""
+    right = data[at] if size == 1 else int.from_bytes(data[at + 1 : at + size], "big")
+    written = {b"\x80", b"\xff", b"\x84\xff\xff\xff\xff", b"\x88" + b"\xff" * 8, b"\x88\x7f" + b"\xff" * 7}
+    for number in {right, right + 1, abs(right - 1), right + 256, 0, 1, 0x7F, 0x80, 0xFFFF}:
+        written |= {bytes([0x80 | wide]) + number.to_bytes(wide, "big") for wide in (2, 3, 4)}
+        written |= {bytes([number])} if number < 0x80 else set()
+        written |= {bytes([0x81, number])} if number < 0x100 else set()
+    for other in sorted(written - {data[at : at + size]}):
+        yield data[:at] + other + data[at + size :]
 
 
 def altered_der(dice: random.Random, data: bytes) -> bytes:
