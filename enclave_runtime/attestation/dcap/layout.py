@@ -268,9 +268,10 @@ def canonical_id(quote: Quote) -> bytes:
 
 
 def strip_zero_padding(data: bytes) -> bytes:
-    """Return `data` without the zero bytes that some clouds append to a quote (8000 byte buffers).
+    """Return `data` without the zero bytes that some hosts append to a quote.
 
-    For tests and tools that read such captures; verifiers never call it.
+    Quoting services answer in buffers of a fixed size (8000 bytes and others), which kernels hand on.
+    For attesters, and for tools that read such captures; verifiers never call it.
 
     Raises:
         WireError: not a quote, or the bytes after it are not all zero.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from enclave_runtime.attestation.dcap.ccel import MAX_TABLE_BYTES, log_in_table
+from enclave_runtime.attestation.dcap.layout import strip_zero_padding
 from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
 from enclave_runtime.wire.errors import EnclaveError, WireError
 
@@ -228,7 +229,7 @@ def _quote_in(answer: bytes) -> bytes:
     chosen, quote_size = _QGS_SIZES.unpack_from(answer, _QGS_HEADER.size)
     if at + chosen + quote_size != len(answer) or not 0 < quote_size <= MAX_QUOTE_BYTES:
         raise WireError(f"quoting service: got a quote of {quote_size} bytes in {len(answer)}")
-    return answer[at + chosen :]
+    return strip_zero_padding(answer[at + chosen :])
 
 
 class _Filler(Protocol):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from enclave_runtime.attestation.dcap.ccel import MAX_TABLE_BYTES, log_in_table
+from enclave_runtime.attestation.dcap.layout import strip_zero_padding
 from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, Evidence, TeeKind
 from enclave_runtime.wire.errors import EnclaveError, WireError
 
@@ -117,8 +118,9 @@ class TsmAttester:
         if len(report_data) != _REPORT_DATA:
             raise WireError(f"quote: got {len(report_data)} bytes of report_data, expected {_REPORT_DATA}")
         quote = self._asked(report_data)
-        log = self._boot_log() if self.tee is TeeKind.TDX else None
-        return Evidence(self.tee, quote, log)
+        if self.tee is not TeeKind.TDX:
+            return Evidence(self.tee, quote, None)
+        return Evidence(self.tee, strip_zero_padding(quote), self._boot_log())
 
     def _asked(self, report_data: bytes) -> bytes:
         reason = "somebody else's writes to the entry"

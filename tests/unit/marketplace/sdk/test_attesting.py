@@ -28,6 +28,7 @@ from tests.evidence import snp_case
 from tests.evidence.test_intel_eventlog import ccel
 from tests.fakes.cvm import OPERATOR, FakeCvm
 from tests.fakes.simulated_tdx import SimulatedTdx
+from tests.fakes.td_quotes import td_quote
 
 NOW, CHALLENGE = snp_case.NOW, b"\x66" * 32
 TDX, CVM = SimulatedTdx(), FakeCvm()
@@ -261,7 +262,7 @@ class Kernel:
 
     def read(self, name: str, attribute: str, limit: int) -> bytes:
         answers = {"provider": b"tdx_guest\n", "generation": b"%d\n" % self.writes}
-        return answers.get(attribute, b"quote over " + self.data)
+        return answers.get(attribute, td_quote(self.data))
 
     def boot_log(self, limit: int) -> bytes | None:
         return LOG
@@ -269,7 +270,7 @@ class Kernel:
 
 def test_collecting_writes_quote_and_log_and_replaces_nothing(tmp_path: Path) -> None:
     evidence, log = collect(tmp_path / "quote", bytes(64), lambda: TsmAttester(Kernel()))
-    assert (tmp_path / "quote").read_bytes() == evidence.quote == b"quote over " + bytes(64)
+    assert (tmp_path / "quote").read_bytes() == evidence.quote == td_quote(bytes(64))
     assert log is not None and log.read_bytes() == LOG and log.name == "quote.ccel"
     with pytest.raises(FileExistsError):
         collect(tmp_path / "quote", bytes(64), lambda: TsmAttester(Kernel()))

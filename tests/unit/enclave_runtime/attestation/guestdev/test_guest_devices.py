@@ -24,6 +24,7 @@ from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, TeeKind
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from tests.evidence.snp_case import SnpCase
 from tests.evidence.test_intel_eventlog import ccel
+from tests.fakes.td_quotes import td_quote
 
 DATA = bytes(range(64))
 REPORT = SnpCase().report or b""
@@ -73,7 +74,10 @@ class Kernel:
         ctypes.memmove(answer_at, answer, len(answer))
 
 
-def quote_answer(quote: bytes = b"quote", *, code: int = 0, kind: int = 1, chosen: bytes = b"") -> bytes:
+QUOTE = td_quote(DATA)
+
+
+def quote_answer(quote: bytes = QUOTE, *, code: int = 0, kind: int = 1, chosen: bytes = b"") -> bytes:
     body = struct.pack("<II", len(chosen), len(quote)) + chosen + quote
     return struct.pack("<HHIII", 1, 0, kind, 16 + len(body), code) + body
 
@@ -93,14 +97,14 @@ def test_a_td_report_becomes_a_quote_at_the_host(tmp_path: Path) -> None:
 
     def service(message: bytes) -> bytes:
         asked.append(message)
-        return quote_answer(b"quote over " + message[24 + 128 : 24 + 192], chosen=b"id")
+        return quote_answer(td_quote(message[24 + 128 : 24 + 192]), chosen=b"id")
 
     log = ccel((1, 4, b"\0\0\0\0"))
     (tmp_path / "log").write_bytes(log + b"\xff" * 1000)
     evidence = tdx(Kernel(), service, tmp_path / "log").evidence(DATA)
     assert (evidence.tee, evidence.quote, evidence.event_log) == (
         TeeKind.TDX,
-        b"quote over " + DATA,
+        td_quote(DATA),
         log,
     )
     assert struct.unpack("<HHIIIII", asked[0][:24]) == (1, 0, 0, 24 + 1024, 0, 1024, 0)

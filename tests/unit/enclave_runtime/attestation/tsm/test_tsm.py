@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from enclave_runtime.attestation.model import MAX_QUOTE_BYTES, TeeKind
 from enclave_runtime.attestation.tsm.attest import LinuxKernel, TsmAttester
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from tests.evidence.test_intel_eventlog import ccel
+from tests.fakes.td_quotes import td_quote
 
 DATA = bytes(range(64))
 LOG = ccel((1, 4, b"\0\0\0\0"), (2, 0x80000001, b"name"))
@@ -25,12 +27,15 @@ class Machine:
     """The kernel's side: entries, generations, and whatever goes wrong.
 
     Attributes:
+        quote: what is signed over the bytes asked for.
+        padding: zero bytes that the host's quoting service appends.
         intruders: how many times somebody else writes to the entry after ours.
         errors: errno by operation, and how often it is raised before things go well.
     """
 
     provider: bytes = b"tdx_guest\n"
-    quote: bytes = b"quote over "
+    quote: Callable[[bytes], bytes] = td_quote
+    padding: int = 0
     log: bytes | None = LOG
     intruders: int = 0
     errors: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -72,7 +77,7 @@ class Machine:
             self.intruders -= 1
             self.entries[name] = generation + 1, bytes(64)
             inblob = bytes(64)
-        return (self.quote + inblob)[:limit]
+        return (self.quote(inblob) + bytes(self.padding))[:limit]
 
     def boot_log(self, limit: int) -> bytes | None:
         self._fail("boot_log")
@@ -88,14 +93,14 @@ def test_asks_the_kernel_which_tee_and_for_a_quote(provider: bytes, tee: TeeKind
     attester = TsmAttester(machine)
     evidence = attester.evidence(DATA)
     assert attester.tee is evidence.tee is tee
-    assert evidence.quote == b"quote over " + DATA
+    assert evidence.quote == td_quote(DATA)
     assert evidence.event_log == (LOG if tee is TeeKind.TDX else None)
     assert machine.entries == {}  # nothing is left behind
 
 
 def test_a_quote_over_somebody_else_s_bytes_is_not_taken() -> None:
     machine = Machine(intruders=2)
-    assert TsmAttester(machine).evidence(DATA).quote.endswith(DATA)
+    assert TsmAttester(machine).evidence(DATA).quote == td_quote(DATA)
     assert machine.made == 4  # the provider, two that were disturbed, one that was not
     with pytest.raises(EnclaveError, match="somebody else"):
         TsmAttester(Machine(intruders=99)).evidence(DATA)
@@ -107,7 +112,7 @@ def test_a_busy_kernel_is_asked_again_and_not_for_ever(operation: str, code: int
     machine = Machine()
     attester = TsmAttester(machine)
     machine.errors = {operation: (code, 2)}
-    assert attester.evidence(DATA).quote.endswith(DATA)
+    assert attester.evidence(DATA).quote == td_quote(DATA)
     machine.errors = {operation: (code, 99)}
     with pytest.raises(EnclaveError, match="5 times"):
         attester.evidence(DATA)
@@ -139,7 +144,7 @@ def test_refuses_a_provider_that_nobody_knows_and_answers_without_end() -> None:
     with pytest.raises(EnclaveError, match="abacus"):
         TsmAttester(Machine(b"abacus\n"))
     with pytest.raises(WireError, match="more than"):
-        TsmAttester(Machine(quote=bytes(MAX_QUOTE_BYTES))).evidence(DATA)
+        TsmAttester(Machine(quote=lambda _: bytes(MAX_QUOTE_BYTES + 1))).evidence(DATA)
     with pytest.raises(WireError, match="boot log"):
         TsmAttester(Machine(log=bytes(MAX_TABLE_BYTES + 1))).evidence(DATA)
     with pytest.raises(WireError, match="boot log"):
@@ -147,7 +152,7 @@ def test_refuses_a_provider_that_nobody_knows_and_answers_without_end() -> None:
     with pytest.raises(WireError, match="report_data"):
         TsmAttester(Machine()).evidence(DATA[:63])
     with pytest.raises(WireError):
-        TsmAttester(Machine(quote=b"")).evidence(b"")
+        TsmAttester(Machine()).evidence(b"")
 
 
 def test_the_room_behind_the_log_is_left_out() -> None:
