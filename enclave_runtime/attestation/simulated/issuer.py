@@ -6,14 +6,12 @@ platform, the bad news too, so that each refusal of a verifier can be shown.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -24,7 +22,7 @@ from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.simulated import certs, statements
 from enclave_runtime.attestation.simulated.intel_quote import QuotingEnclave
 from enclave_runtime.attestation.simulated.intel_world import GOOD_WORLD, Form, World
-from enclave_runtime.wire.errors import WireError
+from enclave_runtime.attestation.simulated.state import Identity, identities_of, reading, state_of
 
 __all__ = ["Form", "SimulatedVendor", "World"]
 
@@ -34,16 +32,10 @@ _CPU_SVN = bytes([3, 3, 2, 2, 4, 1, 0, 5]) + bytes(8)
 _PCE_SVN = 13
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    cert: x509.Certificate
-
-
 class SimulatedVendor:
     """Keys and certificates of one simulated vendor with one platform."""
 
-    def __init__(self, identities: Mapping[str, _Identity]) -> None:
+    def __init__(self, identities: Mapping[str, Identity]) -> None:
         self._of = dict(identities)
         # A quoting enclave makes its attestation key when it starts; so does this one.
         self._attestation_key = ec.generate_private_key(ec.SECP256R1())
@@ -65,7 +57,7 @@ class SimulatedVendor:
             ),
             "tcb_signing": certs.issue("TCB Signing", keys["tcb_signing"], root, keys["root"]),
         }
-        return cls({role: _Identity(keys[role], made[role]) for role in _ROLES})
+        return cls({role: Identity(keys[role], made[role]) for role in _ROLES})
 
     @property
     def root_der(self) -> bytes:
@@ -79,13 +71,7 @@ class SimulatedVendor:
 
     def to_state(self) -> bytes:
         """Return keys and certificates, JSON: secret, for a file that only the platform can read."""
-        state = {}
-        for role, identity in self._of.items():
-            key = identity.key.private_bytes(
-                Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            state[role] = {"key": key.decode(), "cert": identity.cert.public_bytes(Encoding.PEM).decode()}
-        return json.dumps(state).encode()
+        return state_of(self._of)
 
     @classmethod
     def from_state(cls, data: bytes) -> SimulatedVendor:
@@ -94,12 +80,9 @@ class SimulatedVendor:
         Raises:
             WireError: something else.
         """
-        try:
-            state = json.loads(data)
-            identities = {role: _load(state[role]) for role in _ROLES}
-        except (ValueError, KeyError, TypeError) as error:
-            raise WireError("simulated vendor: got a state file of another shape") from error
-        return cls(identities)
+        found = identities_of(data, "simulated vendor", ec.SECP256R1)
+        with reading("simulated vendor"):
+            return cls({role: found[role] for role in _ROLES})
 
     def collateral(self, now: int, world: World = GOOD_WORLD, *, tee: TeeKind = TeeKind.TDX) -> Collateral:
         """Return collateral for TDX or SGX issued around Unix time `now`, in seconds, as `world` orders."""
@@ -205,10 +188,3 @@ def _validity(expired: bool, future: bool) -> certs.Validity:
 
 def _pem(*chain: x509.Certificate) -> str:
     return "".join(cert.public_bytes(Encoding.PEM).decode() for cert in chain)
-
-
-def _load(state: Mapping[str, str]) -> _Identity:
-    key = serialization.load_pem_private_key(state["key"].encode(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise WireError("simulated vendor: got a key that is not on P-256")
-    return _Identity(key, x509.load_pem_x509_certificate(state["cert"].encode()))

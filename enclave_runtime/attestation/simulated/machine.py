@@ -6,8 +6,9 @@ vendor's keys.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.model import TeeKind
@@ -19,6 +20,9 @@ from enclave_runtime.attestation.simulated.snp.measure import registers_of
 from enclave_runtime.wire.errors import WireError
 
 __all__ = ["KINDS", "Machine", "Quoted", "SnpMachine", "TdxMachine", "measurement_of"]
+
+_World = TypeVar("_World")
+_Orders = TypeVar("_Orders", contravariant=True)
 
 KINDS = (TeeKind.TDX, TeeKind.SEV_SNP)
 """TEEs that a simulated platform can play."""
@@ -64,23 +68,36 @@ class Machine(Protocol):
         ...
 
 
-class TdxMachine:
+class _Vendor(Protocol[_Orders]):
+    @property
+    def root_der(self) -> bytes: ...
+
+    @property
+    def roots(self) -> RootSet: ...
+
+    def collateral(self, now: int, world: _Orders) -> Collateral: ...
+
+
+class _Vouched:
+    """What every machine has from its vendor; `world` orders what that one says."""
+
+    def __init__(self, vendor: _Vendor[_World], world: _World) -> None:
+        self.root_der, self.roots = vendor.root_der, vendor.roots
+        self._say: Callable[[int], Collateral] = lambda now: vendor.collateral(now, world)
+
+    def collateral(self, now: int) -> Collateral:
+        """Return the vendor's statements around Unix time `now`, in seconds."""
+        return self._say(now)
+
+
+class TdxMachine(_Vouched):
     """A simulated Intel platform: runtime in MRTD, the rest in RTMRs, explained by an event log."""
 
     tee = TeeKind.TDX
 
     def __init__(self, vendor: SimulatedVendor, world: World) -> None:
-        self._vendor, self._world = vendor, world
-
-    @property
-    def root_der(self) -> bytes:
-        """Return the vendor's root certificate, DER."""
-        return self._vendor.root_der
-
-    @property
-    def roots(self) -> RootSet:
-        """Return the root set to put into settings."""
-        return self._vendor.roots
+        super().__init__(vendor, world)
+        self._vendor = vendor
 
     def measurement(self, measured: Measured) -> bytes:
         """Return the measurement of a launch, 32 bytes."""
@@ -94,28 +111,15 @@ class TdxMachine:
         """Return a quote, version 4, and its event log; see `Machine`."""
         return Quoted(self._vendor.quote(measured.body(report_data)), measured.event_log)
 
-    def collateral(self, now: int) -> Collateral:
-        """Return the vendor's statements around `now`."""
-        return self._vendor.collateral(now, self._world)
 
-
-class SnpMachine:
+class SnpMachine(_Vouched):
     """A simulated AMD platform: everything in MEASUREMENT, since nothing is measured after launch."""
 
     tee = TeeKind.SEV_SNP
 
     def __init__(self, vendor: SimulatedAmd, world: SnpWorld) -> None:
+        super().__init__(vendor, world)
         self._vendor, self._world = vendor, world
-
-    @property
-    def root_der(self) -> bytes:
-        """Return the vendor's root certificate, DER."""
-        return self._vendor.root_der
-
-    @property
-    def roots(self) -> RootSet:
-        """Return the root set to put into settings."""
-        return self._vendor.roots
 
     def measurement(self, measured: Measured) -> bytes:
         """Return the measurement of a launch, 32 bytes."""
@@ -129,10 +133,6 @@ class SnpMachine:
         """Return a report, and no log; see `Machine`."""
         registers = registers_of(measured, self._world)
         return Quoted(self._vendor.report(report_data, registers, self._world), None)
-
-    def collateral(self, now: int) -> Collateral:
-        """Return the vendor's statements around `now`."""
-        return self._vendor.collateral(now, self._world)
 
 
 def measurement_of(tee: TeeKind, measured: Measured) -> bytes:

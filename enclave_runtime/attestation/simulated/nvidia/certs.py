@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from enclave_runtime.attestation.simulated.state import Identity
 
 __all__ = ["FOREVER", "ORGANIZATION", "Dates", "Identity", "issue", "new_key", "raw_signature", "spki"]
 
@@ -28,19 +30,6 @@ class Dates:
 
 
 FOREVER = Dates(int(datetime(2020, 10, 17, tzinfo=UTC).timestamp()), 253402300799)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A key and what is said of it."""
-
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    cert: x509.Certificate
-
-    @property
-    def der(self) -> bytes:
-        """Return the certificate, DER."""
-        return self.cert.public_bytes(Encoding.DER)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:

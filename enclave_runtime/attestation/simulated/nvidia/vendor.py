@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from dataclasses import replace
 from itertools import pairwise
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from enclave_runtime.attestation.collateral.nvidia import NvidiaCollateral
 from enclave_runtime.attestation.roots import GpuRoots
 from enclave_runtime.attestation.simulated.nvidia import answers, manifests, reports
 from enclave_runtime.attestation.simulated.nvidia.certs import (
     Dates,
-    Identity,
     issue,
     new_key,
     raw_signature,
     spki,
 )
 from enclave_runtime.attestation.simulated.nvidia.world import GOOD, GpuWorld
+from enclave_runtime.attestation.simulated.state import Identity, identities_of, state_of
 from enclave_runtime.wire import canonical
-from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256
 
 __all__ = ["Answer", "SimulatedNvidia"]
@@ -68,13 +63,7 @@ class SimulatedNvidia:
 
     def to_state(self) -> bytes:
         """Return keys and certificates, JSON: secret, for a file that only the platform can read."""
-        state = {}
-        for role, identity in self._of.items():
-            key = identity.key.private_bytes(
-                Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            state[role] = {"key": key.decode(), "cert": identity.cert.public_bytes(Encoding.PEM).decode()}
-        return json.dumps(state).encode()
+        return state_of(self._of)
 
     @classmethod
     def from_state(cls, data: bytes) -> SimulatedNvidia:
@@ -83,11 +72,7 @@ class SimulatedNvidia:
         Raises:
             WireError: something else.
         """
-        try:
-            state = json.loads(data)
-            return cls({str(role): _load(item["key"], item["cert"]) for role, item in state.items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WireError("simulated GPUs: got a state file of another shape") from error
+        return cls(identities_of(data, "simulated GPUs", ec.SECP384R1))
 
     def evidence(self, nonce: bytes, world: GpuWorld = GOOD) -> bytes:
         """Return what all devices of `world` answer to `nonce` (32 bytes), as GPU evidence."""
@@ -275,10 +260,3 @@ def _is_said(item: tuple[str, Identity, Identity], world: GpuWorld) -> bool:
 def _said(item: tuple[str, Identity, Identity], now: int, world: GpuWorld) -> bytes:
     word, identity, issuer = item
     return answers.answer(identity.cert, issuer, now, "revoked" if word == world.revoked else world.ocsp)
-
-
-def _load(key_pem: str, cert_pem: str) -> Identity:
-    key = serialization.load_pem_private_key(key_pem.encode(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise WireError("simulated GPUs: got a key that is not on P-384")
-    return Identity(key, x509.load_pem_x509_certificate(cert_pem.encode()))

@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from enclave_runtime.attestation.collateral import AmdCollateral, Collateral
 from enclave_runtime.attestation.roots import RootSet
@@ -26,7 +25,7 @@ from enclave_runtime.attestation.sev_snp.products import TURIN, encode_tcb
 from enclave_runtime.attestation.sev_snp.registers import SnpRegisters
 from enclave_runtime.attestation.simulated.snp import asn1
 from enclave_runtime.attestation.simulated.snp.world import GOOD_WORLD, PARTS, TCBS, Crl, SnpWorld, Validity
-from enclave_runtime.wire.errors import WireError
+from enclave_runtime.attestation.simulated.state import key_of, pem_of, reading
 
 __all__ = ["ORGANIZATION", "SimulatedAmd"]
 
@@ -39,6 +38,8 @@ _DATES = (1_577_836_800, 2_524_607_999)  # 2020 to 2049
 _HOUR, _MONTH, _YEAR = 3600, 30 * 86_400, 365 * 86_400
 _CSP_ID = "CN=simulated-cloud.invalid"
 _PRODUCT_NAMES = {"Milan": "Milan-B0"}
+
+_WHO = "simulated AMD"
 
 
 class SimulatedAmd:
@@ -75,7 +76,7 @@ class SimulatedAmd:
 
     def to_state(self) -> bytes:
         """Return chip and keys, JSON: secret, for a file that only the platform can read."""
-        keys = {role: _pem(key) for role, key in (self._rsa | self._ec).items()}
+        keys = {role: pem_of(key) for role, key in (self._rsa | self._ec).items()}
         return json.dumps(
             {"product": self.product, "chip_id": self.chip_id.hex(), "root": self._ark.hex(), "keys": keys}
         ).encode()
@@ -87,9 +88,9 @@ class SimulatedAmd:
         Raises:
             WireError: something else.
         """
-        try:
+        with reading(_WHO):
             state = json.loads(data)
-            keys = {role: _load(state["keys"][role]) for role in (*_RSA_ROLES, *_P384_ROLES)}
+            keys = {role: key_of(state["keys"][role], _WHO) for role in (*_RSA_ROLES, *_P384_ROLES)}
             vendor = cls(
                 str(state["product"]),
                 bytes.fromhex(state["chip_id"]),
@@ -97,9 +98,7 @@ class SimulatedAmd:
                 {role: key for role, key in keys.items() if isinstance(key, ec.EllipticCurvePrivateKey)},
             )
             vendor._ark = bytes.fromhex(state["root"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WireError("simulated AMD: got a state file of another shape") from error
-        return vendor
+            return vendor
 
     def collateral(self, now: int, world: SnpWorld = GOOD_WORLD) -> Collateral:
         """Return chain and revocation list around Unix time `now`, in seconds, as `world` orders them."""
@@ -226,17 +225,3 @@ def _around(now: int, how: Crl | Validity, length: int) -> tuple[int, int]:
 @lru_cache(maxsize=1)
 def _rsa_keys() -> dict[str, rsa.RSAPrivateKey]:
     return {role: rsa.generate_private_key(65537, 4096) for role in _RSA_ROLES}
-
-
-def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(
-        Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-
-
-def _load(pem: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-    # Written by `to_state`: checking two RSA-4096 keys again would take longer than all else at start.
-    key = serialization.load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise WireError("simulated AMD: got a key of another kind")
-    return key
