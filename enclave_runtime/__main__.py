@@ -25,7 +25,7 @@ from enclave_runtime.engines.limits import DEFAULT_LIMITS, MIB, SandboxError, Sa
 from enclave_runtime.engines.selftest import open_runner
 from enclave_runtime.host.effects import Surroundings
 from enclave_runtime.host.engine_room import EngineRoom
-from enclave_runtime.host.harden import is_tmpfs, lock_down, visible_interfaces
+from enclave_runtime.host.harden import is_tmpfs, lock_down, private_mounts, visible_interfaces
 from enclave_runtime.host.runner import Host, boottime_ns, boottime_s
 from enclave_runtime.host.scratch import Scratch
 from enclave_runtime.host.transport import Server
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     missed = lock_down()
     try:
         _check_surroundings(args)
-        scratch = Scratch(args.scratch)
+        scratch = Scratch(args.scratch, mounts=private_mounts())
         runner = open_runner(
             dangerous_run_without_isolation=args.dangerous_run_without_isolation,
             clock=boottime_s,

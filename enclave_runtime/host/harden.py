@@ -15,9 +15,12 @@ import struct
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_tmpfs", "lock_down", "visible_interfaces"]
+__all__ = ["is_tmpfs", "lock_down", "private_mounts", "visible_interfaces"]
 
 _PR_SET_DUMPABLE: Final = 4
+_CLONE_NEWNS: Final = 0x00020000
+_MS_REC: Final = 1 << 14
+_MS_SLAVE: Final = 1 << 19
 _MCL_CURRENT_FUTURE_ONFAULT: Final = 1 | 2 | 4
 _TMPFS_MAGIC: Final = 0x01021994
 _STATFS_BYTES: Final = 512
@@ -42,6 +45,18 @@ def lock_down() -> list[str]:
     if limited or libc.mlockall(_MCL_CURRENT_FUTURE_ONFAULT):
         missed.append("memory is not locked against swap")
     return missed
+
+
+def private_mounts() -> bool:
+    """Make what this process mounts its own, gone with it however it ends; return whether that could be done.
+
+    To be called before there is a second thread: each would keep the view of mounts that it has.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNS):
+        return False
+    done: int = libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None)
+    return done == 0
 
 
 def visible_interfaces() -> list[str]:

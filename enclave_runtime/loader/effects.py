@@ -63,7 +63,7 @@ class OpenSink:
 
 @dataclass(frozen=True, slots=True)
 class Unpack:
-    """Unpack every input's archive and drop the archives. Raises `InputFaultError`, OSError.
+    """Make every input's archive a folder, mounted or unpacked. Raises `InputFaultError`, OSError.
 
     Attributes:
         lengths: of each archive, in the order's order.

@@ -25,7 +25,7 @@ from enclave_runtime.sealed.tarformat import (
 )
 from enclave_runtime.wire.errors import RefusedError
 
-__all__ = ["ArchiveReader", "changed", "open_entry", "walk_folder"]
+__all__ = ["ArchiveReader"]
 
 _EXPECTED: Final = "a plain file, a directory or a link inside the root"
 _KINDS: Final = {
@@ -56,7 +56,7 @@ class ArchiveReader:
         try:
             self.entries = 0
             self.length = END_BYTES
-            for entry, _ in walk_folder(self._root):
+            for entry, _ in _walk_folder(self._root):
                 self.entries += 1
                 self.length += len(encode(entry)) + entry.size + padding(entry.size)
         except BaseException:
@@ -105,11 +105,11 @@ class ArchiveReader:
     def _pieces(self) -> Generator[bool, None, None]:
         """Set up one piece after the other (`_pending` or `_body`), each when the one before is used up."""
         left = self.length - END_BYTES
-        for entry, folder in walk_folder(self._root):
+        for entry, folder in _walk_folder(self._root):
             header = encode(entry)
             left -= len(header) + entry.size + padding(entry.size)
             if left < 0:
-                raise changed(entry)
+                raise _changed(entry)
             self._pending = memoryview(header)
             yield True
             if entry.kind is Kind.FILE:
@@ -122,17 +122,17 @@ class ArchiveReader:
         yield True
 
     def _file(self, entry: Entry, folder: int) -> Generator[bool, None, None]:
-        with open_entry(entry, folder) as self._body:
+        with _open_entry(entry, folder) as self._body:
             self._rest = entry.size
             yield True
             if self._rest or os.fstat(self._body).st_size != entry.size:
-                raise changed(entry)
+                raise _changed(entry)
         self._body = None
         self._pending = memoryview(bytes(padding(entry.size)))
         yield True
 
 
-def walk_folder(folder: int, prefix: str = "") -> Iterator[tuple[Entry, int]]:
+def _walk_folder(folder: int, prefix: str = "") -> Iterator[tuple[Entry, int]]:
     """Give each entry below `folder` with a descriptor of the directory that holds it, open until the next.
 
     Raises:
@@ -150,7 +150,7 @@ def walk_folder(folder: int, prefix: str = "") -> Iterator[tuple[Entry, int]]:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             child = os.open(name, flags, dir_fd=folder)
             try:
-                yield from walk_folder(child, path + "/")
+                yield from _walk_folder(child, path + "/")
             finally:
                 os.close(child)
 
@@ -174,8 +174,8 @@ def _entry(path: str, name: str, folder: int, found: os.stat_result) -> Entry:
 
 
 @contextmanager
-def open_entry(entry: Entry, folder: int) -> Iterator[int]:
-    """Give a descriptor of a file that `walk_folder` found, closed at the end of the block.
+def _open_entry(entry: Entry, folder: int) -> Iterator[int]:
+    """Give a descriptor of a file that `_walk_folder` found, closed at the end of the block.
 
     Raises:
         RefusedError: step `archive.changed`: it is another kind of file by now, or another size.
@@ -186,13 +186,13 @@ def open_entry(entry: Entry, folder: int) -> Iterator[int]:
     try:
         found = os.fstat(body)
         if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
-            raise changed(entry)
+            raise _changed(entry)
         yield body
     finally:
         os.close(body)
 
 
-def changed(entry: Entry) -> RefusedError:
+def _changed(entry: Entry) -> RefusedError:
     """Return the refusal of a folder that changed while it was read."""
     return RefusedError(
         "archive.changed", f"more, less or another kind: {entry.name!r}", "no change while reading"

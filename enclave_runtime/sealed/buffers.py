@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
@@ -17,6 +18,7 @@ __all__ = [
     "Writable",
     "read_full",
     "write_full",
+    "write_full_at",
 ]
 
 Octets: TypeAlias = bytes | bytearray | memoryview
@@ -78,3 +80,14 @@ def write_full(writer: Writable, data: memoryview) -> None:
         if taken is None:
             return
         data = data[taken:]
+
+
+def write_full_at(fd: int, data: memoryview, offset: int) -> None:
+    """Write all of `data` into a file from `offset` on.
+
+    Raises:
+        OSError: no room.
+    """
+    while data:
+        written = os.pwrite(fd, data, offset)
+        data, offset = data[written:], offset + written

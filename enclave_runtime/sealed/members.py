@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from enclave_runtime.sealed.tarformat import BLOCK_BYTES, END_BYTES, Kind, padding
+from enclave_runtime.sealed.tarformat import BLOCK_BYTES, END_BYTES, Entry, Kind, padding
 from enclave_runtime.sealed.tarwalk import Quota, Walk
 
-__all__ = ["Content", "Member", "member", "members"]
+__all__ = ["Content", "Member", "entries_of", "member", "members"]
 
 
 class Content(Protocol):
@@ -69,7 +69,12 @@ def member(archive: Content, name: str, *, entries: int = 100_000) -> Member:
     raise KeyError(name)
 
 
-def _files(archive: Content, entries: int) -> Iterator[Member]:
+def entries_of(archive: Content, quota: Quota) -> Iterator[tuple[Entry, int]]:
+    """Give each entry of an archive, and where its content begins, having read the headers alone.
+
+    Raises:
+        RefusedError: steps `archive.*`, as `unpack`; or as the content's own.
+    """
     position = 0
 
     def read(size: int) -> bytes:
@@ -80,12 +85,17 @@ def _files(archive: Content, entries: int) -> Iterator[Member]:
         position += size
         return bytes(piece)
 
-    walk = Walk(read, Quota(archive.size, entries))
+    walk = Walk(read, quota)
     while (entry := walk.next()) is not None:
-        if entry.kind is Kind.FILE:
-            yield Member(archive, entry.name, position, entry.size)
-            position += entry.size
-            if any(read(padding(entry.size))):
-                raise walk.refuse("format", "padding that is not zero", "zeros")
+        yield entry, position
+        position += entry.size
+        if any(read(padding(entry.size))):
+            raise walk.refuse("format", "padding that is not zero", "zeros")
     if any(read(END_BYTES - BLOCK_BYTES)) or position != archive.size:
         raise walk.refuse("format", "bytes after the end", "two zero blocks and nothing more")
+
+
+def _files(archive: Content, entries: int) -> Iterator[Member]:
+    for entry, position in entries_of(archive, Quota(archive.size, entries)):
+        if entry.kind is Kind.FILE:
+            yield Member(archive, entry.name, position, entry.size)

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import Final, Protocol
 
-from enclave_runtime.sealed.buffers import ViewReader
+from enclave_runtime.sealed.buffers import ViewReader, write_full_at
 from enclave_runtime.sealed.workers import private_buffer, wipe_buffer
 
 __all__ = ["FileSink", "MemorySink", "Sink"]
@@ -91,10 +91,7 @@ class FileSink:
 
     def commit(self, offset: int, view: memoryview) -> None:
         """Write the bytes at their place."""
-        place = offset
-        while view:
-            written = os.pwrite(self._fd, view, place)
-            view, place = view[written:], place + written
+        write_full_at(self._fd, view, offset)
         with self._lock:
             self._free.append(self._taken.pop(offset))
 

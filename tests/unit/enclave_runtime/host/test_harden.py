@@ -37,6 +37,11 @@ print([line for line in missed if line != "memory is not locked against swap"])
     assert run(code).splitlines() == ["0 (0, 0) 0o77", "[]"]
 
 
+def test_process_without_rights_gets_no_mounts_of_its_own() -> None:
+    code = "from enclave_runtime.host.harden import private_mounts as p; print(p())"
+    assert run(code, "bwrap", "--dev-bind", "/", "/", "--unshare-user", "--cap-drop", "ALL") == "False"
+
+
 def test_sees_no_network_in_a_namespace_of_its_own_and_sees_one_outside() -> None:
     code = "from enclave_runtime.host.harden import visible_interfaces as v; print(v())"
     inside = run(code, "bwrap", "--dev-bind", "/", "/", "--unshare-user", "--unshare-net")
