@@ -1,13 +1,14 @@
-"""Changes of bytes, of CBOR and of DER, for whoever fuzzes a parser of evidence.
+"""Changes of bytes, of CBOR, JSON and DER, for whoever fuzzes a parser of evidence.
 
-Trees of CBOR and DER are written again with lengths that fit: what is spoiled is then what they say, not how
-long they are. Changes of bytes do the other half.
+Trees of CBOR, JSON and DER are written again with lengths that fit: what is spoiled is then what they say,
+not how long they are. Changes of bytes do the other half.
 """
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -16,13 +17,16 @@ import cbor2
 __all__ = [
     "altered_cbor",
     "altered_der",
+    "altered_json",
     "cbor_heads",
     "der_lengths",
     "mutated",
+    "signed_der",
     "wrong_der_lengths",
     "wrong_heads",
 ]
 
+Places = list[tuple[Any, Any]]
 MAX_CASE_BYTES = 1 << 14
 TAGS = (1, 2, 3, 4, 5, 6, 0x0C, 0x13, 0x17, 0x18, 0x30, 0x31, 0xA0, 0xA3, 0xBF)
 EDGES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
@@ -77,6 +81,15 @@ def mutated(dice: random.Random, bases: list[bytes]) -> bytes:
 
 def altered_cbor(dice: random.Random, tree: Any) -> Any:
     """Return a copy of decoded CBOR in which one to three items became something else."""
+    return _altered(dice, tree, _other)
+
+
+def altered_json(dice: random.Random, text: str) -> str:
+    """Return JSON in which one to three items became something else; the order of members stays."""
+    return json.dumps(_altered(dice, json.loads(text), _other_json), separators=(",", ":"))
+
+
+def _altered(dice: random.Random, tree: Any, other: Callable[[random.Random, Any, Places], Any]) -> Any:
     whole = [_thawed(tree)]
     for _ in range(dice.choice((1, 1, 2, 3))):
         places = list(_places(whole))
@@ -86,7 +99,7 @@ def altered_cbor(dice: random.Random, tree: Any) -> Any:
         if dice.random() < 0.2:
             _reshape(dice, holder, key)
         else:
-            holder[key] = _other(dice, holder[key], places)
+            holder[key] = other(dice, holder[key], places)
     return _frozen(whole[0]) if whole else None
 
 
@@ -139,7 +152,7 @@ def _reshape(dice: random.Random, holder: Any, key: Any) -> None:
         del holder[key]
 
 
-def _other(dice: random.Random, value: Any, places: list[tuple[Any, Any]]) -> Any:
+def _other(dice: random.Random, value: Any, places: Places) -> Any:
     """Return something to stand in place of `value`: most often of its own type."""
     if isinstance(value, bytes | str) and dice.random() < 0.5:
         size = len(value)
@@ -165,6 +178,51 @@ def _other(dice: random.Random, value: Any, places: list[tuple[Any, Any]]) -> An
                 cbor2.CBORSimpleValue(99),
                 _copied(holder[key]),
             ),
+        ]
+    )
+
+
+def _other_json(dice: random.Random, value: Any, places: Places) -> Any:
+    if isinstance(value, int) and dice.random() < 0.5:
+        return dice.choice([value + 1, value - 1, -value, value << 8, *EDGES, (1 << 64) - 1, 1 << 64])
+    if isinstance(value, str) and dice.random() < 0.5:
+        place = dice.randrange(len(value) + 1)
+        one = dice.choice(["", "0", "g", "G", "\x00", "\ud800", "é", "-", "9" * 400])
+        return dice.choice(
+            [value[:-1], value[:-2], value * 2, value.swapcase(), value[:place] + one + value[place + 1 :]]
+        )
+    nested: Any = 0
+    for _ in range(dice.choice((2, 9, 400))):
+        nested = [nested]
+    holder, key = dice.choice(places)
+    return dice.choice(
+        [
+            *(
+                None,
+                True,
+                False,
+                0,
+                -1,
+                1 << 64,
+                -(1 << 70),
+                1.5,
+                1e308,
+                "",
+                "x",
+                "\x1b[2J",
+                [],
+                {},
+                [value],
+                nested,
+            ),
+            *({"": value}, [0] * 5000, float("nan"), float("inf"), _copied(holder[key]), "00" * 40),
+            *(
+                "0000-01-01T00:00:00Z",
+                "9999-12-31T23:59:59Z",
+                "10000-01-01T00:00:00Z",
+                "2026-02-30T00:00:00Z",
+            ),
+            *("0001-01-01T00:00:00+23:59", "2026-01-01T00:00:00", "2026-01-01", "9999-12-31T23:59:59-23:59"),
         ]
     )
 
@@ -296,11 +354,16 @@ def _der_bytes(values: Any) -> bytes:
     out = b""
     for tag, content in values:
         inner = _der_bytes(content) if isinstance(content, list) else content
-        size = len(inner)
-        if size < 0x80:
-            head = bytes([tag, size])
-        else:
-            width = (size.bit_length() + 7) // 8
-            head = bytes([tag, 0x80 | width]) + size.to_bytes(width, "big")
-        out += head + inner
+        out += bytes([tag]) + _der_length(len(inner)) + inner
     return out
+
+
+def _der_length(size: int) -> bytes:
+    width = (size.bit_length() + 7) // 8
+    return bytes([size]) if size < 0x80 else bytes([0x80 | width]) + size.to_bytes(width, "big")
+
+
+def signed_der(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:
+    """Return a certificate or list: what is signed, the algorithm's DER, the signature."""
+    body = tbs + algorithm + b"\x03" + _der_length(len(signature) + 1) + b"\x00" + signature
+    return b"\x30" + _der_length(len(body)) + body

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from enclave_runtime.attestation.collateral.reading import binary, load, text
+from enclave_runtime.attestation.collateral.reading import binary, load, members, text
 from enclave_runtime.wire import canonical
 from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.errors import WireError
@@ -57,14 +57,15 @@ class IntelCollateral:
         return cls.from_json(load(data, MAX_INTEL_BYTES))
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> IntelCollateral:
+    def from_json(cls, value: object) -> IntelCollateral:
         """Return the collateral in an object; members that it does not know are ignored, as Intel adds some.
 
         Raises:
-            WireError: a missing or mistyped member.
+            WireError: no object, or a missing or mistyped member.
         """
+        found = members(value)
         read: dict[str, Any] = {
-            name: binary(value, name) if name in _HEX_FIELDS else text(value, name) for name in _NAMES
+            name: binary(found, name) if name in _HEX_FIELDS else text(found, name) for name in _NAMES
         }
         return cls(**read)
 

@@ -45,11 +45,15 @@ def text(value: Mapping[str, Any], name: str) -> str:
     """Return the string `name`.
 
     Raises:
-        WireError: missing, or of another type.
+        WireError: missing, of another type, or with half a character in it: JSON can spell one, UTF-8 cannot.
     """
     found = value.get(name)
     if not isinstance(found, str):
         raise WireError(f"collateral: got {type(found).__name__} for {name}, expected a string")
+    try:
+        found.encode()
+    except UnicodeEncodeError as error:
+        raise WireError(f"collateral: got half a character in {name}, expected text") from error
     return found
 
 
