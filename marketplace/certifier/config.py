@@ -11,6 +11,7 @@ passphrase_file = "certifier.pass"        # this
 [chain]
 rpc = "http://127.0.0.1:8545"             # chain time is the time of its newest block
 deployment = "deployment.json"
+max_head_age_s = 600                      # from this machine's clock to the newest block; beyond: nothing
 [accept]
 root_sets = ["intel"]
 measurements = ["0x..."]                  # reference values
@@ -52,6 +53,7 @@ from marketplace.domain.tcb import tcb_level, words_within
 from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp
 from marketplace.errors import BadInputError
 from marketplace.service.appraisal import take_collateral
+from marketplace.service.moments import take_head_age
 from marketplace.service.sections import KeyFile, Limits, Listen
 from marketplace.service.settings import Table, load
 
@@ -103,6 +105,8 @@ class CertifierConfig:
     """Everything that one certifier needs, read and checked; secrets still in their files.
 
     Attributes:
+        max_head_age_s: how far the newest block may be from this machine's clock, in seconds; unused on a
+            development chain.
         policy: what it accepts; `collateral` has a source for each of its root sets.
     """
 
@@ -115,6 +119,7 @@ class CertifierConfig:
     key: KeyFile
     rpc: str
     deployment: Path
+    max_head_age_s: int
     policy: AppraisalPolicy
     collateral: dict[str, CollateralSource]
     x509: X509Files
@@ -152,6 +157,7 @@ def load_config(path: Path) -> CertifierConfig:
         key=KeyFile.take(table, "key"),
         rpc=chain.text("rpc"),
         deployment=chain.path("deployment"),
+        max_head_age_s=take_head_age(chain),
         policy=_policy(table.table("accept")),
         collateral=take_collateral(table),
         x509=X509Files.take(table, state_dir),

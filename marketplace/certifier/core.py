@@ -31,6 +31,7 @@ from marketplace.domain.tcb import tcb_level
 from marketplace.service.appraisal import Appraiser
 from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
+from marketplace.service.moments import JudgingTime
 
 if TYPE_CHECKING:
     from enclave_runtime.attestation.bundle import EvidenceBundle
@@ -113,7 +114,8 @@ class Certifier:
         validity: of certificates.
         appraiser: believes evidence or refuses it.
         challenges: this certifier's own.
-        clock: chain time, Unix seconds.
+        clock: chain time, Unix seconds: certificates begin and end by it.
+        time: what time it is for evidence: the node does not decide that alone.
         audit: gets each certificate, each refusal and each revocation.
         authority: signs the X.509 certificates.
         possession: EIP-712 domain under which a CVM proves that it has its chain key (CvmRegistry's).
@@ -127,6 +129,7 @@ class Certifier:
     appraiser: Appraiser
     challenges: ChallengeBook
     clock: Callable[[], int]
+    time: JudgingTime
     audit: AuditLog
     authority: Authority
     possession: Domain
@@ -149,16 +152,18 @@ class Certifier:
             MarketError: collateral or chain time cannot be had.
         """
         now = self.clock()
+        moment = self.time.latest([now])
         try:
+            self.time.check([now])
             self._refuse_revoked(bundle.keys.cvm_id)
             # The operator of the request, not the bundle's word for it, enters challenge and report_data.
             self.challenges.check(bundle.challenge, operator)
-            verified, expires_at = self._judge(bundle, operator, now)
+            verified, expires_at = self._judge(bundle, operator, now, moment)
             self.challenges.take(bundle.challenge, operator)
         except RefusedError as refused:
             self._record_refusal(bundle.keys.cvm_id, operator, refused, now)
             raise
-        known = KnownCvm(operator, bundle.to_bytes(), now, expires_at)
+        known = KnownCvm(operator, bundle.to_bytes(), moment, expires_at)
         return self._issue("certified", bundle, verified, known, now)
 
     def renew(self, cvm_id: bytes, challenge: bytes, possession: bytes) -> SignedCertificate:
@@ -175,13 +180,15 @@ class Certifier:
         from enclave_runtime.attestation.bundle import EvidenceBundle
 
         now, operator = self.clock(), ZERO_ADDRESS
+        moment = self.time.latest([now])
         try:
+            self.time.check([now])
             self._refuse_revoked(cvm_id)
-            known = self._fresh(cvm_id, now)
+            known = self._fresh(cvm_id, moment)
             operator, bundle = known.operator, EvidenceBundle.from_bytes(known.bundle)
             self.challenges.check(challenge, operator)
             self._check_possession(bundle, operator, challenge, possession)
-            verified, expires_at = self._judge(bundle, operator, now)
+            verified, expires_at = self._judge(bundle, operator, now, moment)
             if expires_at <= known.expires_at:
                 got = f"a certificate until {expires_at}"
                 raise RefusedError(STEP_RENEWAL, got, f"later than the last one's {known.expires_at}")
@@ -223,10 +230,12 @@ class Certifier:
         number = now << 20 | min(len(self.store.revocations()), (1 << 20) - 1)
         return self.authority.revocation_list(serials, number=number, now=now, next_s=self.validity.list_s)
 
-    def _judge(self, bundle: EvidenceBundle, operator: bytes, now: int) -> tuple[VerifiedEvidence, int]:
-        """Return the verdict on evidence, and when a certificate on it expires."""
+    def _judge(
+        self, bundle: EvidenceBundle, operator: bytes, now: int, moment: int
+    ) -> tuple[VerifiedEvidence, int]:
+        """Return the verdict on evidence at `moment`, and when a certificate of chain time `now` expires."""
         verified = self.appraiser(
-            bundle, purpose=Purpose.CERTIFY, operator=operator, challenge=bundle.challenge, now=now
+            bundle, purpose=Purpose.CERTIFY, operator=operator, challenge=bundle.challenge, now=moment
         )
         return verified, self.validity.expiry(now, verified.collateral_expires_at)
 

@@ -18,6 +18,7 @@ from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.limits import RPC_TIMEOUT_S
 from marketplace.service.logs import ServiceLog
+from marketplace.service.moments import JudgingTime, head_age_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -53,6 +54,7 @@ def build_certifier(config: CertifierConfig, log: ServiceLog) -> Certifier:
         appraiser=PolicyAppraiser(lambda _root_set: policy, config.collateral),
         challenges=ChallengeBook(time.monotonic, os.urandom, config.limits.challenge_lifetime_s),
         clock=reader.now,
+        time=JudgingTime(lambda: int(time.time()), head_age_of(config.max_head_age_s, deployment.chain_id)),
         audit=AuditLog(config.audit_path),
         # A new root is good from a day before: chain time may lag behind this machine's.
         authority=open_authority(

@@ -8,6 +8,7 @@ one is activated. So nobody who swaps a file changes who gets a key.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from enclave_runtime.wire.canonical import Json, JsonObject, dump
 from enclave_runtime.wire.codec import hex_of
@@ -19,6 +20,8 @@ from marketplace.keybroker.store import Store
 from marketplace.service.audit import AuditLog
 
 __all__ = ["Shown", "activate", "deactivate", "policy_digest", "require_active", "sentences", "shown"]
+
+_LONG_HEAD_AGE_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,12 @@ class Shown:
 def policy_digest(config: BrokerConfig) -> bytes:
     """Return the digest of the policy and of the settings that decide beside it, 32 bytes."""
     nodes: list[Json] = [*config.rpcs]
-    beside: JsonObject = {"by_hand": config.by_hand, "confirmed": config.confirmed, "rpcs": nodes}
+    beside: JsonObject = {
+        "by_hand": config.by_hand,
+        "confirmed": config.confirmed,
+        "max_head_age_s": config.max_head_age_s,
+        "rpcs": nodes,
+    }
     # Which contracts: whoever swaps them makes up orders that run.
     deployment = config.deployment.read_bytes() if config.deployment.is_file() else b""
     return tagged("release-policy/v1", config.policy_bytes, dump(beside), deployment)
@@ -52,6 +60,9 @@ def sentences(config: BrokerConfig) -> list[str]:
         lines.append("WEAK: one node alone says which orders run: whoever runs it can make one up.")
     if config.confirmed == "head":
         lines.append("WEAK: the newest block is believed before it is final; for development chains only.")
+    if config.max_head_age_s > _LONG_HEAD_AGE_S:
+        hours = config.max_head_age_s // 3600
+        lines.append(f"WEAK: nodes may stand still for {hours} hours: what ended meanwhile runs for them.")
     shouted = len(weaknesses(config.policy))
     words = explain(config.policy)
     lines = [*words[:shouted], *lines, *words[shouted:]]
@@ -59,6 +70,11 @@ def sentences(config: BrokerConfig) -> list[str]:
     lines.append(
         f"For {nodes} the order must be RUNNING with this CVM, in a finalized block and at the head."
     )
+    if config.confirmed != "head":
+        lines.append(
+            f"Its newest block may be {config.max_head_age_s} seconds from this machine's clock, no more."
+        )
+    lines.append("Evidence is judged at the later one of both times: no node makes it good again.")
     if config.by_hand:
         lines.append("Then a person must still approve each use by hand.")
     else:

@@ -14,6 +14,7 @@ passphrase_file = "grant.pass"       # this
 rpcs = ["https://one", "https://two"]  # the owner's own nodes; a key leaves only when all agree
 deployment = "deployment.json"
 confirmed = "finalized"              # or "head", on development chains only
+max_head_age_s = 600                 # from this machine's clock to each newest block; beyond: nothing
 [collateral]                         # a source for each trust class of the policy
 intel = "file:collateral.json"
 ```
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 from marketplace.domain.release_policy import MAX_POLICY_BYTES, ReleasePolicy, parse_policy
 from marketplace.errors import BadInputError, NotFoundError
 from marketplace.service.appraisal import take_collateral
+from marketplace.service.moments import take_head_age
 from marketplace.service.sections import KeyFile, Limits, Listen
 from marketplace.service.settings import load
 
@@ -47,6 +49,8 @@ class BrokerConfig:
     Attributes:
         policy_bytes: the policy file as it was read; `activation` says whether it is in force.
         confirmed: block that an order must be RUNNING in, beside the head: "finalized" or "head".
+        max_head_age_s: how far a node's newest block may be from this machine's clock, in seconds; unused on
+            a development chain.
         collateral: a source for each trust class of the policy.
     """
 
@@ -61,6 +65,7 @@ class BrokerConfig:
     rpcs: tuple[str, ...]
     deployment: Path
     confirmed: str
+    max_head_age_s: int
     collateral: dict[str, CollateralSource]
 
     @property
@@ -96,6 +101,7 @@ def load_config(path: Path) -> BrokerConfig:
         rpcs=chain.texts("rpcs"),
         deployment=chain.path("deployment"),
         confirmed=chain.choice("confirmed", ("finalized", "head"), "finalized"),
+        max_head_age_s=take_head_age(chain),
         collateral=take_collateral(table),
     )
     chain.done()

@@ -31,11 +31,12 @@ from marketplace.domain.release_policy import ReleasePolicy
 from marketplace.keybroker.request import ReleaseRequest
 from marketplace.keybroker.shares import HeldShare, KeyRing
 from marketplace.keybroker.store import Approval, GrantRow, PendingRow, Store
-from marketplace.keybroker.views import ChainView, agreed_facts, agreed_operator, latest_time
+from marketplace.keybroker.views import ChainView, agreed_facts, agreed_operator
 from marketplace.service.appraisal import Appraiser
 from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.errors import BusyError
+from marketplace.service.moments import JudgingTime
 
 __all__ = ["MAX_GRANTS_PER_USE", "MAX_WAITING", "Broker", "BrokerStep", "Granted"]
 
@@ -78,6 +79,7 @@ class Broker:
         grant_key: signs grants; its address is in the offers' terms.
         appraiser: believes evidence or refuses it, under the same policy.
         views: the owner's nodes.
+        time: what time it is for evidence: no node decides that alone.
         challenges: this broker's own.
         store: uses, grants, waiting requests.
         audit: gets each grant and each refusal.
@@ -91,6 +93,7 @@ class Broker:
     grant_key: PrivateKey
     appraiser: Appraiser
     views: Sequence[ChainView]
+    time: JudgingTime
     challenges: ChallengeBook
     store: Store
     audit: AuditLog
@@ -110,8 +113,10 @@ class Broker:
             BusyError: too many uses wait.
             MarketError: a node or a collateral source does not answer.
         """
-        now = latest_time(self.views)
+        heads = [view.now() for view in self.views]
+        now = self.time.latest(heads)
         try:
+            self.time.check(heads)
             answer = self._release(asked, now)
         except RefusedError as refused:
             self._audit_refusal(asked, refused, now)

@@ -16,7 +16,7 @@ from marketplace.domain.order_state import OrderState
 from marketplace.domain.release import OrderFacts, OrderView, ReleaseStep
 from marketplace.errors import BadInputError
 
-__all__ = ["ChainView", "agreed_facts", "agreed_operator", "latest_time"]
+__all__ = ["ChainView", "agreed_facts", "agreed_operator"]
 
 
 class ChainView(Protocol):
@@ -76,11 +76,6 @@ def agreed_operator(views: Sequence[ChainView], cvm_id: bytes) -> bytes:
         got = "operators that differ between the owner's nodes" if others else f"CVM 0x{cvm_id.hex()}"
         raise RefusedError(ReleaseStep.CVM.value, got, "a registered CVM, not revoked, with one operator")
     return first
-
-
-def latest_time(views: Sequence[ChainView]) -> int:
-    """Return the newest block time that any view knows: what has expired there has expired."""
-    return max(view.now() for view in views)
 
 
 def _agreed_seller(views: Sequence[ChainView], offer: int) -> bytes:

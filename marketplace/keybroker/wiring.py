@@ -20,6 +20,7 @@ from marketplace.service.challenges import ChallengeBook
 from marketplace.service.keyfiles import read_passphrase
 from marketplace.service.limits import RPC_TIMEOUT_S
 from marketplace.service.logs import ServiceLog
+from marketplace.service.moments import JudgingTime, head_age_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -62,6 +63,7 @@ def _broker(
         grant_key=config.grant_key.load(),
         appraiser=PolicyAppraiser(config.policy.appraisal, config.collateral),
         views=_views(config, deployment, log),
+        time=JudgingTime(lambda: int(time.time()), head_age_of(config.max_head_age_s, deployment.chain_id)),
         challenges=ChallengeBook(time.monotonic, os.urandom, config.limits.challenge_lifetime_s),
         store=store,
         audit=AuditLog(config.audit_path),

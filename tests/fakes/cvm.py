@@ -100,12 +100,14 @@ class ReportDataAppraiser:
     collateral_expires_at: int = 4_000_000_000
     refusal: Exception | None = None
     calls: int = 0
+    judged_at: int | None = None
 
     def __call__(
         self, bundle: EvidenceBundle, *, purpose: Purpose, operator: bytes, challenge: bytes, now: int
     ) -> VerifiedEvidence:
         """Return the verdict; see `marketplace.service.appraisal.Appraiser`."""
         self.calls += 1
+        self.judged_at = now
         if self.refusal is not None:
             raise self.refusal
         expected = bundle.keys.report_data(purpose, operator=operator, challenge=challenge)

@@ -26,6 +26,7 @@ from marketplace.service.audit import AuditLog, read_log
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.limits import RateLimit
 from marketplace.service.logs import ServiceLog
+from marketplace.service.moments import JudgingTime
 from tests.fakes.asgi import AppClient
 from tests.fakes.cvm import OPERATOR, FakeCvm, ReportDataAppraiser
 
@@ -47,6 +48,7 @@ class World:
     seconds: list[float]
     chain_time: list[int]
     certifier: Certifier
+    wall: list[int]
 
     def challenge(self, operator: bytes = OPERATOR) -> bytes:
         answer = self.client.post("/v1/challenge", json={"operator": hex_of(operator)})
@@ -69,9 +71,9 @@ class World:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., World]:
-    def build(*, per_minute: int = 0, limit: int = 1 << 20) -> World:
+    def build(*, per_minute: int = 0, limit: int = 1 << 20, max_head_age_s: int | None = None) -> World:
         key, appraiser, log = PrivateKey(), ReportDataAppraiser(), io.StringIO()
-        seconds, chain_time = [100.0], [NOW]
+        seconds, chain_time, wall = [100.0], [NOW], [NOW]
         certifier = Certifier(
             name="first",
             key=key,
@@ -80,6 +82,7 @@ def make(tmp_path: Path) -> Callable[..., World]:
             appraiser=appraiser,
             challenges=ChallengeBook(lambda: seconds[0], os.urandom),
             clock=lambda: chain_time[0],
+            time=JudgingTime(lambda: wall[0], max_head_age_s),
             audit=AuditLog(tmp_path / "audit.log"),
             authority=make_authority(
                 "first", ec.generate_private_key(ec.SECP256R1()), now=NOW, simulated=False, crl_url=CRL_URL
@@ -95,7 +98,7 @@ def make(tmp_path: Path) -> Callable[..., World]:
             max_body_bytes=limit,
         )
         path = tmp_path / "audit.log"
-        return World(AppClient(app), key, appraiser, path, log, seconds, chain_time, certifier)
+        return World(AppClient(app), key, appraiser, path, log, seconds, chain_time, certifier, wall)
 
     return build
 

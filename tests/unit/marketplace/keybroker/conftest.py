@@ -34,9 +34,10 @@ from marketplace.service.audit import AuditLog, read_log
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.limits import RateLimit
 from marketplace.service.logs import ServiceLog
+from marketplace.service.moments import JudgingTime
 from tests.fakes.asgi import AppClient
 from tests.fakes.cvm import MEASUREMENT, OPERATOR, FakeCvm, ReportDataAppraiser
-from tests.fakes.order_world import CLIENT, DOMAIN, SELLER, FakeChain, named, order_preimage
+from tests.fakes.order_world import CLIENT, DOMAIN, NOW, SELLER, FakeChain, named, order_preimage
 
 CONTENT_KEY = sha256(b"the content key") + sha256(b"the salt")
 DATASET_A = 1
@@ -88,6 +89,7 @@ class World:
     log: io.StringIO
     audit_path: Path
     seconds: list[float]
+    wall: list[int]
 
     def running(
         self, *, salt: int = 1, other: str = "dataset B", operator: bytes = OPERATOR
@@ -168,13 +170,14 @@ def make(tmp_path: Path) -> Iterator[Make]:
         state: Path | None = None,
         grant_key: PrivateKey | None = None,
         chains: list[FakeChain] | None = None,
+        max_head_age_s: int | None = None,
         **policy: object,
     ) -> World:
         state = state or tmp_path / f"broker-{next(numbers)}"
         store = Store(state / "broker.sqlite3")
         store.activate(POLICY_DIGEST, at=1)
         stores.append(store)
-        log, seconds = io.StringIO(), [100.0]
+        log, seconds, wall = io.StringIO(), [100.0], [NOW]
         chains = chains or [FakeChain() for _ in range(views)]
         appraiser, ring = ReportDataAppraiser(), DictRing()
         broker = Broker(
@@ -186,6 +189,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             grant_key=grant_key or PrivateKey(),
             appraiser=appraiser,
             views=chains,
+            time=JudgingTime(lambda: wall[0], max_head_age_s),
             challenges=ChallengeBook(lambda: seconds[0], os.urandom),
             store=store,
             audit=AuditLog(state / "audit.log"),
@@ -193,7 +197,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
         rate = RateLimit(lambda: seconds[0], per_minute=0)
         app = create_app(broker, log=ServiceLog("keybroker", log), rate=rate)
         path = state / "audit.log"
-        return World(broker, AppClient(app), appraiser, chains, broker.grant_key, ring, log, path, seconds)
+        made = AppClient(app)
+        return World(broker, made, appraiser, chains, broker.grant_key, ring, log, path, seconds, wall)
 
     yield build
     for store in stores:
