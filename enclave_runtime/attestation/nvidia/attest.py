@@ -2,28 +2,23 @@
 
 `nvmlDeviceGetConfComputeGpuAttestationReport` answers a nonce with an SPDM request and response; the call for
 certificates gives the device's chain in PEM, leaf first. Layouts as in NVIDIA's nvml.h. NVSwitches have
-another library (NSCQ), which this does not speak.
+another library, see `nscq`; their answers stand behind the GPUs'.
 """
 
 from __future__ import annotations
 
-import binascii
 import ctypes
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
-from enclave_runtime.attestation.nvidia.evidence import MAX_DEVICES, Device, DeviceKind, GpuEvidence
+from enclave_runtime.attestation.nvidia.asking import NONCE, Library, LibraryError, ask_all, taken
+from enclave_runtime.attestation.nvidia.evidence import DeviceKind, GpuEvidence
+from enclave_runtime.attestation.nvidia.nscq import find_switches
 from enclave_runtime.wire.errors import EnclaveError, WireError
 
-__all__ = ["Library", "LibraryError", "Nvml", "NvmlAttester", "find_gpus"]
+__all__ = ["Nvml", "NvmlAttester", "find_gpus"]
 
-_Answer = TypeVar("_Answer")
-
-_NONCE: Final = 32
-_NONCE_AT: Final = 4
-"""Where an SPDM GET_MEASUREMENTS request has its nonce."""
-_ATTEMPTS: Final = 3
 _SONAME: Final = "libnvidia-ml.so.1"
 _NOT_SUPPORTED, _NO_PERMISSION, _NOT_LOADED, _TIMEOUT, _NO_FUNCTION, _LOST, _RESET, _IN_USE = (
     3, 4, 9, 10, 13, 15, 16, 19,
@@ -39,7 +34,6 @@ _WORDS: Final = {
     _IN_USE: "the GPU is in use",
 }
 _BUSY: Final = frozenset({_TIMEOUT, _IN_USE})
-_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 class _Report(ctypes.Structure):
@@ -49,7 +43,7 @@ class _Report(ctypes.Structure):
         ("cec_present", ctypes.c_uint),
         ("size", ctypes.c_uint),
         ("cec_size", ctypes.c_uint),
-        ("nonce", ctypes.c_ubyte * _NONCE),
+        ("nonce", ctypes.c_ubyte * NONCE),
         ("report", ctypes.c_ubyte * 0x2000),
         ("cec_report", ctypes.c_ubyte * 0x1000),
     )
@@ -64,34 +58,6 @@ class _Certificate(ctypes.Structure):
         ("chain", ctypes.c_ubyte * 0x1000),
         ("attestation_chain", ctypes.c_ubyte * 0x1400),
     )
-
-
-class LibraryError(Exception):
-    """A call that NVML did not answer with success.
-
-    Attributes:
-        code: its nvmlReturn_t.
-    """
-
-    def __init__(self, code: int) -> None:
-        super().__init__(_WORDS.get(code, f"NVML error {code}"))
-        self.code = code
-
-
-class Library(Protocol):
-    """What is asked of the driver. Every method raises LibraryError."""
-
-    def count(self) -> int:
-        """Return how many GPUs there are."""
-        ...
-
-    def report(self, place: int, nonce: bytes) -> bytes:
-        """Return a GPU's report over `nonce`."""
-        ...
-
-    def chain(self, place: int) -> bytes:
-        """Return a GPU's certificates in PEM, leaf first."""
-        ...
 
 
 class Nvml:
@@ -118,13 +84,13 @@ class Nvml:
         asked = _Report()
         asked.nonce[:] = nonce
         self._call("nvmlDeviceGetConfComputeGpuAttestationReport", self._handle(place), ctypes.byref(asked))
-        return _taken(asked.report, asked.size, "report")
+        return taken(asked.report, asked.size, "gpu report")
 
     def chain(self, place: int) -> bytes:
         """Return the certificates of the GPU at `place`."""
         asked = _Certificate()
         self._call("nvmlDeviceGetConfComputeGpuCertificate", self._handle(place), ctypes.byref(asked))
-        return _taken(asked.attestation_chain, asked.attestation_size, "certificates")
+        return taken(asked.attestation_chain, asked.attestation_size, "gpu certificates")
 
     def _handle(self, place: int) -> ctypes.c_void_p:
         handle = ctypes.c_void_p()
@@ -135,104 +101,61 @@ class Nvml:
         try:
             function = getattr(self._functions, name)
         except AttributeError:
-            raise LibraryError(_NO_FUNCTION) from None
+            raise _error(_NO_FUNCTION) from None
         code = int(function(*arguments))
         if code:
-            raise LibraryError(code)
+            raise _error(code)
 
 
 class NvmlAttester:
     """A `DeviceAttester` on a machine with NVIDIA's driver; safe to use from several threads."""
 
-    def __init__(self, library: Library) -> None:
-        """Take the driver's library."""
-        self._library = library
+    def __init__(self, gpus: Library, switches: Library | None = None) -> None:
+        """Take the driver's libraries; that of the switches where the machine has some."""
+        self._gpus = gpus
+        self._switches = switches
         self._turn = threading.Lock()
 
     def evidence(self, nonce: bytes) -> bytes:
-        """Return bytes of `GpuEvidence`: every GPU asked with `nonce` (32 bytes), in the driver's order.
+        """Return bytes of `GpuEvidence`: every device asked with `nonce` (32 bytes), GPUs first.
 
         Raises:
             WireError: `nonce` is not 32 bytes, or an answer that is no evidence.
-            EnclaveError: a GPU did not answer, answered another nonce, or came or went meanwhile.
+            EnclaveError: a device did not answer, answered another nonce, or came or went meanwhile.
         """
-        if len(nonce) != _NONCE:
-            raise WireError(f"devices: got {len(nonce)} bytes of nonce, expected {_NONCE}")
+        if len(nonce) != NONCE:
+            raise WireError(f"devices: got {len(nonce)} bytes of nonce, expected {NONCE}")
         with self._turn:
-            count = _persistent("count", self._library.count)
-            if not 0 < count <= MAX_DEVICES:
-                raise EnclaveError(f"gpu: got {count} GPUs, expected 1 to {MAX_DEVICES}")
-            devices = tuple(self._device(place, nonce) for place in range(count))
-            if _persistent("count", self._library.count) != count:
-                raise EnclaveError("gpu: got another number of GPUs after asking them than before")
-        if len({device.chain[1] for device in devices}) != count:  # the boot ROM's: one for each chip
-            raise EnclaveError("gpu: got one GPU under two numbers")
+            devices = ask_all(DeviceKind.GPU, self._gpus, nonce)
+            if self._switches is not None:
+                devices += ask_all(DeviceKind.NVSWITCH, self._switches, nonce)
+        if len({device.chain[1] for device in devices}) != len(devices):  # the boot ROM's: one for each chip
+            raise EnclaveError("gpu: got one device under two numbers")
         return GpuEvidence(devices).to_bytes()
 
-    def _device(self, place: int, nonce: bytes) -> Device:
-        for _ in range(_ATTEMPTS):
-            report = _persistent(f"GPU {place}", lambda: self._library.report(place, nonce))
-            if report[_NONCE_AT : _NONCE_AT + _NONCE] == nonce:  # else somebody else asked at the same time
-                chain = _persistent(f"GPU {place}", lambda: self._library.chain(place))
-                return Device(DeviceKind.GPU, report, _ders(chain))
-        raise EnclaveError(f"GPU {place}: got answers to other nonces, {_ATTEMPTS} times")
 
+def find_gpus(
+    functions: Any = None, switches: Callable[[], Library | None] = find_switches
+) -> NvmlAttester | None:
+    """Return the attester of this machine's GPUs and the switches between them, or None without a GPU.
 
-def find_gpus(functions: Any = None) -> NvmlAttester | None:
-    """Return the attester of this machine's GPUs, or None where there is no NVIDIA driver, or no GPU.
-
+    Args:
+        functions: NVML; default: the driver's.
+        switches: looks for the library of switches; asked only where there is a GPU.
     Raises:
-        EnclaveError: there is a driver, and it does not work.
+        EnclaveError: there is a driver, or a library of switches, and it does not work.
     """
     try:
         library = Nvml(functions)
-        return NvmlAttester(library) if library.count() else None
+        count = library.count()
     except OSError:
         return None
     except LibraryError as error:
         if error.code == _NOT_LOADED:
             return None
         raise EnclaveError(f"gpu: {error}") from error
+    return NvmlAttester(library, switches()) if count else None
 
 
-def _persistent(what: str, ask: Callable[[], _Answer]) -> _Answer:
-    """Return the driver's answer, asked again while the GPU is busy, and not for ever."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            return ask()
-        except LibraryError as error:
-            if error.code not in _BUSY or attempt == _ATTEMPTS - 1:
-                raise EnclaveError(f"{what}: {error}") from error
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _taken(buffer: Any, size: int, what: str) -> bytes:
-    if not 0 < size <= len(buffer):
-        raise WireError(f"gpu {what}: got {size} bytes, expected 1 to {len(buffer)}")
-    return bytes(buffer[:size])
-
-
-def _ders(pem: bytes) -> tuple[bytes, ...]:
-    """Return the certificates in PEM as DER, in their order.
-
-    Raises:
-        WireError: something else between or inside them.
-    """
-    blocks = pem.rstrip(b"\x00").split(_BEGIN)
-    if blocks[0].strip():
-        raise WireError("gpu certificates: got bytes in front of the first one, expected PEM")
-    found = []
-    for block in blocks[1:]:
-        text, end, rest = block.partition(_END)
-        if not end or rest.strip():
-            raise WireError("gpu certificates: got bytes between them, expected PEM")
-        written = b"".join(text.split())
-        try:
-            der = binascii.a2b_base64(written, strict_mode=True)
-        except binascii.Error as error:
-            raise WireError("gpu certificates: got something else than base64 inside") from error
-        # Strict as it is, it passes over a sign of padding too many.
-        if binascii.b2a_base64(der, newline=False) != written:
-            raise WireError("gpu certificates: got base64 in a second spelling, expected the one")
-        found.append(der)
-    return tuple(found)
+def _error(code: int) -> LibraryError:
+    return LibraryError(code, _WORDS.get(code, f"NVML error {code}"), busy=code in _BUSY)
