@@ -84,19 +84,32 @@ def check(value: float, *, at_least: float | None = None, at_most: float | None 
     return {"value": value, word: goal.limit, "met": goal.met}
 
 
-def interleave(cases: Mapping[str, Callable[[], None]], options: Options) -> Figures:
-    """Run every case once a round, each round in the other direction than the last."""
+def interleave(
+    cases: Mapping[str, Callable[[], None]],
+    options: Options,
+    *,
+    before: Callable[[], None] = lambda: None,
+    rounds: int | None = None,
+) -> Figures:
+    """Run every case once a round, each round in the other direction than the last.
+
+    Args:
+        before: called before each case, outside of what is measured.
+        rounds: other than the options say.
+    """
     figures = Figures({name: [] for name in cases}, {name: [] for name in cases})
     names = list(cases)
-    for number in range(-1, options.rounds):
+    wanted = rounds or options.rounds
+    for number in range(-1, wanted):
         for name in names if number % 2 else reversed(names):
+            before()
             started, started_cpu = time.perf_counter(), time.process_time()
             cases[name]()
             seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
             if number >= 0:
                 figures.seconds[name].append(seconds)
                 figures.cpu[name].append(cpu)
-        say(options, f"round {number + 1} of {options.rounds}")
+        say(options, f"round {number + 1} of {wanted}")
     return figures
 
 
