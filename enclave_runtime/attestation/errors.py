@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from enclave_runtime.wire.errors import RefusedError
 
-__all__ = ["AttestationError", "Step"]
+__all__ = ["AttestationError", "OtherRootError", "Step"]
 
 
 class Step(StrEnum):
@@ -30,3 +30,13 @@ class AttestationError(RefusedError):
 
     def __init__(self, step: Step, got: object, expected: object) -> None:
         super().__init__(step.value, got, expected)
+
+
+class OtherRootError(AttestationError):
+    """Step (1): the chain ends in another root than the one that was tried, and no more than that is known.
+
+    Whoever tries several anchors goes on to the next, and gives this reason only where there is no other.
+    """
+
+    def __init__(self, got: object, expected: object) -> None:
+        super().__init__(Step.CHAIN, got, expected)

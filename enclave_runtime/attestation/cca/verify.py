@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from enclave_runtime.attestation.binding import check_report_data
 from enclave_runtime.attestation.cca.token import CcaToken, parse_token
 from enclave_runtime.attestation.collateral import Collateral
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, OtherRootError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
 from enclave_runtime.attestation.policy import AppraisalPolicy
 from enclave_runtime.attestation.roots import RootSet
@@ -139,12 +139,10 @@ def _platform_key(token: CcaToken, collateral: Collateral, roots: RootSet) -> ec
         one.spki for one in collateral.need("cca").cpaks if one.instance_id == token.platform.instance_id
     ]
     if not endorsed:
-        raise AttestationError(
-            Step.CHAIN, "a platform that no endorsement is about", "its key in the collateral"
-        )
+        raise OtherRootError("a platform that no endorsement is about", "its key in the collateral")
     digest = hashlib.sha256(endorsed[0]).digest()
     if digest != roots.der_sha256:
-        raise AttestationError(Step.CHAIN, f"platform key {digest.hex()}", f"root set {roots.id}")
+        raise OtherRootError(f"platform key {digest.hex()}", f"root set {roots.id}")
     return _load(endorsed[0])
 
 

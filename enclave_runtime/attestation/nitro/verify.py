@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enclave_runtime.attestation.binding import check_report_data
 from enclave_runtime.attestation.collateral import Collateral
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, OtherRootError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
 from enclave_runtime.attestation.nitro.chain import NitroChain, verified_chain
 from enclave_runtime.attestation.nitro.document import NitroDocument, parse_document
@@ -108,8 +108,8 @@ def _parse(evidence: Evidence) -> NitroDocument:
 def _check_chain(chain: NitroChain, document: NitroDocument, roots: RootSet, now: int) -> None:
     fits = chain.root_der_sha256 == roots.der_sha256 and roots.key_sha256 in (None, chain.root_key_sha256)
     if not fits:
-        raise AttestationError(
-            Step.CHAIN, f"a chain that ends in root {chain.root_der_sha256.hex()}", f"root set {roots.id}"
+        raise OtherRootError(
+            f"a chain that ends in root {chain.root_der_sha256.hex()}", f"root set {roots.id}"
         )
     if not chain.not_before <= now <= chain.not_after:
         raise AttestationError(

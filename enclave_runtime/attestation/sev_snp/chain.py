@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from enclave_runtime.attestation.collateral import AmdCollateral
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, OtherRootError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.sev_snp import der
 from enclave_runtime.attestation.sev_snp.certificates import (
@@ -94,7 +94,7 @@ def load_chain(collateral: AmdCollateral, roots: RootSet) -> Chain:
     """
     got = sha256(collateral.ark)
     if got != roots.der_sha256:
-        raise AttestationError(Step.CHAIN, f"a chain that ends in root {got.hex()}", roots.der_sha256.hex())
+        raise OtherRootError(f"a chain that ends in root {got.hex()}", roots.der_sha256.hex())
     chain = _verified(collateral.ark, collateral.ask, collateral.vek)
     key = sha256(chain.ark.spki)
     if roots.key_sha256 is not None and key != roots.key_sha256:
