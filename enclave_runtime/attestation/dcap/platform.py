@@ -27,7 +27,7 @@ from enclave_runtime.attestation.dcap import facts, layout, pck, qvl
 from enclave_runtime.attestation.dcap.facts import Anchors, Span, Statements
 from enclave_runtime.attestation.dcap.memo import Memo
 from enclave_runtime.attestation.dcap.pck import PckExtension
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, OtherRootError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256, tagged
@@ -188,7 +188,7 @@ def _certified(cert_data: bytes) -> _Certified:
 def _check_root(own: _Certified, roots: RootSet) -> None:
     if own.root_sha256 != roots.der_sha256:
         got = f"a quote whose chain ends in root {own.root_sha256.hex()}"
-        raise AttestationError(Step.CHAIN, got, roots.der_sha256.hex())
+        raise OtherRootError(got, roots.der_sha256.hex())
 
 
 def _check_crl_dates(anchors: Anchors, now: int) -> None:
