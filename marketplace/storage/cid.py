@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from marketplace.errors import BadInputError
-from marketplace.storage.base import BlobCorruptError
+from marketplace.storage.base import BlobCorruptError, Chunk
 
 __all__ = ["DAG_PB", "RAW", "Cid"]
 
@@ -40,7 +40,7 @@ class Cid:
     digest: bytes
 
     @classmethod
-    def of(cls, codec: int, block: bytes | memoryview) -> Cid:
+    def of(cls, codec: int, block: Chunk) -> Cid:
         """Return the name of `block`."""
         return cls(codec, hashlib.sha256(block).digest())
 

@@ -21,15 +21,15 @@ from typing import Final, TypeVar
 from marketplace.errors import BadInputError
 from marketplace.storage.base import (
     BlobCorruptError,
-    BlobUnreachableError,
     Chunk,
     Progress,
     check_range,
     pieces,
 )
 from marketplace.storage.behind import Behind
+from marketplace.storage.body import HttpRun
 from marketplace.storage.cid import DAG_PB, RAW, Cid
-from marketplace.storage.kubo import Body, Kubo
+from marketplace.storage.kubo import Kubo
 from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.retry import with_patience
 from marketplace.storage.unixfs import LEAF_BYTES, Node, Tree, parse_node
@@ -57,7 +57,7 @@ class IpfsStore:
         """
         self._patience = patience or Patience()
         self._shell = shell
-        self.node = Kubo(api, self._patience)
+        self.node = Kubo(api, self._patience, shell)
         self._nodes: dict[Cid, Node] = {}
         self._lock = threading.Lock()
 
@@ -75,10 +75,10 @@ class IpfsStore:
         first = list(islice(leaves, 2))
         if len(first) == 1:
             cid = Cid.of(RAW, first[0])
-            self._compare(self._again(lambda: self.node.add_small(first[0])), cid)
+            self._compare(self._again(lambda: self.node.add_small(bytes(first[0]))), cid)
             return _PREFIX + str(cid)
         tree = Tree()
-        nodes: list[tuple[Cid, bytes]] = []
+        nodes: list[tuple[Cid, Chunk]] = []
         with Behind(1) as sending:
             for batch in _batches(chain(first, leaves)):
                 for cid, leaf in batch:
@@ -137,7 +137,7 @@ class IpfsStore:
     def _size(self, root: Cid) -> int:
         return self.load(root).content_bytes
 
-    def _send(self, codec: int, batch: list[tuple[Cid, bytes]]) -> None:
+    def _send(self, codec: int, batch: list[tuple[Cid, Chunk]]) -> None:
         """Store blocks that the node does not have; if it has the first one, it may have others."""
         if not batch:
             return
@@ -146,7 +146,7 @@ class IpfsStore:
         if known:
             missing = [item for item in batch[1:] if not self.node.has_block(item[0])]
         if missing:
-            self._again(lambda: self.node.put_blocks(codec, [block for _, block in missing]))
+            self._again(lambda: self.node.put_blocks(codec, missing))
 
     def _again(self, ask: Callable[[], T]) -> T:
         return with_patience(ask, self._patience, self._shell)
@@ -181,7 +181,8 @@ class TreeRun:
         self._size = node.content_bytes
         self._leaves = self._walk(root, 0, node, offset, 0) if length else iter(())
         self._ready = memoryview(b"")
-        self._body: Body | None = None
+        self._buffer = memoryview(b"")
+        self._body: HttpRun | None = None
         self._body_at = self._body_end = 0
 
     def readinto(self, buffer: memoryview) -> int:
@@ -225,12 +226,13 @@ class TreeRun:
                     yield from self._walk(link.cid, start, child, offset, depth + 1)
             start = end
 
-    def _fetch(self, leaf: _Leaf) -> bytearray:
+    def _fetch(self, leaf: _Leaf) -> memoryview:
         """Return a raw leaf's bytes out of the running `cat`, once they are what its link says."""
         if leaf.length > 2 * LEAF_BYTES:
             raise BlobCorruptError(f"{leaf.cid}: got a leaf of {leaf.length} bytes, expected at most 2 MiB")
-        data = bytearray(leaf.length)
-        view, filled = memoryview(data), 0
+        if len(self._buffer) < leaf.length:
+            self._buffer = memoryview(bytearray(leaf.length))
+        view, filled = self._buffer[: leaf.length], 0
         while filled < leaf.length:
             filled += self._read(leaf.start + filled, view[filled:], leaf.length)
         if hashlib.sha256(view).digest() != leaf.cid.digest:
@@ -239,7 +241,7 @@ class TreeRun:
                 f"{self._root} at byte {leaf.start}: got a block {got_cid}, expected {leaf.cid}",
                 hint="this node gives other bytes than it was asked for; use another one",
             )
-        return data
+        return view
 
     def _read(self, at: int, buffer: memoryview, leaf_bytes: int) -> int:
         """Read from byte `at` on, out of the running answer, or of a new one where that has another place."""
@@ -247,35 +249,33 @@ class TreeRun:
             self.close()
             # To the end of the last leaf, if all are as long as this one; else once more from there.
             wanted = max(-(-(self._end - at) // leaf_bytes) * leaf_bytes, len(buffer))
-            self._body = self._store.node.cat(self._root, at, wanted)
             self._body_at, self._body_end = at, min(at + wanted, self._size)
+            self._body = self._store.node.cat(self._root, at, self._body_end - at)
         got = self._body.readinto(buffer[: self._body_end - at])
-        if not got:
-            raise BlobUnreachableError(
-                f"{self._root}: got the end at byte {at}, expected {self._body_end} bytes",
-                hint="the node lost a peer, or gave up: try again",
-            )
         self._body_at += got
         return got
 
 
-def _leaves(chunks: Iterable[Chunk]) -> Iterator[bytes]:
-    """Give the leaves of a file, at least one."""
-    pending = bytearray()
+def _leaves(chunks: Iterable[Chunk]) -> Iterator[memoryview]:
+    """Give the leaves of a file, at least one, each in memory of its own."""
+    leaf, filled = memoryview(bytearray(LEAF_BYTES)), 0
     given = False
     for chunk in chunks:
-        pending += chunk
-        while len(pending) >= LEAF_BYTES:
-            yield bytes(pending[:LEAF_BYTES])
-            given = True
-            del pending[:LEAF_BYTES]
-    if pending or not given:
-        yield bytes(pending)
+        left = memoryview(chunk)
+        while left:
+            took = min(len(left), LEAF_BYTES - filled)
+            leaf[filled : filled + took] = left[:took]
+            filled, left = filled + took, left[took:]
+            if filled == LEAF_BYTES:
+                yield leaf
+                leaf, filled, given = memoryview(bytearray(LEAF_BYTES)), 0, True
+    if filled or not given:
+        yield leaf[:filled]
 
 
-def _batches(leaves: Iterable[bytes]) -> Iterator[list[tuple[Cid, bytes]]]:
+def _batches(leaves: Iterable[Chunk]) -> Iterator[list[tuple[Cid, Chunk]]]:
     """Give leaves with their names, some at a time."""
-    batch: list[tuple[Cid, bytes]] = []
+    batch: list[tuple[Cid, Chunk]] = []
     for leaf in leaves:
         batch.append((Cid.of(RAW, leaf), leaf))
         if len(batch) == _BATCH:

@@ -1,33 +1,38 @@
 """The RPC API of an IPFS node (kubo's, or of scripts/ipfs-node), as far as storage needs it.
 
-`ipfshttpclient` for what it does well: small files added, pins. httpx for what it does not: blocks in bulk,
-bodies that are not held in memory whole, ranges. What comes back is compared by whoever called.
+`ipfshttpclient` for what it does well: small files added, pins. httpx for blocks, alone and in bulk. Ranges
+of files come over `wire.Connection`, into the reader's memory. What comes back is compared by whoever called.
 """
 
 from __future__ import annotations
 
 import json
-import threading
+import ssl
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from marketplace.errors import BadInputError
-from marketplace.storage.base import BlobNotFoundError, BlobUnreachableError, DishonestServerError
+from marketplace.storage.base import BlobNotFoundError, BlobUnreachableError, Chunk, DishonestServerError
+from marketplace.storage.body import HttpRun
 from marketplace.storage.cid import DAG_PB, Cid
-from marketplace.storage.patience import Patience
+from marketplace.storage.httphead import Target
+from marketplace.storage.network import NetworkPolicy, resolve
+from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.unixfs import LEAF_BYTES, MAX_BLOCK_BYTES, MAX_LINKS
+from marketplace.storage.wire import Connection
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Body", "Kubo"]
+__all__ = ["Kubo"]
 
 _PIECE: Final = 256 << 10
 _MAX_ANSWER_BYTES: Final = 1 << 20
+_MAX_MESSAGE_BYTES: Final = 4096
 _ABSENT: Final = ("not here", "not found", "could not find", "no peer")
 _BOUNDARY: Final = "cloister-7c1f0e2a9b"
 _FIXED: Final = {
@@ -41,7 +46,7 @@ _FIXED: Final = {
 class Kubo:
     """Calls to one node; safe to use from several threads."""
 
-    def __init__(self, api: str, patience: Patience) -> None:
+    def __init__(self, api: str, patience: Patience, shell: Shell = SYSTEM) -> None:
         """Take the address of the API, such as `http://127.0.0.1:5001`.
 
         Raises:
@@ -53,7 +58,7 @@ class Kubo:
         self._api = api.rstrip("/")
         self._parts = parts
         self._patience = patience
-        self._lock = threading.Lock()
+        self._shell = shell
 
     def add_small(self, data: bytes) -> str:
         """Store a file of at most one leaf, pinned, and return the CID that the node gives it."""
@@ -83,19 +88,25 @@ class Kubo:
             answer: Any = client.pin.ls(type="recursive")
         return frozenset(str(cid) for cid in answer["Keys"])
 
-    def put_blocks(self, codec: int, blocks: Sequence[bytes | memoryview]) -> None:
+    def put_blocks(self, codec: int, blocks: Sequence[tuple[Cid, Chunk]]) -> None:
         """Store blocks, unpinned, in one call.
 
+        Args:
+            blocks: with their names, which the node has to find too.
         Raises:
             DishonestServerError: the node gives one of them another name than its bytes have.
         """
         name = "dag-pb" if codec == DAG_PB else "raw"
         query = {"cid-codec": name, "mhtype": "sha2-256", "pin": "false"}
-        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+        form = _form([block for _, block in blocks])
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+            "Content-Length": str(sum(map(len, form))),  # else each piece would be wrapped up as a chunk
+        }
         with self._errors("block/put"):
-            response = self._http.post("block/put", params=query, content=_form(blocks), headers=headers)
+            response = self._http.post("block/put", params=query, content=map(bytes, form), headers=headers)
         keys = [answer.get("Key") for answer in _lines(response)]
-        expected = [str(Cid.of(codec, block)) for block in blocks]
+        expected = [str(cid) for cid, _ in blocks]
         if keys != expected:
             got = next((key for key, want in zip(keys, expected, strict=False) if key != want), len(keys))
             raise DishonestServerError(
@@ -127,9 +138,54 @@ class Kubo:
             raise DishonestServerError(f"{self._api}: got {got}, expected {cid}", hint="use another node")
         return bytes(data)
 
-    def cat(self, cid: Cid, offset: int, length: int) -> Body:
-        """Return bytes of a file on their way; not compared with anything here."""
-        return Body(self, {"arg": str(cid), "offset": str(offset), "length": str(length)})
+    def cat(self, cid: Cid, offset: int, length: int) -> HttpRun:
+        """Return `length` bytes of a file from `offset` on, which it must have; nobody compared them yet.
+
+        Raises:
+            BlobNotFoundError, BlobUnreachableError.
+            DishonestServerError: no plain body.
+        """
+        where = f"IPFS node {self._api}, cat"
+        connection = self._connect()
+        try:
+            head = connection.ask(self._cat_question(cid, offset, length))
+            if head.status != 200:
+                raise self.refused("cat", _message(_rest(connection, self._patience, self._shell, where)))
+            if head.fields.get("transfer-encoding", "identity").lower() != "identity":
+                raise DishonestServerError(
+                    f"{where}: got a body in chunks, expected the plain bytes, as HTTP/1.0 has them",
+                    hint="does a proxy stand before the node? name the node itself in [storage.ipfs] api",
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return HttpRun(connection, length, where, self._patience, self._shell)
+
+    def _connect(self) -> Connection:
+        target = Target.of(self._api)
+        try:
+            addresses = resolve(target.host, target.port, NetworkPolicy(anywhere=True))
+            return Connection.open(target, addresses, self._tls, self._patience, self._shell)
+        except BlobUnreachableError as error:
+            raise self.unreachable("cat", error) from error
+
+    def _cat_question(self, cid: Cid, offset: int, length: int) -> bytes:
+        query = urlencode({"arg": str(cid), "offset": offset, "length": length})
+        lines = (
+            # A node does not know the length of what it streams. To 1.1 it would send chunks; the tree says
+            # where the bytes end, and so they come plain, into the reader's memory.
+            f"POST /api/v0/cat?{query} HTTP/1.0",
+            f"Host: {Target.of(self._api).authority}",
+            "User-Agent: cloister",
+            "Content-Length: 0",
+            "",
+            "",
+        )
+        return "\r\n".join(lines).encode("ascii")
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context() if self._parts.scheme == "https" else None
 
     def call(self, name: str, **query: str) -> list[dict[str, Any]]:
         """Return the lines that some other command answers; for set-up, tests and people."""
@@ -204,48 +260,28 @@ class Kubo:
         )
 
 
-class Body:
-    """The body of one `cat`, read piece by piece by one thread."""
-
-    def __init__(self, kubo: Kubo, query: dict[str, str]) -> None:
-        self._context = kubo._body("cat", query)
-        self._pieces = self._context.__enter__()
-        self._rest = memoryview(b"")
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the beginning of `buffer`; 0 at the end.
-
-        Raises:
-            BlobUnreachableError: cut off or stalled.
-        """
-        if not self._rest:
-            try:
-                self._rest = memoryview(next(self._pieces, b""))
-            except BaseException as error:
-                # The block that `_context` guards: it turns the library's errors into ours.
-                self._context.__exit__(type(error), error, error.__traceback__)
-                raise
-        got = min(len(buffer), len(self._rest))
-        buffer[:got] = self._rest[:got]
-        self._rest = self._rest[got:]
-        return got
-
-    def close(self) -> None:
-        """Give up what did not come yet."""
-        self._context.__exit__(None, None, None)
-
-
-def _form(blocks: Sequence[bytes | memoryview]) -> Iterator[bytes]:
-    """Give the bytes of a form with one file for each block, in pieces that are not copied again."""
+def _form(blocks: Sequence[Chunk]) -> list[Chunk]:
+    """Return the pieces of a form with one file for each block."""
+    pieces: list[Chunk] = []
     for block in blocks:
         head = 'Content-Disposition: form-data; name="file"; filename="block"'
         kind = "Content-Type: application/octet-stream"
-        yield f"--{_BOUNDARY}\r\n{head}\r\n{kind}\r\n\r\n".encode("ascii")
+        pieces.append(f"--{_BOUNDARY}\r\n{head}\r\n{kind}\r\n\r\n".encode("ascii"))
         view = memoryview(block)
-        for at in range(0, len(view), _PIECE):
-            yield bytes(view[at : at + _PIECE])
-        yield b"\r\n"
-    yield f"--{_BOUNDARY}--\r\n".encode("ascii")
+        pieces += (view[at : at + _PIECE] for at in range(0, len(view), _PIECE))
+        pieces.append(b"\r\n")
+    pieces.append(f"--{_BOUNDARY}--\r\n".encode("ascii"))
+    return pieces
+
+
+def _rest(connection: Connection, patience: Patience, shell: Shell, where: str) -> bytes:
+    """Return what follows the head of an answer that is not what was asked for, its beginning at least."""
+    data = memoryview(bytearray(_MAX_MESSAGE_BYTES))
+    filled, run = 0, HttpRun(connection, len(data), where, patience, shell)
+    with suppress(BlobUnreachableError):  # it ends before the buffer does
+        while got := run.readinto(data[filled:]):
+            filled += got
+    return bytes(data[:filled])
 
 
 def _lines(response: httpx.Response) -> list[dict[str, Any]]:

@@ -11,16 +11,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urljoin
 
 from marketplace.storage.base import BlobNotFoundError, BlobUnreachableError, DishonestServerError
+from marketplace.storage.body import HttpRun
 from marketplace.storage.httphead import Head, Target, content_range, question
 from marketplace.storage.network import ForbiddenAddressError, NetworkPolicy, Resolve, resolve
 from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.wire import Connection
 
-__all__ = ["HttpRun", "Ranges"]
+__all__ = ["Ranges"]
 
 _MAX_REDIRECTS: Final = 5
 _MOVED: Final = (301, 302, 303, 307, 308)
@@ -70,7 +72,7 @@ class Ranges:
         if answer.head.status != 206:
             answer.connection.close()
             return size
-        with closing(HttpRun(self, answer, 1, name)) as first:
+        with closing(self._body(answer, 1, name)) as first:
             first.readinto(memoryview(bytearray(1)))
         return size
 
@@ -86,9 +88,14 @@ class Ranges:
         answer = self._ask(url, offset, length, name)
         with answer.closed_on_error():
             _check_answer(answer.head, offset, length, size, name)
-        return HttpRun(self, answer, length, name)
+        return self._body(answer, length, name)
 
-    def give_back(self, connection: Connection, target: Target) -> None:
+    def _body(self, answer: _Answer, length: int, name: str) -> HttpRun:
+        connection, target = answer.connection, answer.target
+        keep = partial(self._give_back, connection, target) if answer.head.keeps_alive else None
+        return HttpRun(connection, length, name, self._patience, self._shell, keep)
+
+    def _give_back(self, connection: Connection, target: Target) -> None:
         """Keep a connection whose answer was read to its end."""
         with self._lock:
             kept = self._idle.setdefault((target.tls, target.host, target.port), [])
@@ -104,16 +111,6 @@ class Ranges:
         for kept in idle.values():
             for connection in kept:
                 connection.close()
-
-    @property
-    def patience(self) -> Patience:
-        """How long its bodies may take."""
-        return self._patience
-
-    @property
-    def shell(self) -> Shell:
-        """Its clock."""
-        return self._shell
 
     def _ask(self, url: str, offset: int, length: int, name: str) -> _Answer:
         """Ask for a range, wherever it has moved to; the answer is one with a body, or status 416."""
@@ -206,68 +203,6 @@ class _Answer:
         except BaseException:
             self.connection.close()
             raise
-
-
-class HttpRun:
-    """A `Run`: the body of one answer."""
-
-    def __init__(self, ranges: Ranges, answer: _Answer, length: int, name: str) -> None:
-        self._ranges = ranges
-        self._connection = answer.connection
-        self._target = answer.target
-        self._left = length
-        self._name = name
-        self._keep = answer.head.keeps_alive
-        self._last = self._since = ranges.shell.clock()
-        self._came = 0
-
-    def readinto(self, buffer: memoryview) -> int:
-        """See `Run.readinto`.
-
-        Raises:
-            BlobUnreachableError: it ended early, stalled, or is slower than the patience allows.
-        """
-        if not self._left:
-            return 0
-        while True:
-            try:
-                got = self._connection.read_into(buffer[: self._left])
-            except TimeoutError:
-                self._check_pace(0)
-                continue
-            if not got:
-                raise self._gone(f"the end with {self._left} bytes missing", "all that were announced")
-            self._left -= got
-            self._check_pace(got)
-            return got
-
-    def close(self) -> None:
-        """Give the connection back if its answer was read to the end, else close it."""
-        if self._left or not self._keep:
-            self._connection.close()
-        else:
-            self._ranges.give_back(self._connection, self._target)
-        self._left, self._keep = 0, False
-
-    def _check_pace(self, got: int) -> None:
-        now = self._ranges.shell.clock()
-        patience = self._ranges.patience
-        if got:
-            self._last = now
-            self._came += got
-        elif now - self._last >= patience.stall_s:
-            raise self._gone(f"nothing for {now - self._last:.0f} s", "a byte now and then")
-        window = now - self._since
-        if window >= patience.window_s:
-            if self._came < patience.slowest_bytes_s * window and self._left:
-                expected = f"at least {patience.slowest_bytes_s:.0f} a second"
-                raise self._gone(f"{self._came / window:.0f} bytes a second", expected)
-            self._since, self._came = now, 0
-
-    def _gone(self, got: str, expected: str) -> BlobUnreachableError:
-        return BlobUnreachableError(
-            f"{self._name}: got {got}, expected {expected}", hint="try again later, or use another location"
-        )
 
 
 def _size_said(head: Head, name: str) -> int:

@@ -15,11 +15,12 @@ import sys
 import threading
 from pathlib import Path
 
+from marketplace.storage.body import HttpRun
 from marketplace.storage.cache import CiphertextCache
 from marketplace.storage.local import LocalStore
 from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.patience import Patience
-from marketplace.storage.ranges import HttpRun, Ranges
+from marketplace.storage.ranges import Ranges
 from marketplace.storage.web import WebStore
 
 
