@@ -9,7 +9,7 @@ import typer
 
 from marketplace.cli.options import AsJson
 from marketplace.cli.output import emit, moment
-from marketplace.errors import BadInputError, NotFoundError
+from marketplace.errors import BadInputError
 
 if TYPE_CHECKING:
     from enclave_runtime.attestation.collateral import Collateral
@@ -26,7 +26,8 @@ _PARTS = ("intel", "amd", "nvidia", "cca")
 def fetch(
     context: typer.Context,
     evidence: Annotated[
-        Path, typer.Argument(metavar="EVIDENCE", help="An evidence bundle, or a raw quote with --tee.")
+        Path,
+        typer.Argument(metavar="EVIDENCE", help="A bundle, quote, report, document or token; binary or hex."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the statements go.")],
     source: Annotated[
@@ -34,7 +35,8 @@ def fetch(
         typer.Option("--from", metavar="SOURCE", help="vendor:FOLDER of a cache; default: one in your home."),
     ] = "",
     tee: Annotated[
-        str, typer.Option("--tee", metavar="KIND", help="Of a raw quote: tdx, sgx or sev-snp.")
+        str,
+        typer.Option("--tee", metavar="KIND", help="What EVIDENCE must be, such as tdx; default: any."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -52,42 +54,82 @@ def fetch(
         ":"
     )
     where = f"{scheme}:{Path(path).absolute()}" if colon else scheme
-    found = open_source(where)(known, int(time.time()))
-    data = found.to_bytes()
-    _write(out, data)
-    parts = [name for name in _PARTS if getattr(found, name) is not None]
-    until = _first_end(found)
-    lines = [f"{out}: {', '.join(parts) or 'nothing is needed'}, {len(data)} bytes"]
-    lines += [f"the first revocation list in it ends at {moment(until)}"] if until else []
-    emit(as_json, {"file": str(out), "parts": parts, "bytes": len(data), "lists_end_at": until}, lines)
+    _tell(open_source(where)(known, int(time.time())), out, as_json)
+
+
+@app.command()
+def pack(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the statements go.")],
+    vek: Annotated[
+        Path | None, typer.Option("--vek", metavar="FILE", help="AMD: certificate of a VLEK, or VCEK.")
+    ] = None,
+    chain: Annotated[
+        list[Path], typer.Option("--chain", metavar="FILE", help="AMD: its ASK or ASVK, and ARK; repeat.")
+    ] = [],  # noqa: B006 - typer copies defaults
+    crl: Annotated[
+        Path | None, typer.Option("--crl", metavar="FILE", help="AMD: the ARK's revocation list.")
+    ] = None,
+    cpak: Annotated[
+        list[Path], typer.Option("--cpak", metavar="FILE", help="Arm CCA: a platform's public key; repeat.")
+    ] = [],  # noqa: B006 - typer copies defaults
+    token: Annotated[
+        list[Path], typer.Option("--token", metavar="FILE", help="Arm CCA: a token of that platform; repeat.")
+    ] = [],  # noqa: B006 - typer copies defaults
+    as_json: AsJson = False,
+) -> None:
+    """Write collateral from files, for keys that no service hands out. Nothing is verified here.
+
+    Certificates, lists and keys are PEM or DER, keys also JWK.
+    """
+    from enclave_runtime.attestation.collateral import Collateral
+    from marketplace.sdk.collateral_packing import amd_from_files, cca_from_files
+
+    if vek is None and not cpak:
+        raise BadInputError("--vek, --cpak", "neither", "what to pack: one of them at least")
+    found = Collateral()
+    if vek is not None:
+        if crl is None:
+            raise BadInputError("--crl", "none", "the ARK's revocation list: every verifier asks for it")
+        found |= Collateral(amd=amd_from_files(vek, chain, crl))
+    if cpak:
+        found |= Collateral(cca=cca_from_files(cpak, token))
+    _tell(found, out, as_json)
 
 
 def _evidence(path: Path, tee: str) -> Evidence:
-    from enclave_runtime.attestation.bundle import MAX_BUNDLE_BYTES, EvidenceBundle
+    """Return the evidence in a file, of whatever kind; `tee` only checks which, where it is said."""
     from enclave_runtime.attestation.model import Evidence, TeeKind
+    from marketplace.sdk.attest_reading import read_file, recognise
 
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BUNDLE_BYTES + 1)
-    except OSError as error:
-        raise NotFoundError(f"evidence {path}: {error.strerror}") from error
-    if not tee:
-        return EvidenceBundle.from_bytes(data).evidence
     kinds = [kind.value for kind in TeeKind]
-    if tee not in kinds:
+    if tee and tee not in kinds:
         raise BadInputError("--tee", repr(tee[:20]), f"one of {', '.join(kinds)}")
-    return Evidence(TeeKind(tee), data)
+    found = recognise(read_file(path))
+    if found.tee is None or found.quote is None:
+        raise BadInputError(
+            "evidence file", f"{found.kind} on its own", "the evidence bundle that it came in"
+        )
+    if tee and tee != found.tee.value:
+        raise BadInputError("--tee", tee, f"{found.tee.value}, which {path} is, or no --tee at all")
+    if found.bundle is not None:
+        return found.bundle.evidence
+    return Evidence(found.tee, found.quote[: len(found.quote) - found.padding])
 
 
-def _first_end(collateral: Collateral) -> int | None:
-    """Return when the first revocation list ends, Unix time, in seconds, or None where there is none."""
-    from cryptography import x509
+def _tell(found: Collateral, out: Path, as_json: bool) -> None:
+    """Write collateral, and say what is in it and for how long."""
+    from marketplace.collateral.dates import first_end
 
-    lists = [] if collateral.amd is None else [collateral.amd.crl]
-    if collateral.intel is not None:
-        lists += [collateral.intel.root_ca_crl, collateral.intel.pck_crl]
-    ends = [x509.load_der_x509_crl(der).next_update_utc for der in lists]
-    return min((int(end.timestamp()) for end in ends if end is not None), default=None)
+    end = first_end(found)
+    data = found.to_bytes()
+    _write(out, data)
+    parts = [name for name in _PARTS if getattr(found, name) is not None]
+    lines = [f"{out}: {', '.join(parts) or 'nothing is needed'}, {len(data)} bytes"]
+    if end is not None:
+        lines.append(f"the first to end is {end[1]}, at {moment(end[0])}: repeat this before")
+    value = {"file": str(out), "parts": parts, "bytes": len(data)}
+    first = {"ends_at": end[0] if end else None, "ends_first": end[1] if end else None}
+    emit(as_json, value | first, lines)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -52,7 +52,7 @@ class VendorCollateral:
             return Collateral()  # its document brings its chain, and there is no service to ask
         raise CollateralUnavailableError(
             f"{evidence.tee.value}: no service hands out its platforms' keys",
-            hint="put the endorsed keys (CPAK) into a bundle (file:)",
+            hint="`cloister collateral pack --cpak` writes the endorsed keys into a bundle (file:)",
         )
 
     def _devices(self, evidence: Evidence, now: int) -> Collateral:
