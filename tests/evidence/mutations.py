@@ -20,6 +20,7 @@ __all__ = [
     "altered_json",
     "cbor_heads",
     "der_lengths",
+    "der_value",
     "mutated",
     "signed_der",
     "wrong_der_lengths",
@@ -298,13 +299,13 @@ def wrong_der_lengths(data: bytes, at: int, size: int) -> Iterator[bytes]:
 def altered_der(dice: random.Random, data: bytes) -> bytes:
     """Return DER in which one to three values became something else, every length around them mended."""
     whole = _der_tree(data)
-    for _ in range(dice.choice((1, 1, 2, 3))):
+    for _ in range(dice.choice((1, 1, 1, 2, 3))):
         places = list(_der_places(whole))
         if not places:
             break
         holder, at = dice.choice(places)
         tag, content = holder[at]
-        kind = dice.randrange(8)
+        kind = dice.randrange(10)
         if kind == 0:
             del holder[at]
         elif kind == 1:
@@ -316,7 +317,8 @@ def altered_der(dice: random.Random, data: bytes) -> bytes:
             holder[at] = deepcopy(other[place])
         elif isinstance(content, bytes) and content:
             simple = dice.choice((b"", bytes(len(content)), b"\xff" * 21))
-            holder[at] = [tag, mutated(dice, [content]) if kind < 7 else simple]
+            near = flip(content, dice.randrange(len(content)), 0, dice.randrange(8))
+            holder[at] = [tag, near if kind < 8 else mutated(dice, [content]) if kind == 8 else simple]
         else:
             holder[at] = [tag, [] if kind == 4 else content[::-1]]
     return _der_bytes(whole)[:MAX_CASE_BYTES]
@@ -354,7 +356,7 @@ def _der_bytes(values: Any) -> bytes:
     out = b""
     for tag, content in values:
         inner = _der_bytes(content) if isinstance(content, list) else content
-        out += bytes([tag]) + _der_length(len(inner)) + inner
+        out += der_value(tag, inner)
     return out
 
 
@@ -363,7 +365,11 @@ def _der_length(size: int) -> bytes:
     return bytes([size]) if size < 0x80 else bytes([0x80 | width]) + size.to_bytes(width, "big")
 
 
+def der_value(tag: int, content: bytes) -> bytes:
+    """Return one value in DER."""
+    return bytes([tag]) + _der_length(len(content)) + content
+
+
 def signed_der(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:
-    """Return a certificate or list: what is signed, the algorithm's DER, the signature."""
-    body = tbs + algorithm + b"\x03" + _der_length(len(signature) + 1) + b"\x00" + signature
-    return b"\x30" + _der_length(len(body)) + body
+    """Return a certificate, list or answer: what is signed, the algorithm's DER, the signature."""
+    return der_value(0x30, tbs + algorithm + der_value(3, b"\x00" + signature))
