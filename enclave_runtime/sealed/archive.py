@@ -23,6 +23,7 @@ from enclave_runtime.sealed.tarformat import (
     name_fault,
     padding,
 )
+from enclave_runtime.sealed.tarwalk import MAX_ENTRIES
 from enclave_runtime.wire.errors import RefusedError
 
 __all__ = ["ArchiveReader"]
@@ -46,7 +47,8 @@ class ArchiveReader:
         """Walk the folder once to know the length.
 
         Raises:
-            RefusedError: steps `archive.type`, `archive.link`, `archive.name`; the name is in it.
+            RefusedError: steps `archive.type`, `archive.link`, `archive.name`; the name is in it. Step
+                `archive.entries`: more of them than an archive may have to be opened again.
             OSError: the folder cannot be read.
         """
         self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -58,6 +60,8 @@ class ArchiveReader:
             self.length = END_BYTES
             for entry, _ in _walk_folder(self._root):
                 self.entries += 1
+                if self.entries > MAX_ENTRIES:
+                    raise RefusedError("archive.entries", f"more than {MAX_ENTRIES}", "at most that many")
                 self.length += len(encode(entry)) + entry.size + padding(entry.size)
         except BaseException:
             os.close(self._root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from enclave_runtime.sealed.tarformat import (
     BLOCK_BYTES,
@@ -23,7 +24,10 @@ from enclave_runtime.sealed.tarformat import (
 )
 from enclave_runtime.wire.errors import RefusedError, WireError
 
-__all__ = ["Quota", "Unpacked", "Walk"]
+__all__ = ["MAX_ENTRIES", "Quota", "Unpacked", "Walk"]
+
+MAX_ENTRIES: Final = 100_000
+"""Files, directories and links of one archive at most, for whoever writes it and for whoever reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Quota:
     """
 
     content_bytes: int
-    entries: int = 100_000
+    entries: int = MAX_ENTRIES
 
 
 @dataclass(frozen=True, slots=True)
