@@ -83,6 +83,12 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     there = parser.add_argument_group("a real TDX image")
     there.add_argument("--firmware", type=Path, help="TDX virtual firmware (OVMF.fd): MRTD")
     there.add_argument("--kernel", type=Path, help="bzImage that QEMU boots: RTMR1")
+    there.add_argument(
+        "--separator",
+        choices=("rtmr1", "rtmr0"),
+        default="rtmr1",
+        help="with --kernel: where this firmware puts the separator behind it; an event log tells",
+    )
     there.add_argument("--initrd", type=Path, help="with --cmdline: RTMR2")
     there.add_argument("--cmdline", help="the kernel's command line, without QEMU's own initrd= in front")
     there.add_argument("--event-log", type=Path, help="trusted boot log (CCEL data or JSON): what is missing")
@@ -137,7 +143,8 @@ def real(args: argparse.Namespace) -> dict[str, Any]:
         known |= {f"rtmr{i}": value for i, value in enumerate(replay(log)[:3])}
         sources |= {f"rtmr{i}": f"replay of {args.event_log.name}" for i in range(3)}
     if args.kernel is not None:
-        learn(known, sources, "rtmr1", image.rtmr1(read(args.kernel)), args.kernel.name)
+        value = image.rtmr1(read(args.kernel), separator=args.separator == "rtmr1")
+        learn(known, sources, "rtmr1", value, args.kernel.name)
     if args.initrd is not None:
         value = image.rtmr2(args.cmdline, read(args.initrd))
         learn(known, sources, "rtmr2", value, f"command line and {args.initrd.name}")

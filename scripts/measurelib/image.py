@@ -16,15 +16,17 @@ from collections.abc import Iterable
 from enclave_runtime.attestation.dcap.rtmr import ZERO_REGISTER
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["authenticode", "extend", "rtmr1", "rtmr2"]
+__all__ = ["authenticode", "behind_kernel", "extend", "rtmr1", "rtmr2"]
 
+_SEPARATOR = b"\x00\x00\x00\x00"
 _AFTER_KERNEL = (
     b"Calling EFI Application from Boot Option",
-    b"\x00\x00\x00\x00",
+    _SEPARATOR,
     b"Exit Boot Services Invocation",
     b"Exit Boot Services Returned with Success",
 )
-"""What EDK2 extends into RTMR1 behind the kernel, whose digest is that of its own text."""
+"""What EDK2 extends into RTMR1 behind the kernel, each as its text's digest. Public boot logs show two kinds
+of EDK2: the separator goes into RTMR1, or a second time into RTMR0."""
 _PE32_PLUS = 0x20B
 _CERTIFICATES = 4
 """Number of the PE data directory that a signature leaves out."""
@@ -38,13 +40,21 @@ def extend(digests: Iterable[bytes]) -> bytes:
     return register
 
 
-def rtmr1(kernel: bytes) -> bytes:
+def rtmr1(kernel: bytes, *, separator: bool = True) -> bytes:
     """Return RTMR1 after EDK2 has started `kernel`, a bzImage with its EFI stub, 48 bytes.
 
+    Args:
+        separator: whether this firmware puts the separator behind the kernel into RTMR1.
     Raises:
         WireError: no EFI image.
     """
-    return extend([authenticode(kernel), *(hashlib.sha384(text).digest() for text in _AFTER_KERNEL)])
+    return behind_kernel(authenticode(kernel), separator=separator)
+
+
+def behind_kernel(kernel: bytes, *, separator: bool = True) -> bytes:
+    """Return RTMR1 from the digest of a kernel; see `rtmr1`."""
+    texts = [text for text in _AFTER_KERNEL if separator or text != _SEPARATOR]
+    return extend([kernel, *(hashlib.sha384(text).digest() for text in texts)])
 
 
 def rtmr2(command_line: str, initrd: bytes) -> bytes:

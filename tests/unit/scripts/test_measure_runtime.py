@@ -14,9 +14,10 @@ from types import ModuleType
 
 import pytest
 
+from enclave_runtime.attestation.dcap.ccel import parse_any_log
 from enclave_runtime.attestation.dcap.layout import TdBody, parse_quote, strip_zero_padding
 from enclave_runtime.attestation.dcap.registers import TdxRegisters
-from enclave_runtime.attestation.dcap.rtmr import parse_log, replay
+from enclave_runtime.attestation.dcap.rtmr import Event, encode_log, parse_log, replay
 from enclave_runtime.wire.errors import WireError
 from tests.evidence import vectors
 
@@ -176,15 +177,70 @@ def test_a_kernels_digest_leaves_out_checksum_and_certificates():
             image.authenticode(bad)
 
 
+def boot_logs():
+    """Name every public boot log of a kernel that QEMU started itself, and which kind of EDK2 wrote it."""
+    folder = vectors.ROOT / "intel"
+    return {
+        "dstack, JSON": (folder / "dstack" / "quote-report.json", True),
+        "dstack, CCEL": (folder / "dstack" / "ccel.bin", True),
+        "NEAR, JSON": (folder / "near-mpc" / "dstack_tcb_info.json", True),
+        "trustee, CCEL": (folder / "trustee" / "CCEL_data_ovmf", False),
+    }
+
+
+def events_of(path):
+    if path.suffix != ".json":
+        return parse_any_log(path.read_bytes())
+    log = json.loads(path.read_bytes())["event_log"]
+    return parse_log((log if isinstance(log, str) else json.dumps(log)).encode())
+
+
 @vectors.REQUIRED
-def test_what_firmware_extends_behind_a_kernel_is_what_a_real_log_has():
-    captured = json.loads((vectors.ROOT / "intel" / "dstack" / "quote-report.json").read_bytes())
-    events = parse_log(captured["event_log"].encode())
+@pytest.mark.parametrize("name", boot_logs())
+def test_what_firmware_extends_behind_a_kernel_is_what_a_real_log_has(name):
+    path, separator = boot_logs()[name]
+    events = events_of(path)
     kernel = next(event.digest for event in events if event.imr == 1)
-    texts = [hashlib.sha384(text).digest() for text in image._AFTER_KERNEL]
-    assert image.extend([kernel, *texts]) == replay(events)[1]
-    options, initrd = (event for event in events if event.imr == 2)
-    assert image.extend([options.digest, initrd.digest]) == replay(events)[2]
+    assert image.behind_kernel(kernel, separator=separator) == replay(events)[1]
+    assert image.behind_kernel(kernel, separator=not separator) != replay(events)[1]
+    measured = [event.digest for event in events if event.imr == 2]
+    assert image.extend(measured) == replay(events)[2]
+    assert len(measured) in (0, 2), "options and initrd, or a log that was taken before them"
+
+
+@vectors.REQUIRED
+def test_a_boot_log_tells_where_the_separator_goes(output, tmp_path):
+    """No log comes with its kernel: ours takes the place of the real one in it."""
+    (tmp_path / "kernel").write_bytes(pe())
+    events = [
+        event if (event.imr, event.event_type) != (1, 0x80000003)
+        else Event(1, 0x80000003, image.authenticode(pe()), "", b"")
+        for event in events_of(vectors.ROOT / "intel" / "trustee" / "CCEL_data_ovmf")
+    ]  # fmt: skip
+    (tmp_path / "log.json").write_bytes(encode_log(events))
+    files = ["--event-log", tmp_path / "log.json", "--kernel", tmp_path / "kernel"]
+    status, words = output(*files)
+    assert status == 1 and "rtmr1" in words
+    status, words = output(*files, "--separator", "rtmr0")
+    found = json.loads(words)
+    assert status == 0 and found["missing"] == ["mrtd"]
+    assert found["registers"]["rtmr1"] == replay(events)[1].hex()
+
+
+@vectors.REQUIRED
+@pytest.mark.parametrize("name", ["dstack, JSON", "NEAR, JSON"])
+def test_a_guests_own_log_and_mrtd_give_the_measurement_of_its_quote(output, tmp_path, name):
+    path, _ = boot_logs()[name]
+    captured = json.loads((path if "dstack" in name else path.with_name("quote.json")).read_bytes())
+    quote = bytes(captured) if isinstance(captured, list) else bytes.fromhex(captured["quote"])
+    body = parse_quote(strip_zero_padding(quote)).body
+    assert isinstance(body, TdBody)
+    (tmp_path / "log.json").write_bytes(encode_log(events_of(path)))
+    fixed = {"mrtd": body.mrtd, "xfam": body.xfam, "td-attributes": body.td_attributes}
+    fixed |= {"mr-config-id": body.mr_config_id, "mr-owner": body.mr_owner}
+    words = [word for key, value in fixed.items() for word in (f"--{key}", value.hex())]
+    found = json.loads(output("--event-log", tmp_path / "log.json", *words)[1])
+    assert found["measurement"] == TdxRegisters.of(body).measurement().hex()
 
 
 @vectors.REQUIRED
