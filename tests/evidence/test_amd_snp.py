@@ -251,6 +251,7 @@ def test_no_byte_of_a_certificate_can_change(part):
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("item", GOOD)
 def test_no_bit_can_change_nor_cost_much(item):
     good = min(_seconds(item) for _ in range(5))
@@ -270,6 +271,7 @@ def test_no_bit_can_change_nor_cost_much(item):
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(3600)
 def test_no_changed_byte_costs_memory():
     item = genoa()
     tracemalloc.start()

@@ -187,6 +187,7 @@ def derived(seed: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", PARTS)
 def test_two_hundred_thousand_changed_copies_are_refused(name):
     tried = 0
