@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +28,7 @@ def result(
     as_json: AsJson = False,
 ) -> None:
     """Download, check and open the result of an ended order. Only this profile's key can."""
-    _open(context, order, folder, None, show=show, as_json=as_json)
+    _open(context, order, folder, None, _Parts(), show=show, as_json=as_json)
 
 
 def download(
@@ -64,15 +66,38 @@ def open_result(
             "--from", metavar="FILE", help="What `order download` fetched; default: read it from the store."
         ),
     ] = None,
+    only: Annotated[
+        list[str],
+        typer.Option("--only", metavar="NAME", help="This file alone, such as output/model.bin; repeat."),
+    ] = [],  # noqa: B006 - typer copies defaults
+    tensor: Annotated[
+        list[str],
+        typer.Option("--tensor", metavar="NAME", help="Of the one safetensors file: these alone; repeat."),
+    ] = [],  # noqa: B006 - typer copies defaults
     show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
     """Check and open the result of an ended order, from a downloaded file if you have one."""
-    _open(context, order, folder, downloaded, show=show, as_json=as_json)
+    _open(context, order, folder, downloaded, _Parts(only, tensor), show=show, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What of a result is wanted; all of it where no file is named."""
+
+    files: Sequence[str] = ()
+    tensors: Sequence[str] = ()
 
 
 def _open(
-    context: typer.Context, order: str, folder: Path, downloaded: Path | None, *, show: bool, as_json: bool
+    context: typer.Context,
+    order: str,
+    folder: Path,
+    downloaded: Path | None,
+    parts: _Parts,
+    *,
+    show: bool,
+    as_json: bool,
 ) -> None:
     from enclave_runtime.wire.codec import hex_of
     from marketplace.errors import BadInputError
@@ -83,13 +108,19 @@ def _open(
     session = session_of(context)
     identity = parse_order(session, order)
     with progress("opening the result", show) as draw:
-        files = results.open_result(session, identity, folder, draw, downloaded=downloaded)
+        if parts.files or parts.tensors:
+            wanted = (parts.files, parts.tensors)
+            files = results.open_parts(session, identity, folder, *wanted, downloaded=downloaded)
+            note("each byte is as the CVM sealed it; the digest of the whole plaintext was not compared")
+        else:
+            files = results.open_result(session, identity, folder, draw, downloaded=downloaded)
     if session.profile.simulated:
         simulated("this result was made on a development platform")
     value: dict[str, object] = {
         "order_id": hex_of(identity),
         "folder": str(folder),
         "files": files,
+        "whole": not parts.files,
         "simulated": session.profile.simulated,
     }
     emit(as_json, value, [str(folder / name) for name in files])

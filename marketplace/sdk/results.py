@@ -8,7 +8,7 @@ have the digest that was signed.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.sealed.header import CiphertextMismatchError, SealedInfo
 from enclave_runtime.sealed.locked import wipe
 from enclave_runtime.sealed.published import LIST_NAME, PublishedList
+from enclave_runtime.sealed.ranges import Source
 from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.sealed.unseal import FileSource
 from enclave_runtime.sealed.wrap import PrivateKey, open_with
@@ -36,7 +37,7 @@ from marketplace.storage.base import StorageError
 if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
 
-__all__ = ["Fetched", "SealedResult", "download_result", "open_result", "sealed_result"]
+__all__ = ["Fetched", "SealedResult", "download_result", "open_parts", "open_result", "sealed_result"]
 
 _CHECKPOINTS = "checkpoints"
 _WITH_RESULT = frozenset({OrderState.COMPLETED, OrderState.FAILED})
@@ -135,6 +136,47 @@ def open_result(
     )
 
 
+def open_parts(
+    session: Session,
+    order: bytes,
+    folder: Path,
+    names: Sequence[str],
+    tensors: Sequence[str] = (),
+    *,
+    downloaded: Path | None = None,
+) -> list[str]:
+    """Open some files of an order's result, or some tensors of one, by their segments alone.
+
+    Each byte is what the CVM sealed and signed; the digest of all the plaintext is not compared.
+
+    Args:
+        names, tensors: see `sealing.parts.extract`.
+    Raises:
+        NotFoundError, BadInputError: also what `sealing.parts.extract` raises.
+        RefusedError, CiphertextMismatchError, StorageError, MarketError: as `open_result`.
+    """
+    from enclave_runtime.sealed.reader import SealedReader
+    from marketplace.sealing.parts import extract
+
+    sealed = sealed_result(session, order)
+    key, info = _result_key(session, order, sealed), _info(sealed.line)
+    found: list[str] = []
+
+    def opening(source: Source) -> None:
+        with SealedReader(source, info, key[:32]) as reader:
+            found[:] = extract(reader, folder, names, tensors)
+
+    try:
+        if downloaded is None:
+            _from_store(session, sealed.locations, info, opening)
+        else:
+            with _opened(downloaded) as file:
+                opening(FileSource(file.fileno()))
+    finally:
+        wipe(key)
+    return found
+
+
 def _open_stored(
     session: Session,
     locations: Sequence[str],
@@ -143,20 +185,31 @@ def _open_stored(
     folder: Path,
     progress: Progress | None,
 ) -> None:
-    """Open a stream from the first of its locations that has it, all of it.
+    """Open a stream from the first of its locations that has it, all of it; errors as `_from_store`."""
+    from marketplace.sealing.opening import open_source
+
+    def opening(source: Source) -> None:
+        open_source(source, info, key[:32], bytes(key[32:]), folder, progress=progress)
+
+    _from_store(session, locations, info, opening)
+
+
+def _from_store(
+    session: Session, locations: Sequence[str], info: SealedInfo, opening: Callable[[Source], None]
+) -> None:
+    """Do `opening` with the first location that has the right bytes.
 
     Raises:
         NoLocationError: none has; says what each gave.
         CiphertextMismatchError: the last one has other bytes.
     """
-    from marketplace.sealing.opening import open_source
     from marketplace.storage.places import NoLocationError
     from marketplace.storage.source import StoreSource
 
     source = StoreSource(locations, session.store.store_of, info.ciphertext_bytes)
     while True:
         try:
-            open_source(source, info, key[:32], bytes(key[32:]), folder, progress=progress)
+            opening(source)
             return
         except CiphertextMismatchError as error:
             try:

@@ -15,7 +15,7 @@ from enclave_runtime.wire.errors import RefusedError, WireError
 from marketplace.domain.order_state import OrderState
 from marketplace.errors import MarketError, NotFoundError
 from marketplace.sdk.orderfile import result_key_name
-from marketplace.sdk.results import open_result
+from marketplace.sdk.results import open_parts, open_result
 from marketplace.sdk.streams import stream_digest
 from marketplace.storage.base import StorageError
 from tests.fakes.audited_order import RESULT_FILES, Audited, make
@@ -108,6 +108,23 @@ def test_refuses_a_result_with_one_bit_flipped(session: FakeSession, order: Audi
     with pytest.raises(CiphertextMismatchError):
         opened(session, tmp_path / "result")
     assert_nothing_opened(tmp_path / "result")
+
+
+def test_opens_one_file_and_takes_the_next_location_where_one_lies(
+    session: FakeSession, order: Audited, tmp_path: Path
+) -> None:
+    altered = bytearray(order.result_stream)
+    altered[100] ^= 1
+    session.use(replace(order.bundle, result=session.store.put([altered])))
+    wanted, folder = ["output/model.bin"], tmp_path / "part"
+    assert open_parts(session, order.order_id, folder, wanted) == wanted  # type: ignore[arg-type]
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["model.bin"]
+    assert (folder / "output" / "model.bin").read_bytes() == RESULT_FILES["output/model.bin"]
+    assert order.bundle.result is not None
+    session.lose(order.bundle.result)
+    with pytest.raises(CiphertextMismatchError):
+        open_parts(session, order.order_id, tmp_path / "none", wanted)  # type: ignore[arg-type]
+    assert not (tmp_path / "none").exists()
 
 
 def test_takes_the_next_location_where_one_has_nothing(
