@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from enclave_runtime.attestation.clock import is_clock_protected
 from enclave_runtime.attestation.machine import find_attesters
 from enclave_runtime.attestation.model import Attester, DeviceAttester
 from enclave_runtime.engines.limits import DEFAULT_LIMITS, MIB, SandboxError, SandboxLimits
@@ -127,7 +128,8 @@ def _platform(quote_fd: int | None) -> tuple[PlatformFacts, Attester, DeviceAtte
     """
     if quote_fd is None:
         attester, devices = find_attesters()
-        return PlatformFacts(attester.tee, simulated=False), attester, devices
+        protected = is_clock_protected(attester.tee)
+        return PlatformFacts(attester.tee, simulated=False, protected_clock=protected), attester, devices
     # Loaded here: an image for real TEEs need not have it.
     from enclave_runtime.attestation.simulated.attest import connect
 
