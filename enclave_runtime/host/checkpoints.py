@@ -7,7 +7,6 @@ in the result, so the report covers it. The host fetches ciphertext early, and l
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import threading
 from dataclasses import replace
@@ -17,11 +16,10 @@ from enclave_runtime.engines.limits import SandboxLimits
 from enclave_runtime.engines.outputs import OutputRefusedError, collect
 from enclave_runtime.engines.publishing import FOLDER_NAME, measure
 from enclave_runtime.host.scratch import Scratch
+from enclave_runtime.host.sealing import seal_folder
 from enclave_runtime.loader.effects import EngineTask
-from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.published import MAX_PUBLISHED, PublishedList, PublishedOne
-from enclave_runtime.sealed.stream import seal
 from enclave_runtime.wire.errors import RefusedError
 
 __all__ = ["Checkpoints"]
@@ -94,7 +92,7 @@ class Checkpoints:
             shutil.rmtree(target, ignore_errors=True)
             raise
         try:
-            self._publish(name, self._seal(name))
+            self._publish(name, seal_folder(target, self._scratch.published_file(self.count), self._task))
         except (OSError, RefusedError):
             self._unsealed += needed  # no room after all: its files stay where the result will have them
             return True
@@ -107,22 +105,3 @@ class Checkpoints:
         with self._lock:
             self._waiting[self.count] = info.ciphertext_bytes
             self._lines.append(PublishedOne(name, info))
-
-    def _seal(self, name: str) -> SealedInfo:
-        path = self._scratch.published_file(self.count)
-        try:
-            with (
-                ArchiveReader(self._scratch.result_dir / FOLDER_NAME / name) as archive,
-                path.open("wb", buffering=0) as file,
-            ):
-                return seal(
-                    archive,
-                    file,
-                    archive.length,
-                    self._task.content_key,
-                    digest_salt=self._task.digest_salt,
-                    entropy=os.urandom,
-                )
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise

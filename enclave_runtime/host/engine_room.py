@@ -20,11 +20,10 @@ from enclave_runtime.engines.limits import MIB, EngineResult, SandboxError, Sand
 from enclave_runtime.engines.sandbox import Clock, Runner
 from enclave_runtime.host.checkpoints import Checkpoints
 from enclave_runtime.host.scratch import Scratch
+from enclave_runtime.host.sealing import seal_folder
 from enclave_runtime.loader.effects import EngineEnd, EngineTask
-from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.published import LIST_NAME, PublishedOne
-from enclave_runtime.sealed.stream import seal
 from enclave_runtime.wire.canonical import dump
 from enclave_runtime.wire.errors import EnclaveError, RefusedError, WireError
 
@@ -168,15 +167,7 @@ class EngineRoom:
         (folder / _SUMMARY_NAME).write_bytes(dump({"outcome": outcome, **words}))
         if self.checkpoints is not None and self.checkpoints.count:
             (folder / LIST_NAME).write_bytes(self.checkpoints.listed().to_bytes())
-        with ArchiveReader(folder) as archive, self._scratch.result_file.open("wb", buffering=0) as file:
-            return seal(
-                archive,
-                file,
-                archive.length,
-                task.content_key,
-                digest_salt=task.digest_salt,
-                entropy=os.urandom,
-            )
+        return seal_folder(folder, self._scratch.result_file, task)
 
 
 def _counts(result: EngineResult) -> dict[str, int]:
