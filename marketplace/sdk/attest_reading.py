@@ -89,7 +89,7 @@ def recognise(data: bytes) -> Found:
     text = data.strip()
     if text[:1] == b"{":
         return _json(text)
-    raw = bytes.fromhex(text.decode().removeprefix("0x").removeprefix("0X")) if _is_hex(text) else data
+    raw = _unhex(text) if _is_hex(text) else data
     tried: dict[str, str] = {}
     for name, read in _in_order(raw):
         try:
@@ -110,6 +110,11 @@ def dcap_kind(quote: bytes) -> TeeKind:
 
 def _is_hex(text: bytes) -> bool:
     return bool(_HEX.fullmatch(text)) and len(b"".join(text.split())) % 2 == 0
+
+
+def _unhex(text: bytes) -> bytes:
+    # Lines may be broken anywhere, between the two digits of a byte too.
+    return bytes.fromhex(b"".join(text.split()).decode().removeprefix("0x").removeprefix("0X"))
 
 
 def _json(text: bytes) -> Found:

@@ -1,29 +1,27 @@
 """Structure-aware fuzzing of every parser of Intel evidence: nothing but our own error comes out.
 
 The inputs are encodings of the SIMULATED vendor with some of their pieces cut, doubled, moved, overwritten or
-given other lengths. A few cases run always, 200,000 of each parser under the `heavy` mark.
+given other lengths; test_signed_again_intel.py goes on behind their signatures. A few cases run always,
+200,000 of each parser under the `heavy` mark.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.collateral.intel import IntelCollateral
 from enclave_runtime.attestation.dcap import facts, pck
 from enclave_runtime.attestation.dcap.ccel import parse_any_log
 from enclave_runtime.attestation.dcap.layout import Quote, parse_quote
-from enclave_runtime.attestation.errors import AttestationError
 from enclave_runtime.attestation.model import Evidence
 from enclave_runtime.attestation.registry import verifier_for
 from enclave_runtime.attestation.simulated.intel_world import Form
-from enclave_runtime.wire.errors import WireError
+from tests.evidence.fuzzing import HEAVY_CASES, Tally, fuzz
+from tests.evidence.mutations import mutated
 from tests.evidence.test_intel_eventlog import ccel
 from tests.fakes.intel_case import IntelCase
 
@@ -40,55 +38,6 @@ LOGS = [
     b'[{"imr":0,"event_type":1,"digest":"' + b"00" * 48 + b'","event":"","event_payload":""}]',
     ccel((1, 4, b"\0\0\0\0"), (2, 0x80000001, b"name"), tail=b"\xff" * 16),
 ]
-
-EDGES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
-
-
-def cut(data: bytes, a: int, b: int, _: int) -> bytes:
-    return data[: min(a, b)] + data[max(a, b) :]
-
-
-def keep(data: bytes, a: int, b: int, _: int) -> bytes:
-    return data[: max(a, b)]
-
-
-def double(data: bytes, a: int, b: int, _: int) -> bytes:
-    first, last = min(a, b), min(max(a, b), min(a, b) + 4096)
-    return data[:last] + data[first:last] + data[last:]
-
-
-def swap(data: bytes, a: int, b: int, _: int) -> bytes:
-    return data[b:] + data[a:b] + data[:a] if a < b else data[a:] + data[:a]
-
-
-def flip(data: bytes, a: int, _: int, value: int) -> bytes:
-    return data[:a] + bytes([data[a] ^ (1 << value % 8)]) + data[a + 1 :] if a < len(data) else data
-
-
-def length(data: bytes, a: int, b: int, value: int) -> bytes:
-    size = (1, 2, 4, 8)[b % 4]
-    edge = EDGES[value % len(EDGES)] & ((1 << 8 * size) - 1)
-    return data[:a] + edge.to_bytes(size, "little" if value & 16 else "big") + data[a + size :]
-
-
-def near(data: bytes, a: int, b: int, value: int) -> bytes:
-    """Change a number of two bytes by a little: most lengths that nearly fit."""
-    number = int.from_bytes(data[a : a + 2], "little") + value % 9 - 4
-    return data[:a] + (number & 0xFFFF).to_bytes(2, "little") + data[a + 2 :]
-
-
-STEPS = [cut, keep, double, swap, flip, flip, flip, length, length, near]
-
-
-def mutated(dice: random.Random, bases: list[bytes]) -> bytes:
-    """Return one of `bases` after one to four changes."""
-    data = dice.choice(bases)
-    for _ in range(dice.randint(1, 4)):
-        size = len(data)
-        data = dice.choice(STEPS)(
-            data, int(dice.random() * size), int(dice.random() * size), dice.randrange(256)
-        )
-    return data[: 1 << 14]
 
 
 def quote_parser(data: bytes) -> None:
@@ -154,47 +103,23 @@ PARSERS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
     "collateral": (collateral_parser, [INTEL.to_bytes(), CASES[Form.SGX_V3].collateral.to_bytes()]),
     "verifier": (verifier, QUOTES),
 }
-BATCH = 20
-"""Cases of one seed."""
-QUIET = settings(
-    deadline=None,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-    derandomize=False,
-)
 
 
-def fuzz(name: str, cases: int) -> None:
-    """Draw seeds that stand for `BATCH` cases each: drawing every case would cost more than parsing it."""
+def fuzz_bytes(name: str, cases: int) -> Tally:
     parse, bases = PARSERS[name]
-
-    @settings(QUIET, max_examples=cases // BATCH)
-    @given(st.integers(0, (1 << 64) - 1))
-    def run(seed: int) -> None:
-        dice = random.Random(seed)
-        for _ in range(BATCH):
-            data = mutated(dice, bases)
-            try:
-                parse(data)
-            except (WireError, AttestationError):
-                continue
-            except BaseException as error:
-                raise AssertionError(f"{type(error).__name__} for {data.hex()}") from error
-
-    run()
+    return fuzz(parse, lambda dice: mutated(dice, bases), cases)
 
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_some_cases_raise_nothing_but_our_error(name):
-    fuzz(name, 400)
+    fuzz_bytes(name, 400).assert_deep(400, 2)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", PARSERS)
 def test_200_000_cases_raise_nothing_but_our_error(name):
-    fuzz(name, 200_000)
+    fuzz_bytes(name, HEAVY_CASES).assert_deep(HEAVY_CASES, 4)
 
 
 def test_every_base_is_good_before_it_is_spoiled():
