@@ -267,7 +267,7 @@ def wrong_heads(data: bytes, at: int, size: int) -> Iterator[bytes]:
             head += number.to_bytes(wide, "big") if wide else b""
             if head != data[at : at + size]:
                 yield data[:at] + head + data[at + size :]
-    for reserved in (28, 29, 30, 31):
+    for reserved in {28, 29, 30, 31} - {short}:
         yield data[:at] + bytes([major | reserved]) + data[at + size :]
 
 

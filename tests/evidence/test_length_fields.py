@@ -112,7 +112,7 @@ def test_a_sample_of_heads_is_refused(name):
 @pytest.mark.parametrize("name", ["nitro", "cca"])
 def test_every_head_is_refused(name):
     verify, good, spoiled, forget = cose(name, 1)
-    assert hold(verify, good, spoiled, forget) > 10_000
+    assert hold(verify, good, spoiled, forget) > 6_000
 
 
 def snp(part: str) -> tuple[Callable[[bytes], object], bytes]:
@@ -214,4 +214,4 @@ def test_no_length_of_an_ocsp_answer_is_believed():
             raise test_nvidia.WireError("not believed")
         return found
 
-    assert hold(verify, good, spoiled_der(good, 1), nvidia.forget) > 500
+    assert hold(verify, good, spoiled_der(good, 1), nvidia.forget) > 200
