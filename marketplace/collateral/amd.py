@@ -39,7 +39,7 @@ def fetch_amd(evidence: Evidence, library: Library, hosts: Hosts, now: int) -> A
     if report.signing_key == KEY_VLEK:
         raise CollateralUnavailableError(
             "SEV-SNP report: signed with a cloud's key (VLEK); AMD gives its certificate to that cloud alone",
-            hint="take it from the guest, beside the report: `cloister collateral pack --vek` makes a bundle (file:)",
+            hint="it lies in the guest: `cloister collateral pack --vek` makes a bundle of it",
         )
     if report.chip_masked:
         raise CollateralUnavailableError(

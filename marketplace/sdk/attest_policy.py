@@ -109,12 +109,19 @@ def accepted(
             UnsafeAcceptSimulated(one)
         if root_set:
             made = replace(made, root_set=RootSet.parse(root_set).id)
-        given = frozenset(bytes_from_hex(text, 32) for text in measurements)
     except WireError as error:
         raise BadInputError("policy", str(error), "root sets by their ids, measurements in 0x-hex") from error
+    given = frozenset(map(_measurement, measurements))
     if not words <= _WORDS:
         raise BadInputError("--tcb", str(sorted(words - _WORDS)), f"some of {sorted(_WORDS)}")
     return replace(made, measurements=given or made.measurements, tcb=words or made.tcb, simulated=consented)
+
+
+def _measurement(text: str) -> bytes:
+    try:
+        return bytes_from_hex("0x" + text.lower().removeprefix("0x"), 32)
+    except WireError as error:
+        raise BadInputError("--measurement", str(error), "32 bytes in hex") from error
 
 
 def suggest(evidence: Evidence, collateral: Collateral, rules: Accepted, now: int) -> Suggestion:

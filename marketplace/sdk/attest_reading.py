@@ -6,7 +6,9 @@ what reads here, and only that, passes step (0) of section 4.3.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,10 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
         BadInputError: it is larger, or empty.
     """
     try:
-        with path.open("rb") as file:
+        # A pipe would be waited for; this way it is opened at once, and refused.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BadInputError(str(path), "no regular file", "a file", hint="write it into a file first")
             data = file.read(limit + 1)
     except OSError as error:
         raise NotFoundError(f"{path}: {error.strerror}", hint="name a file that you can read") from error

@@ -28,6 +28,7 @@ from enclave_runtime.attestation.roots import DEV_PREFIX, RootSet
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from enclave_runtime.wire.report_data import Purpose
 from marketplace.errors import BadInputError, MarketError
+from marketplace.sdk.attest_advice import UNSAID, advice
 from marketplace.sdk.attest_policy import Accepted, Suggestion, suggest
 from marketplace.sdk.attest_reading import Found, read_file
 from marketplace.sdk.attest_words import measurement_of
@@ -49,23 +50,6 @@ _STEPS: Final = (
 _NUMBERS: Final = {step.value: number for number, (step, _) in enumerate(_STEPS)}
 _INTEL: Final = (TeeKind.TDX, TeeKind.SGX)
 _NO_LISTS: Final = (TeeKind.NITRO, TeeKind.CCA)
-
-_TODO: Final = {
-    Step.POLICY: "say what you accept: --roots, --measurement and --tcb, or a file with [trust] as --policy",
-    Step.PARSE: "damaged, or not exact: ask for it anew (`cloister attest show` says more)",
-    Step.CHAIN: "is it the collateral of this platform and of this time? another root set is another vendor",
-    Step.REVOCATION: "fetch fresh collateral; a platform that is revoked stays refused",
-    Step.SIGNATURE: "it was changed after it was signed, or never signed: do not use it",
-    Step.TCB: "the platform wants updates; --tcb and the vendor's rules accept less, knowingly",
-    Step.DEBUG: "nothing accepts debug: ask for a CVM without it",
-    Step.EVENT_LOG: "the log is not this boot's: ask for both anew",
-    Step.MEASUREMENT: "rebuild the runtime that you mean and compare (scripts/measure_runtime.py)",
-    Step.REPORT_DATA: "the quote was made for another CVM, operator, purpose or challenge than yours",
-    Step.GPU: "see [trust.gpu] of the policy file; devices are believed beside their own CPU only",
-}
-
-
-_UNSAID: Final = "--report-data, or --operator, --purpose and --challenge"
 
 
 class Outcome(StrEnum):
@@ -178,10 +162,10 @@ def judge(
         verified = _verdict(found, event_log, collateral, roots, policy, expected, now)
     except AttestationError as error:
         if error.step == Step.REPORT_DATA and not expected:
-            error = AttestationError(Step.REPORT_DATA, "nothing of yours to compare with", _UNSAID)
+            error = AttestationError(Step.REPORT_DATA, "nothing of yours to compare with", UNSAID)
         told = error.step in (Step.TCB, Step.MEASUREMENT)
         hint = _suggestion(evidence, collateral, rules, now) if told else None
-        return Judged(_refused(error, evidence), None, hint, roots.id)
+        return Judged(_refused(error, evidence, len(evidence.quote) - found.padding), None, hint, roots.id)
     return Judged(_passed(verified, evidence), verified, None, roots.id)
 
 
@@ -298,26 +282,24 @@ def _suggestion(evidence: Evidence, collateral: Collateral, rules: Accepted, now
 
 def _stopped(error: AttestationError) -> tuple[Line, ...]:
     """Return the lines where the policy itself refused, before any evidence was looked at."""
-    todo = _TODO[Step.POLICY]
-    if error.got.startswith("SIMULATED"):
-        todo = "no hardware stands behind it; for development: --unsafe-accept-simulated and its whole id"
     rest = (Line(number, name, Outcome.NOT_REACHED) for number, (_, name) in enumerate(_STEPS))
+    todo = advice(error, size=0)
     return Line(None, "the policy", Outcome.REFUSED, "", error.got, error.expected, todo), *rest
 
 
-def _refused(error: AttestationError, evidence: Evidence) -> tuple[Line, ...]:
-    at, first = _NUMBERS[error.step], _first_open(error, evidence)
+def _refused(error: AttestationError, evidence: Evidence, size: int) -> tuple[Line, ...]:
+    at, first, notes = _NUMBERS[error.step], _first_open(error, evidence), _notes(evidence)
     lines = [Line(None, "the policy", Outcome.PASSED, "names this root set, and accepts something")]
     for number, (step, name) in enumerate(_STEPS):
         if number == at:
-            todo = _TODO[step] if error.expected != _UNSAID else "say what it must bind: you asked for it"
+            todo = advice(error, size=size)
             lines.append(Line(number, name, Outcome.REFUSED, "", error.got, error.expected, todo))
         elif number > at:
             lines.append(Line(number, name, Outcome.NOT_REACHED))
+        elif number >= first:
+            lines.append(Line(number, name, Outcome.OPEN, f"judged in one act with ({at})"))
         else:
-            is_open = number >= first
-            note = f"judged in one act with ({at})" if is_open else ""
-            lines.append(Line(number, name, Outcome.OPEN if is_open else Outcome.PASSED, note))
+            lines.append(Line(number, name, Outcome.PASSED, notes.get(step, "")))
     return tuple(lines)
 
 
@@ -339,14 +321,10 @@ def _first_open(error: AttestationError, evidence: Evidence) -> int:
 
 
 def _passed(verified: VerifiedEvidence, evidence: Evidence) -> tuple[Line, ...]:
-    log = evidence.event_log
     advisories = f", advisories {', '.join(verified.advisory_ids)}" if verified.advisory_ids else ""
-    notes = {
-        Step.PARSE: f"{verified.tee.value}, {len(evidence.quote)} bytes",
+    notes = _notes(evidence) | {
         Step.CHAIN: verified.trust_class,
-        Step.REVOCATION: "the platform has no revocation lists" if verified.tee in _NO_LISTS else "",
         Step.TCB: verified.tcb_status + advisories,
-        Step.EVENT_LOG: "there is none" if log is None else f"{len(log)} bytes",
         Step.MEASUREMENT: "0x" + verified.measurement.hex(),
         Step.REPORT_DATA: "0x" + verified.report_data.hex(),
         Step.GPU: verified.device_words,
@@ -355,6 +333,16 @@ def _passed(verified: VerifiedEvidence, evidence: Evidence) -> tuple[Line, ...]:
         Line(number, name, Outcome.PASSED, notes.get(step, "")) for number, (step, name) in enumerate(_STEPS)
     )
     return Line(None, "the policy", Outcome.PASSED, "names this root set, and accepts something"), *passed
+
+
+def _notes(evidence: Evidence) -> dict[Step, str]:
+    """Return what passing means of this evidence, where it means little."""
+    log = evidence.event_log
+    return {
+        Step.PARSE: f"{evidence.tee.value}, {len(evidence.quote)} bytes",
+        Step.REVOCATION: "the platform has no revocation lists" if evidence.tee in _NO_LISTS else "",
+        Step.EVENT_LOG: "there is none" if log is None else f"{len(log)} bytes",
+    }
 
 
 def _write_new(path: Path, data: bytes) -> None:

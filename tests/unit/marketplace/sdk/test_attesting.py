@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def test_padding_is_named_and_never_cut_for_a_verifier() -> None:
     found = recognise(QUOTE + bytes(10))
     assert found.padding == 10 and found.quote == QUOTE + bytes(10)
     assert "10 zero bytes" in explain(found).warnings[0]
-    assert outcomes(judge(found, TDX.collateral(NOW), RULES, Wanted(bytes(64)), now=NOW)) == "rnnnnnnnnn"
+    verdict = judge(found, TDX.collateral(NOW), RULES, Wanted(bytes(64)), now=NOW)
+    assert outcomes(verdict) == "rnnnnnnnnn"
+    assert f"head -c {len(QUOTE)} FILE" in verdict.lines[1].todo
 
 
 @pytest.mark.parametrize(
@@ -96,9 +99,14 @@ def test_files_are_bounded_before_they_are_read(tmp_path: Path) -> None:
     for name in ("big", "empty"):
         with pytest.raises(BadInputError, match="bytes"):
             read_file(tmp_path / name)
-    for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(NotFoundError):
-            read_file(path)
+    with pytest.raises(NotFoundError):
+        read_file(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotFoundError, match="directory"):
+        read_file(tmp_path)
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(BadInputError, match="no regular file"):
+            read_file(path)  # and waits for nobody
     (tmp_path / "collateral").write_bytes(b"[]")
     with pytest.raises(BadInputError):
         read_collateral(tmp_path / "collateral")
@@ -129,6 +137,31 @@ def test_a_bundle_that_claims_what_its_quote_does_not_say_is_told_so() -> None:
 def test_the_good_passes_every_step() -> None:
     verdict = judged()
     assert outcomes(verdict) == "pppppppppp" and verdict.verified is not None and verdict.simulated
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        ({"statements_expired": True}, "the collateral is over"),
+        ({"statements_future": True}, "of a later time"),
+        ({"fmspc": b"\x01" * 6}, "of another platform"),
+        ({"other_tee": True}, "of another"),
+        ({"unsigned": True}, "was changed"),
+        ({"tcb_status": "OutOfDate"}, "--tcb accepts less"),
+    ],
+)
+def test_what_to_do_follows_the_cause_and_not_the_step_alone(world: dict[str, Any], words: str) -> None:
+    """Collateral of another platform and an outdated platform are both refused at step (4)."""
+    found = recognise(QUOTE)
+    verdict = judge(found, TDX.collateral(NOW, **world), RULES, Wanted(bytes(64)), now=NOW)
+    (refused,) = [line for line in verdict.lines if line.outcome is Outcome.REFUSED]
+    assert refused.number == 4 and words in refused.todo
+
+
+def test_a_step_that_passed_says_what_that_means_though_a_later_one_refused() -> None:
+    verdict = judge(recognise(QUOTE), TDX.collateral(NOW), RULES, Wanted(bytes(64)), now=NOW)
+    assert outcomes(verdict) == "pppppppprn"
+    assert verdict.lines[7].note == "there is none", "a replay of no log proves nothing"
 
 
 def test_without_consent_or_policy_nothing_is_looked_at() -> None:
@@ -223,7 +256,7 @@ def test_policy_files_and_flags(tmp_path: Path) -> None:
         "intel",
         frozenset({b"\x11" * 32}),
     ) and "OutOfDate" in read.tcb
-    flags = accepted(file, "amd-genoa", ["0x" + "22" * 32], ["Unrated"], [TDX.root_set])
+    flags = accepted(file, "amd-genoa", ["22" * 32], ["Unrated"], [TDX.root_set])
     assert flags == Accepted("amd-genoa", frozenset({b"\x22" * 32}), frozenset({"Unrated"}), flags.simulated)
     # A file cannot consent to a SIMULATED root: only the flag does.
     file.write_text(f'[trust]\nroot_set = "{TDX.root_set}"\nunsafe_accept_simulated = true\n')
