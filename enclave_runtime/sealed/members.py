@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from enclave_runtime.sealed.tarformat import BLOCK_BYTES, END_BYTES, Entry, Kind, padding
 from enclave_runtime.sealed.tarwalk import Quota, Walk
+
+_WINDOW: Final = 8 * BLOCK_BYTES
+"""Read at once: all headers of an entry, and what small files follow it."""
 
 __all__ = ["Content", "Member", "entries_of", "member", "members"]
 
@@ -76,20 +79,23 @@ def entries_of(archive: Content, quota: Quota) -> Iterator[tuple[Entry, int]]:
         RefusedError: steps `archive.*`, as `unpack`; or as the content's own.
     """
     position = 0
+    window = memoryview(bytearray(_WINDOW))
+    start = end = 0
 
     def read(size: int) -> bytes:
-        nonlocal position
-        piece = memoryview(bytearray(size))
-        if archive.read_at(position, piece) != size:
-            raise walk.refuse("format", "the end of the archive", f"{size} more bytes")
+        nonlocal position, start, end
+        if not start <= position <= position + size <= end:
+            start, end = position, position + archive.read_at(position, window)
+            if end - start < size:
+                raise walk.refuse("format", "the end of the archive", f"{size} more bytes")
         position += size
-        return bytes(piece)
+        return bytes(window[position - size - start : position - start])
 
     walk = Walk(read, quota)
     while (entry := walk.next()) is not None:
         yield entry, position
         position += entry.size
-        if any(read(padding(entry.size))):
+        if (rest := padding(entry.size)) and any(read(rest)):
             raise walk.refuse("format", "padding that is not zero", "zeros")
     if any(read(END_BYTES - BLOCK_BYTES)) or position != archive.size:
         raise walk.refuse("format", "bytes after the end", "two zero blocks and nothing more")

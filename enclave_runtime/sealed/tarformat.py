@@ -43,6 +43,12 @@ _NO_PARTS: Final = frozenset(("", ".", ".."))
 _FIELD: Final = 100
 _MAX_OCTAL: Final = (1 << 33) - 1
 _EXTENDED: Final = b"x"
+_OWNERS: Final = b"0000000\x00" * 2
+_TIME: Final = b"00000000000\x00"
+_REST: Final = (b"ustar\x0000" + bytes(64) + b"0000000\x00" * 2).ljust(255, b"\x00")
+"""Format, no names of owners, no device, no prefix."""
+_FIXED_SUM: Final = sum(_OWNERS + _TIME + _REST) + 8 * ord(" ")
+"""Of the bytes that every header has, its own checksum counted as spaces."""
 
 
 class Kind(Enum):
@@ -51,6 +57,9 @@ class Kind(Enum):
     FILE = b"0"
     SYMLINK = b"2"
     DIRECTORY = b"5"
+
+
+_KINDS: Final = {kind.value: kind for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,8 @@ def encode(entry: Entry) -> bytes:
     """Return the header blocks of `entry`, pax blocks first where they are needed."""
     path = entry.name.encode() + (b"/" if entry.kind is Kind.DIRECTORY else b"")
     target = entry.target.encode()
+    if not (entry.size > _MAX_OCTAL or _needs_pax(path) or _needs_pax(target)):
+        return _header(path, target, entry.mode, entry.size, entry.kind.value)
     records = {
         b"linkpath": target if _needs_pax(target) else b"",
         b"path": path if _needs_pax(path) else b"",
@@ -170,11 +181,11 @@ def decode_header(pax: bytes, block: bytes) -> Entry:
     """
     records = _records(pax[BLOCK_BYTES : BLOCK_BYTES + pax_bytes(pax[:BLOCK_BYTES])]) if pax else {}
     try:
-        kind = Kind(block[156:157])
+        kind = _KINDS[block[156:157]]
         path = records.get(b"path", block[:_FIELD].rstrip(b"\x00")).decode()
         target = records.get(b"linkpath", block[157 : 157 + _FIELD].rstrip(b"\x00")).decode()
         size = int(records[b"size"]) if b"size" in records else _size(block)
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         raise WireError("tar header: got another type or a field that is not text") from error
     name = path[:-1] if kind is Kind.DIRECTORY and path.endswith("/") else path
     entry = Entry(name, kind, size, kind is Kind.FILE and block[100:107] == b"0000755", target)
@@ -226,16 +237,18 @@ def _size(block: bytes) -> int:
 
 
 def _header(name: bytes, target: bytes, mode: int, size: int, flag: bytes) -> bytes:
-    block = bytearray(BLOCK_BYTES)
-    block[0 : len(name)] = name
-    block[100:108] = b"%07o\x00" % mode
-    block[108:116] = block[116:124] = b"0000000\x00"
-    block[124:136] = b"%011o\x00" % size
-    block[136:148] = b"00000000000\x00"
-    block[148:156] = b" " * 8
-    block[156:157] = flag
-    block[157 : 157 + len(target)] = target
-    block[257:265] = b"ustar\x0000"
-    block[329:337] = block[337:345] = b"0000000\x00"
-    block[148:156] = b"%06o\x00 " % sum(block)
-    return bytes(block)
+    varying = b"%07o\x00" % mode, b"%011o\x00" % size
+    checksum = _FIXED_SUM + sum(b"".join((name, target, flag, *varying)))
+    return b"".join(
+        (
+            name.ljust(_FIELD, b"\x00"),
+            varying[0],
+            _OWNERS,
+            varying[1],
+            _TIME,
+            b"%06o\x00 " % checksum,
+            flag,
+            target.ljust(_FIELD, b"\x00"),
+            _REST,
+        )
+    )
