@@ -113,9 +113,8 @@ class VerifiedDevice:
     def words(self) -> str:
         """Return one line for people."""
         driver = f", driver {self.driver}" if self.driver else ""
-        return (
-            f"{self.kind} {self.architecture} {self.device_id.hex()[:12]}{driver}, firmware {self.firmware}"
-        )
+        # The whole id: a part of one can be made to look like another's.
+        return f"{self.kind} {self.architecture} 0x{self.device_id.hex()}{driver}, firmware {self.firmware}"
 
 
 @dataclass(frozen=True, slots=True)

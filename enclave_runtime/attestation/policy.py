@@ -126,7 +126,7 @@ class AppraisalPolicy:
         if self.platforms is not None and platform_id_hash not in self.platforms:
             raise AttestationError(
                 Step.TCB,
-                f"platform {platform_id_hash.hex()}",
+                f"platform 0x{platform_id_hash.hex()}",
                 f"one of {len(self.platforms)} listed platforms",
             )
 

@@ -13,6 +13,7 @@ from marketplace.cli.output import emit, moment, note, simulated
 from marketplace.errors import BadInputError
 
 if TYPE_CHECKING:
+    from enclave_runtime.attestation.model import VerifiedEvidence
     from marketplace.sdk.attest_words import Explained
     from marketplace.sdk.attesting import Judged, Wanted
 
@@ -179,6 +180,8 @@ def _told(told: Explained) -> list[str]:
 
 
 def _judged_lines(judged: Judged, kind: str, now: int) -> list[str]:
+    from enclave_runtime.wire.codec import hex_of
+
     lines = [f"{kind}, judged as of {moment(now)}"]
     for line in judged.lines:
         number = "( )" if line.number is None else f"({line.number})"
@@ -197,7 +200,20 @@ def _judged_lines(judged: Judged, kind: str, now: int) -> list[str]:
         step = next(line for line in judged.lines if line.got)
         where = step.name if step.number is None else f"({step.number}) {step.name}"
         return [*lines, f"NOT VERIFIED: refused at {where}"]
-    return [*lines, f"VERIFIED: {judged.verified.trust_class}, {judged.verified.device_words}"]
+    verified = judged.verified
+    platform = _platform_id(verified)
+    if platform is not None:
+        lines.append(f"platform id, as `platforms` in a policy lists it: {platform}")
+    for device in verified.devices:
+        lines.append(f"{device.kind}, as `gpu.devices` in a policy lists it: {hex_of(device.device_id)}")
+    return [*lines, f"VERIFIED: {verified.trust_class}, {verified.device_words}"]
+
+
+def _platform_id(verified: VerifiedEvidence | None) -> str | None:
+    """Return what a policy lists to name this machine; None where evidence names none."""
+    if verified is None or verified.facts.get("chip id") == "masked":
+        return None
+    return "0x" + verified.platform_id_hash.hex()
 
 
 def _judged_json(judged: Judged, kind: str, now: int) -> dict[str, object]:
@@ -213,7 +229,9 @@ def _judged_json(judged: Judged, kind: str, now: int) -> dict[str, object]:
         "evidence_id": "0x" + verified.canonical_id.hex() if verified else None,
         "collateral_expires_at": verified.collateral_expires_at if verified else None,
         "facts": dict(verified.facts) if verified else {},
+        "platform_id": _platform_id(verified),
         "devices": [device.words() for device in verified.devices] if verified else [],
+        "device_ids": ["0x" + device.device_id.hex() for device in verified.devices] if verified else [],
         "steps": [
             {
                 "number": line.number,

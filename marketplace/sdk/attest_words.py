@@ -15,14 +15,17 @@ from enclave_runtime.attestation.bundle import EvidenceBundle
 from enclave_runtime.attestation.certificates import MALFORMED
 from enclave_runtime.attestation.dcap import layout as dcap
 from enclave_runtime.attestation.dcap import pck
+from enclave_runtime.attestation.dcap.platform import platform_id_hash as intel_platform
 from enclave_runtime.attestation.dcap.registers import SgxRegisters, TdxRegisters
 from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.nvidia.evidence import DeviceKind, GpuEvidence
 from enclave_runtime.attestation.nvidia.facts import read_facts
+from enclave_runtime.attestation.nvidia.identity import device_id_of
 from enclave_runtime.attestation.nvidia.spdm import Report, parse_report
 from enclave_runtime.attestation.sev_snp import layout as snp
 from enclave_runtime.attestation.sev_snp.products import decode_tcb, product_of
 from enclave_runtime.attestation.sev_snp.registers import SnpRegisters
+from enclave_runtime.attestation.sev_snp.verify import platform_id_hash as amd_platform
 from enclave_runtime.wire import report_data
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import WireError
@@ -32,6 +35,9 @@ __all__ = ["UNVERIFIED", "Explained", "Part", "explain", "measurement_of", "repo
 
 UNVERIFIED = "nothing was verified: whoever wrote the file could have written all of this"
 _MAX_SUBJECT = 200
+_PLATFORM = "platform id (ours)"
+"""What `platforms` of a policy lists."""
+_MAX_SERIAL_BITS = 160
 _TD_DEBUG, _SVE = 0xFF, 1 << 28
 
 
@@ -211,6 +217,8 @@ def _pck_chain(section: dcap.SignatureSection, warnings: list[str]) -> Part:
         warnings.append(f"no PCK chain in the quote, verifiers refuse it: {error}")
         return Part("certificate chain", {"certification": f"type {section.cert_type}"})
     platform = {
+        "ppid": hex_of(extension.ppid),
+        _PLATFORM: hex_of(intel_platform(extension.ppid)),
         "fmspc": extension.fmspc.hex(),
         "pck cpu svn": extension.cpu_svn.hex(),
         "pck pce svn": str(extension.pce_svn),
@@ -236,6 +244,7 @@ def _amd(quote: bytes, warnings: list[str]) -> list[Part]:
         "platform info": _bits(report.platform_info, snp.PlatformInfo),
         "debug": _debug(report.guest(snp.GuestPolicy.DEBUG), warnings),
         "chip id": "masked" if report.chip_masked else hex_of(report.chip_id),
+        _PLATFORM: "none: the chip is masked" if report.chip_masked else hex_of(amd_platform(report.chip_id)),
     }
     for name in ("reported_tcb", "committed_tcb", "current_tcb", "launch_tcb"):
         raw = getattr(report, name)
@@ -248,10 +257,12 @@ def _amd(quote: bytes, warnings: list[str]) -> list[Part]:
 
 def _nitro(quote: bytes, warnings: list[str]) -> list[Part]:
     from enclave_runtime.attestation.nitro.document import LAUNCH_PCRS, parse_document
+    from enclave_runtime.attestation.nitro.verify import platform_id_hash as nitro_platform
 
     document = parse_document(quote)
     facts = {
         "module": document.module_id,
+        _PLATFORM: hex_of(nitro_platform(document)),
         "made at (ms)": str(document.timestamp_ms),
         "debug": _debug(document.is_debug, warnings),
         "nonce": "none" if document.nonce is None else document.nonce.hex(),
@@ -270,6 +281,7 @@ def _nitro(quote: bytes, warnings: list[str]) -> list[Part]:
 def _arm(quote: bytes, warnings: list[str]) -> list[Part]:
     from enclave_runtime.attestation.cca.token import parse_token
     from enclave_runtime.attestation.cca.verify import measurement_of as of_token
+    from enclave_runtime.attestation.cca.verify import platform_id_hash as arm_platform
 
     token = parse_token(quote)
     platform, realm = token.platform, token.realm
@@ -279,6 +291,7 @@ def _arm(quote: bytes, warnings: list[str]) -> list[Part]:
     facts = {
         "implementation": platform.implementation_id.hex(),
         "instance": platform.instance_id.hex(),
+        _PLATFORM: hex_of(arm_platform(platform.instance_id)),
         "lifecycle": f"{platform.lifecycle:#06x}, {'secured' if secured else 'NOT secured'}",
         "names the realm's key": "yes" if platform.challenge == realm.key_digest else "no: refused at (3)",
         **{f"firmware {one.kind}": one.measurement.hex() for one in platform.components},
@@ -323,7 +336,11 @@ def _device(
         facts |= {name: value for name, value in (named | {"chip": said.chip}).items() if value}
     except WireError as error:
         warnings.append(f"{title}: {error}")
-    return Part(title, facts | _subjects(_certificates(chain, warnings), warnings))
+    certificates = _certificates(chain, warnings)
+    if certificates and certificates[0].serial_number.bit_length() <= _MAX_SERIAL_BITS:
+        # What `gpu.devices` of a policy lists, if the chain holds.
+        facts["device id (ours)"] = hex_of(device_id_of(certificates[0].serial_number))
+    return Part(title, facts | _subjects(certificates, warnings))
 
 
 def _launch(registers: dict[str, str], measurement: bytes) -> Part:

@@ -28,6 +28,7 @@ __all__ = ["Transcript"]
 _NORMAL = (
     (re.compile(r"0x[0-9a-f]{64}"), "0x<32>"),
     (re.compile(r"0x[0-9a-f]{40}\b"), "0x<20>"),
+    (re.compile(r"0x[0-9a-f]{32}\b"), "0x<16>"),
     (re.compile(r"0x[0-9a-f]{12}\b"), "0x<6>"),
     (re.compile(r"sha256/[0-9a-f]{64}"), "sha256/<32>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<32>"),

@@ -7,26 +7,16 @@ never asked anew. Confidentiality must not depend on the chain (docs/protocol.md
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.errors import Step
 from enclave_runtime.attestation.model import Evidence
-from enclave_runtime.wire.canonical import JsonObject
-from enclave_runtime.wire.codec import bytes_from_hex
-from enclave_runtime.wire.orders import OrderPreimage
-from enclave_runtime.wire.report_data import Purpose
 from marketplace.certifier.core import STEP_RENEWAL
-from marketplace.keybroker.app import create_app
 from marketplace.service.appraisal import PolicyAppraiser
-from marketplace.service.limits import RateLimit
-from marketplace.service.logs import ServiceLog
 from marketplace.service.moments import STEP_TIME
-from tests.fakes.asgi import AppClient
 from tests.fakes.cvm import FakeCvm
 from tests.fakes.order_world import NOW
 from tests.fakes.simulated_tdx import SimulatedTdx
@@ -63,22 +53,6 @@ def vendor(tdx: SimulatedTdx) -> Vendor:
     return Vendor(tdx)
 
 
-def judging(world: World, tdx: SimulatedTdx, vendor: Vendor) -> World:
-    """Return the same world whose broker has the real verifier."""
-    appraiser = PolicyAppraiser(world.broker.policy.appraisal, {tdx.root_set: vendor})
-    broker = replace(world.broker, appraiser=appraiser)
-    rate = RateLimit(lambda: world.seconds[0], per_minute=0)
-    app = create_app(broker, log=ServiceLog("keybroker", world.log), rate=rate)
-    return replace(world, broker=broker, client=AppClient(app))
-
-
-def body(world: World, tdx: SimulatedTdx, cvm: FakeCvm, preimage: OrderPreimage) -> JsonObject:
-    made = world.body(cvm, preimage)
-    challenge = bytes_from_hex(str(made["challenge"]), 32)
-    bundle = tdx.bundle(cvm, challenge, purpose=Purpose.RELEASE)
-    return {**made, "bundle": json.loads(bundle.to_bytes())}
-
-
 @pytest.fixture
 def world(make: Make, tdx: SimulatedTdx, vendor: Vendor) -> World:
     policy = {
@@ -86,17 +60,18 @@ def world(make: Make, tdx: SimulatedTdx, vendor: Vendor) -> World:
         "measurements": frozenset({tdx.measurement}),
         "unsafe_accept_simulated": True,
     }
-    return judging(make(**policy), tdx, vendor)
+    made = make(**policy)
+    return made.judging(PolicyAppraiser(made.broker.policy.appraisal, {tdx.root_set: vendor}))
 
 
 def test_the_later_clock_judges_evidence(world: World, tdx: SimulatedTdx, vendor: Vendor) -> None:
     cvm, preimage = world.running()
     vendor.stale = tdx.collateral(NOW)
-    world.granted(body(world, tdx, cvm, preimage))  # as long as the collateral lasts
+    world.granted(world.quoted_body(tdx, cvm, preimage))  # as long as the collateral lasts
 
     world.wall[0] = NOW + _MONTHS  # the nodes stand still; the world does not
     cvm, preimage = world.running(salt=2)
-    refusal = world.refused(body(world, tdx, cvm, preimage))
+    refusal = world.refused(world.quoted_body(tdx, cvm, preimage))
     assert refusal["step"] in (Step.CHAIN, Step.REVOCATION, Step.TCB)
     assert vendor.asked[-1] == NOW + _MONTHS  # a cache is asked for today, too
 
@@ -113,7 +88,7 @@ def test_nodes_that_turn_back_change_nothing_and_warped_ones_count(
             chain.time = head
         world.wall[0] = wall
         cvm, preimage = world.running(salt=heads[1] % 1000 + 3)
-        world.granted(body(world, tdx, cvm, preimage))
+        world.granted(world.quoted_body(tdx, cvm, preimage))
         assert vendor.asked[-1] == expected
 
 

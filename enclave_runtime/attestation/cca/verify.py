@@ -24,7 +24,7 @@ from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import tagged
 
-__all__ = ["NO_EXPIRY", "UNRATED", "CcaVerifier", "measurement_of"]
+__all__ = ["NO_EXPIRY", "UNRATED", "CcaVerifier", "measurement_of", "platform_id_hash"]
 
 UNRATED = "Unrated"
 NO_EXPIRY = 253_402_300_799
@@ -70,7 +70,7 @@ class CcaVerifier:
         _check_signatures(token, key)
         # (4) Nobody rates the platform; policy has to accept that by name, and may list the chip.
         policy.check_tcb(UNRATED, (), (0, 0))
-        platform = tagged("platform-id/arm/v1", token.platform.instance_id)
+        platform = platform_id_hash(token.platform.instance_id)
         policy.check_platform(platform)
         # (5) The platform is in its secured state, in which nobody debugs a realm.
         if token.platform.lifecycle not in _SECURED:
@@ -100,6 +100,11 @@ class CcaVerifier:
             collateral_expires_at=NO_EXPIRY,
             facts=_facts(token),
         )
+
+
+def platform_id_hash(instance_id: bytes) -> bytes:
+    """Return the tagged digest of a chip's instance id, 32 bytes: names hardware without spelling its id."""
+    return tagged("platform-id/arm/v1", instance_id)
 
 
 def measurement_of(token: CcaToken) -> bytes:

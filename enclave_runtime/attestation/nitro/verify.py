@@ -18,7 +18,7 @@ from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import tagged
 
-__all__ = ["UNRATED", "NitroVerifier"]
+__all__ = ["UNRATED", "NitroVerifier", "platform_id_hash"]
 
 UNRATED = "Unrated"
 _MAX_AHEAD_MS = 5 * 60 * 1000
@@ -68,7 +68,7 @@ class NitroVerifier:
             )
         # (4) Nobody rates the platform; policy has to accept that by name, and may list the instance.
         policy.check_tcb(UNRATED, (), (0, 0))
-        platform = tagged("platform-id/nitro/v1", document.platform())
+        platform = platform_id_hash(document)
         policy.check_platform(platform)
         # (5) Debug off.
         if document.is_debug:
@@ -94,6 +94,11 @@ class NitroVerifier:
             collateral_expires_at=chain.not_after,
             facts=_facts(document),
         )
+
+
+def platform_id_hash(document: NitroDocument) -> bytes:
+    """Return the tagged digest of what names the machine in a document, 32 bytes."""
+    return tagged("platform-id/nitro/v1", document.platform())
 
 
 def _parse(evidence: Evidence) -> NitroDocument:

@@ -16,7 +16,7 @@ from enclave_runtime.attestation.nvidia.evidence import DeviceKind
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import tagged
 
-__all__ = ["BLACKWELL", "HOPPER", "LS10", "Identity", "identify"]
+__all__ = ["BLACKWELL", "HOPPER", "LS10", "Identity", "device_id_of", "identify"]
 
 HOPPER, BLACKWELL, LS10 = "HOPPER", "BLACKWELL", "LS10"
 """Architectures: H100 and H200, B200 and its kin, and the NVSwitch of Hopper boards."""
@@ -84,8 +84,13 @@ def identify(ders: tuple[bytes, ...]) -> Identity:
         firmware=parse_firmware(chain.leaf),
         key=p384_key(chain.leaf),
         rom_key=spki(chain.certs[1]),
-        device_id=tagged("device-id/nvidia/v1", serial.to_bytes(20, "big")),
+        device_id=device_id_of(serial),
     )
+
+
+def device_id_of(serial: int) -> bytes:
+    """Return the name of the device whose leaf certificate has this serial number (at most 20 bytes)."""
+    return tagged("device-id/nvidia/v1", serial.to_bytes(20, "big"))
 
 
 def _common_name(cert: x509.Certificate) -> str:

@@ -30,6 +30,7 @@ from marketplace.keybroker.app import create_app
 from marketplace.keybroker.core import Broker
 from marketplace.keybroker.shares import HeldShare
 from marketplace.keybroker.store import Store
+from marketplace.service.appraisal import Appraiser
 from marketplace.service.audit import AuditLog, read_log
 from marketplace.service.challenges import ChallengeBook
 from marketplace.service.limits import RateLimit
@@ -38,6 +39,7 @@ from marketplace.service.moments import JudgingTime
 from tests.fakes.asgi import AppClient
 from tests.fakes.cvm import MEASUREMENT, OPERATOR, FakeCvm, ReportDataAppraiser
 from tests.fakes.order_world import CLIENT, DOMAIN, NOW, SELLER, FakeChain, named, order_preimage
+from tests.fakes.simulated_tdx import SimulatedTdx
 
 CONTENT_KEY = sha256(b"the content key") + sha256(b"the salt")
 DATASET_A = 1
@@ -127,6 +129,19 @@ class World:
             "order": {"domain": place, "preimage": to_json(preimage)},
             "challenge": hex_of(challenge),
         }
+
+    def judging(self, appraiser: Appraiser) -> World:
+        """Return the same world, whose broker has this appraiser in place of the fake one."""
+        broker = replace(self.broker, appraiser=appraiser)
+        rate = RateLimit(lambda: self.seconds[0], per_minute=0)
+        app = create_app(broker, log=ServiceLog("keybroker", self.log), rate=rate)
+        return replace(self, broker=broker, client=AppClient(app))
+
+    def quoted_body(self, tdx: SimulatedTdx, cvm: FakeCvm, preimage: OrderPreimage) -> JsonObject:
+        """Return an honest body with a SIMULATED quote that the real verifier judges."""
+        made = self.body(cvm, preimage)
+        bundle = tdx.bundle(cvm, bytes_from_hex(str(made["challenge"]), 32), purpose=Purpose.RELEASE)
+        return {**made, "bundle": json.loads(bundle.to_bytes())}
 
     def release(self, body: JsonObject) -> httpx.Response:
         return self.client.post("/v1/release", json=body)
