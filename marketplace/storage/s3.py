@@ -24,17 +24,13 @@ from marketplace.storage.base import (
     BlobUnreachableError,
     Chunk,
     Progress,
-    Run,
     StorageError,
-    check_range,
-    pieces,
 )
 from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.patience import SYSTEM, Patience, Shell
+from marketplace.storage.ranged import RangedStore
 from marketplace.storage.ranges import Ranges
 from marketplace.storage.s3parts import PART_BYTES, PartPlan, staged, upload_file
-from marketplace.storage.sizes import Sizes
-from marketplace.storage.web import EmptyRun
 
 __all__ = ["SCHEME", "S3Config", "S3Store"]
 
@@ -65,7 +61,7 @@ class S3Config:
     max_blob_bytes: int = 1 << 44
 
 
-class S3Store:
+class S3Store(RangedStore):
     """A `BlobStore` in buckets of one service."""
 
     def __init__(self, config: S3Config, patience: Patience | None = None, shell: Shell = SYSTEM) -> None:
@@ -74,9 +70,8 @@ class S3Store:
         self._patience = patience or Patience()
         self._shell = shell
         # The service is one that this party's own settings name: its address is not a stranger's word.
-        self._ranges = Ranges(NetworkPolicy(anywhere=True), self._patience, shell)
+        super().__init__(Ranges(NetworkPolicy(anywhere=True), self._patience, shell))
         self._signed: dict[tuple[str, str], tuple[str, float]] = {}
-        self._sizes = Sizes()
         self._lock = threading.Lock()
 
     @property
@@ -132,29 +127,10 @@ class S3Store:
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the blob or a part of it; see `BlobStore.open`. A key without a digest is not verified."""
-        size = self._sizes.known(uri, self._head)
-        wanted = check_range(uri, size, offset, length)
-        given = pieces(self.run(uri, offset, wanted), wanted, uri)
+        given = super().open(uri, offset=offset, length=length)
         name = _digest_of(uri)
-        return given if name is None or wanted != size else _verified(given, uri, name)
-
-    def run(self, uri: str, offset: int, length: int) -> Run:
-        """Return a part of the blob; see `BlobStore.run`."""
-        if not length:
-            return EmptyRun()
-        return self._ranges.run(self._url(uri), offset, length, self._sizes.get(uri), shown=uri)
-
-    def size(self, uri: str) -> int:
-        """Return the length in bytes; see `BlobStore.size`."""
-        return self._sizes.ask(uri, self._head)
-
-    def exists(self, uri: str) -> bool:
-        """Return whether the service has this blob."""
-        try:
-            self.size(uri)
-        except BlobNotFoundError:
-            return False
-        return True
+        whole = not offset and length in (None, self._known_size(uri))
+        return _verified(given, uri, name) if name is not None and whole else given
 
     def delete(self, uri: str) -> None:
         """Forget a blob; no error if it is not there."""
@@ -171,13 +147,13 @@ class S3Store:
             )
         return url
 
-    def _head(self, uri: str) -> int:
+    def _ask_size(self, uri: str) -> int:
         bucket, key = _place_of(uri)
         with self._errors(uri):
             answer = self._client.head_object(Bucket=bucket, Key=key)
         return int(answer["ContentLength"])
 
-    def _url(self, uri: str) -> str:
+    def _url_of(self, uri: str) -> str:
         """Return a signed URL that lasts for a while; parsing and signing cost more than a small range."""
         place, now = _place_of(uri), self._shell.clock()
         with self._lock:

@@ -6,34 +6,20 @@ names a place, not bytes: whoever reads it has digests (a sealed stream's index,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from marketplace.storage.base import (
-    BlobNotFoundError,
-    Chunk,
-    Progress,
-    Run,
-    StorageError,
-    check_range,
-    pieces,
-)
-from marketplace.storage.ranges import Ranges
-from marketplace.storage.sizes import Sizes
+from marketplace.storage.base import Chunk, Progress, StorageError
+from marketplace.storage.ranged import RangedStore
 
-__all__ = ["SCHEMES", "EmptyRun", "WebStore"]
+__all__ = ["SCHEMES", "WebStore"]
 
 SCHEMES: Final = ("https", "http")
 
 
-class WebStore:
-    """A `BlobStore` of what any web server serves by byte ranges."""
-
-    def __init__(self, ranges: Ranges) -> None:
-        """Take how URLs are read."""
-        self._ranges = ranges
-        self._sizes = Sizes()
+class WebStore(RangedStore):
+    """A `BlobStore` of what any web server serves by byte ranges; not verified: a URL has no digest."""
 
     @property
     def scheme(self) -> str:
@@ -52,37 +38,11 @@ class WebStore:
         """Refuse; errors as `put`."""
         raise _read_only()
 
-    def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Return the blob, or a part of it; see `BlobStore.open`. Not verified: a URL has no digest."""
-        wanted = check_range(uri, self._sizes.known(uri, self._ranges.size), offset, length)
-        return pieces(self.run(uri, offset, wanted), wanted, uri)
+    def _ask_size(self, uri: str) -> int:
+        return self._ranges.size(uri)
 
-    def run(self, uri: str, offset: int, length: int) -> Run:
-        """Return a part of the blob; see `BlobStore.run`."""
-        return self._ranges.run(uri, offset, length, self._sizes.get(uri)) if length else EmptyRun()
-
-    def size(self, uri: str) -> int:
-        """Return the length in bytes; see `BlobStore.size`."""
-        return self._sizes.ask(uri, self._ranges.size)
-
-    def exists(self, uri: str) -> bool:
-        """Return whether the server has something there."""
-        try:
-            self.size(uri)
-        except BlobNotFoundError:
-            return False
-        return True
-
-
-class EmptyRun:
-    """A `Run` of no bytes."""
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Return 0."""
-        return 0
-
-    def close(self) -> None:
-        """Nothing is held."""
+    def _url_of(self, uri: str) -> str:
+        return uri
 
 
 def _read_only() -> StorageError:
