@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from marketplace.cli import revoking
+from marketplace.cli import attested, revoking
 from marketplace.cli.options import AsJson, Config
 from marketplace.cli.output import emit
 from marketplace.cli.serving import Host, KnownHead, Port, PortFile, emit_log_head, serving
@@ -12,7 +12,6 @@ from marketplace.cli.serving import Host, KnownHead, Port, PortFile, emit_log_he
 __all__ = ["app"]
 
 app = typer.Typer(help="Run a certifier: challenge CVMs, verify their evidence, sign.", no_args_is_help=True)
-app.command()(revoking.revoke)
 
 
 @app.command()
@@ -55,3 +54,7 @@ def verify_log(config: Config, head: KnownHead = None, as_json: AsJson = False) 
     from marketplace.certifier.config import load_config
 
     emit_log_head(load_config(config).audit_path, head, as_json)
+
+
+app.command()(revoking.revoke)
+app.command()(attested.attestation)
