@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import threading
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
+
+from scripts.bench.sealedlib.rangeserver import questions, range_of
 
 __all__ = ["Asked", "RangeServer", "head", "honest"]
 
@@ -112,25 +113,18 @@ class RangeServer:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        pending = b""
         with suppress(OSError), sock:
             if self.tls is not None:
                 sock = self.tls.wrap_socket(sock, server_side=True)
-            while True:
-                while b"\r\n\r\n" not in pending:
-                    data = sock.recv(65536)
-                    if not data:
-                        return
-                    pending += data
-                question, _, pending = pending.partition(b"\r\n\r\n")
+            for question in questions(sock):
                 if self.behaviour(self._read(sock, question)) == "close":
                     return
 
     def _read(self, sock: socket.socket, question: bytes) -> Asked:
         path = question.split(b" ")[1].decode()
-        found = re.search(rb"(?i)\r\nrange: bytes=(\d+)-(\d+)", question)
-        assert found is not None, question
-        offset, last = int(found[1]), int(found[2])
+        named = range_of(question)
+        assert named is not None, question
+        offset, last = named
         with self._lock:
             self.asked.append((offset, last - offset + 1))
             number = len(self.asked)

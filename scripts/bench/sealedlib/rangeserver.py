@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 PIECE = 256 << 10
@@ -52,23 +53,35 @@ def main() -> None:
         threading.Thread(target=serve, args=arguments, daemon=True).start()
 
 
+def questions(sock: socket.socket) -> Iterator[bytes]:
+    """Give the heads of the questions that come over a connection, until the other side has no more."""
+    pending = b""
+    while True:
+        while b"\r\n\r\n" not in pending:
+            data = sock.recv(65536)
+            if not data:
+                return
+            pending += data
+        question, _, pending = pending.partition(b"\r\n\r\n")
+        yield question
+
+
+def range_of(question: bytes) -> tuple[int, int] | None:
+    """Return first and last byte that a question names, None where it names no range."""
+    found = re.search(rb"(?i)\r\nrange: bytes=(\d+)-(\d+)", question)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def serve(sock: socket.socket, descriptor: int, lean: bool, link: Link) -> None:
     """Answer the questions of one connection."""
     size = os.fstat(descriptor).st_size
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    pending = b""
     with suppress(OSError), sock:
-        while True:
-            while b"\r\n\r\n" not in pending:
-                data = sock.recv(65536)
-                if not data:
-                    return
-                pending += data
-            question, _, pending = pending.partition(b"\r\n\r\n")
-            found = re.search(rb"(?i)\r\nrange: bytes=(\d+)-(\d+)", question)
-            first, last = (int(found[1]), min(int(found[2]), size - 1)) if found else (0, size - 1)
-            status = "206 Partial Content" if found else "200 OK"
-            extra = f"Content-Range: bytes {first}-{last}/{size}\r\n" if found else ""
+        for question in questions(sock):
+            named = range_of(question)
+            first, last = (named[0], min(named[1], size - 1)) if named else (0, size - 1)
+            status = "206 Partial Content" if named else "200 OK"
+            extra = f"Content-Range: bytes {first}-{last}/{size}\r\n" if named else ""
             head = f"HTTP/1.1 {status}\r\nContent-Length: {last - first + 1}\r\n{extra}\r\n"
             sock.sendall(head.encode())
             send(sock, descriptor, first, last + 1, lean, link)
