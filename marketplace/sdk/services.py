@@ -28,7 +28,7 @@ def health_of(url: str) -> str:
         raise UnreachableError(text, hint="start it, or mend its address in the profile") from error
     try:
         value = json.loads(answer.content[:_MAX_BYTES])
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if answer.status_code != _OK or not isinstance(value, dict) or value.get("ok") is not True:
         raise UnreachableError(f"{url}: HTTP {answer.status_code}, and not well", hint="look at its log")
