@@ -1,25 +1,24 @@
 """Sealed streams opened outside: a client's result, an owner's own check (protocol sections 3.5, 7(8)).
 
-The same `Unsealer` as in the CVM. A folder gets its files only after every digest was compared.
+The same segments and digests as in the CVM. A folder gets its files only after every digest was compared.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from io import BufferedReader, FileIO
 from pathlib import Path
 
 from enclave_runtime.sealed.buffers import Octets, Progress
 from enclave_runtime.sealed.header import SealedInfo
-from enclave_runtime.sealed.sink import FileSink, Sink
-from enclave_runtime.sealed.unpack import Quota, Unpacked, unpack
+from enclave_runtime.sealed.onepass import open_folder
+from enclave_runtime.sealed.sink import Sink
+from enclave_runtime.sealed.unpack import Quota, Unpacked
 from enclave_runtime.sealed.unseal import Source, Unsealer, VerifiedContent, unseal
 from marketplace.sealing.folders import Blobs
 
 __all__ = ["BlobSource", "open_blob", "open_source", "open_to_folder"]
-
-_READ_BYTES = 1 << 20
 
 
 class BlobSource:
@@ -122,7 +121,7 @@ def open_source(
 ) -> Unpacked:
     """Open a sealed archive into `folder`, made here or empty; nothing is left in it if anything fails.
 
-    The plaintext archive waits in a nameless file beside the folder, so memory stays bounded.
+    One pass: files are written to a folder inside it, and move up when every digest was compared.
 
     Args:
         quota: what may be written; the size of the plaintext unless said.
@@ -133,12 +132,20 @@ def open_source(
     """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent) as spool:
-        _open(source, info, content_key, salt, FileSink(spool.fileno()), workers, progress)
-        spool.seek(0)
-        archive = BufferedReader(FileIO(spool.fileno(), closefd=False), _READ_BYTES)
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if os.listdir(path):
+        raise ValueError(f"open: got a folder with entries, expected an empty one: {path}")
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=path))
+    try:
+        limit = quota or Quota(info.plaintext_bytes)
+        descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return unpack(archive, descriptor, quota or Quota(info.plaintext_bytes))
+            done = open_folder(
+                source, info, content_key, salt, descriptor, limit, workers=workers, progress=progress
+            )
         finally:
             os.close(descriptor)
+        for name in os.listdir(part):
+            os.rename(part / name, path / name)
+    finally:
+        shutil.rmtree(part)
+    return done
