@@ -8,6 +8,7 @@ error: <what>
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -22,9 +23,10 @@ import typer
 from enclave_runtime.wire.errors import EnclaveError, RefusedError
 from marketplace.errors import BadInputError, MarketError, NotFoundError, WaitTimeoutError
 
-__all__ = ["ExitCode", "NotConfirmedError", "guarded", "one_line"]
+__all__ = ["INTERRUPTED", "ExitCode", "NotConfirmedError", "guarded", "one_line"]
 
-_INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130
+"""What shells say of a command that Ctrl-C ended, and typer where it caught the signal."""
 _DEBUG: Final = "CLOISTER_DEBUG"
 
 
@@ -42,6 +44,22 @@ _TODO: Final = {
 }
 """What a person can do about refusals, by the beginning of their step."""
 
+
+_FILES: Final = {
+    errno.ENOSPC: ("room on the disk", "free some, or name a place with more, and run it again"),
+    errno.EDQUOT: ("room within your quota", "free some, or name a place with more, and run it again"),
+    errno.EACCES: ("the right to use it", "look at its owner and mode, and at those of its folders"),
+    errno.EPERM: ("the right to change it", "look at its owner, mode and attributes"),
+    errno.EROFS: ("a place to write to", "name one that is not mounted read-only"),
+    errno.ENOENT: ("something that exists", "look at the spelling, and whether its folder exists"),
+    errno.EEXIST: ("a new name", "name another place, or move what is there away"),
+    errno.EISDIR: ("a file", "name the file itself"),
+    errno.ENOTDIR: ("a folder", "look at the path: a file stands where a folder must"),
+    errno.ELOOP: ("a file or folder itself", "name what the link leads to"),
+    errno.ENAMETOOLONG: ("a shorter name", "255 bytes hold for one name, 4095 for a whole path"),
+    errno.EMFILE: ("fewer open files", "raise the limit (ulimit -n), and run it again"),
+}
+"""What was expected, and what to do, by the number of an error about a file."""
 
 _SAID: Final = re.compile(r"(.+?): got (.+), expected (.+?)", re.DOTALL)
 """How errors say what was got and what was expected."""
@@ -69,14 +87,13 @@ def guarded(run: Callable[[], object], *, as_json: bool) -> int:
         code = run()
         return code if isinstance(code, int) else ExitCode.DONE
     except typer.Exit as left:
-        return left.exit_code
+        return _interrupted(as_json=as_json) if left.exit_code == INTERRUPTED else left.exit_code
     except typer.Abort:
         return _report("not confirmed", as_json=as_json, code=ExitCode.FAILED)
     except typer.TyperException as wrong:
         return _report_use(wrong, as_json=as_json)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return _INTERRUPTED
+        return _interrupted(as_json=as_json)
     except BrokenPipeError:
         # Whoever read our output has enough of it; do not fail again while Python closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -88,6 +105,11 @@ def guarded(run: Callable[[], object], *, as_json: bool) -> int:
             traceback.print_exc()
         what = f"unexpected {type(error).__name__}"
         return _report(what, todo=f"run it again with {_DEBUG}=1 and report what it prints", as_json=as_json)
+
+
+def _interrupted(*, as_json: bool) -> int:
+    todo = "run the same command again: what was stored or fetched whole counts, the rest is done anew"
+    return _report("interrupted", todo=todo, as_json=as_json, code=INTERRUPTED)
 
 
 def one_line(text: str) -> str:
@@ -112,11 +134,22 @@ def _report_known(error: Exception, *, as_json: bool) -> int:
     said = _SAID.fullmatch(str(error)) if isinstance(error, MarketError) else None
     if said:
         return _report(said[1], said[2], said[3], hint, as_json=as_json, code=code)
+    if isinstance(error, OSError) and not isinstance(error, MarketError) and error.errno in _FILES:
+        expected, todo = _FILES[error.errno]
+        name = (
+            os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else "files"
+        )
+        return _report(name, error.strerror or "an error", expected, hint or todo, as_json=as_json, code=code)
     what, got = str(error), ""
     if hasattr(error, "arguments"):  # a contract's refusal: its custom error, and the values that disagreed
         what, _, values = what.partition("(")
         got = values.removesuffix(")")
     return _report(what, got, todo=hint, as_json=as_json, code=code)
+
+
+def _file_of(error: OSError) -> str:
+    """Return the name of the file that an error is about, where it says which."""
+    return os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else "files"
 
 
 def _todo_of(step: str) -> str:
@@ -154,7 +187,7 @@ def _report(
     todo: str = "",
     *,
     as_json: bool,
-    code: ExitCode = ExitCode.FAILED,
+    code: int = ExitCode.FAILED,
 ) -> int:
     lines = [f"error: {what}"]
     for name, value in (("got", got), ("expected", expected), ("what to do", todo)):

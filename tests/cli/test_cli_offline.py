@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from marketplace.cli.main import app, run
+from marketplace.cli.commands import app
+from marketplace.cli.main import run
 from marketplace.sdk.export import Export
 from tests.cli.transcript import Transcript
 from tests.fakes.audited_order import MEASUREMENT, NOW, VENDOR, make
@@ -100,18 +100,6 @@ def test_json_errors_are_one_object_on_stdout(capsys: pytest.CaptureFixture[str]
         set(value["error"]) == {"what", "got", "expected", "todo"}
         and "cloister init" in value["error"]["todo"]
     )
-
-
-@pytest.mark.parametrize("words", [[], ["order"], ["order", "place"], ["verify"]], ids=" ".join)
-def test_help_answers_within_four_tenths_of_a_second(words: list[str]) -> None:
-    taken = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        argv = [sys.executable, "-m", "marketplace.cli.main", *words, "--help"]
-        subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=20)
-        taken.append(time.perf_counter() - begun)
-    # The best of five: a busy machine makes single runs slow, never all of them fast.
-    assert min(taken) < 0.4, taken
 
 
 def test_help_loads_nothing_heavy() -> None:
