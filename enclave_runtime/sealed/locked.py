@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from functools import cache
 from types import TracebackType
 from typing import Final
 
@@ -101,5 +102,6 @@ class LockedBuffer:
             return
 
 
+@cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)

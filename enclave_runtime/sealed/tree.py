@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from struct import iter_unpack
 from typing import Final, Protocol, TypeAlias
 
 import blake3
@@ -55,6 +56,7 @@ PAGE_LEAVES: Final = 1 << 10
 """Leaves folded into one node as soon as all are in; a power of two, so that the node is one of the tree."""
 
 _PAIR: Final = 2 * HASH_BYTES
+_PAIR_FORMAT: Final = f"{_PAIR}s"
 _MIN_SEGMENT: Final = 1 << 10
 _MAX_SEGMENT: Final = 1 << 22
 
@@ -333,7 +335,7 @@ def top_of(nodes: Octets) -> bytes:
     sha256 = hashlib.sha256
     while len(level) > HASH_BYTES:
         pairs = len(level) - len(level) % _PAIR
-        joined = [sha256(b"\x01" + level[at : at + _PAIR]).digest() for at in range(0, pairs, _PAIR)]
+        joined = [sha256(b"\x01" + pair).digest() for (pair,) in iter_unpack(_PAIR_FORMAT, level[:pairs])]
         level = b"".join(joined) + level[pairs:]
     return level
 
