@@ -49,7 +49,7 @@ from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import WireError
-from marketplace.domain.tcb import tcb_level, words_within
+from marketplace.domain.tcb import refuse_unrated_roots, tcb_level, words_within
 from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp
 from marketplace.errors import BadInputError
 from marketplace.service.appraisal import take_collateral
@@ -188,6 +188,7 @@ def _policy(accept: Table) -> AppraisalPolicy:
             "at most one SIMULATED root set, and its id in both places",
             hint="a simulated TEE protects nothing from its operator; accept it for development only",
         )
+    refuse_unrated_roots("accept: root_sets", root_sets)
     policy = AppraisalPolicy(
         root_sets=root_sets,
         measurements=_digests(accept, "measurements"),

@@ -20,7 +20,7 @@ from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.cvm import TcbStatus
 from enclave_runtime.wire.errors import WireError
-from marketplace.domain.tcb import tcb_level, words_within
+from marketplace.domain.tcb import refuse_unrated_kinds, refuse_unrated_roots, tcb_level, words_within
 from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp, read_truth, read_whole
 from marketplace.errors import BadInputError
 
@@ -94,6 +94,9 @@ class ReleasePolicy:
                 return name
         if self.gpu is not None and not self.gpu.root_sets:
             return "gpu"
+        for name in ("architectures", "modes", "devices"):
+            if getattr(self.gpu, name, None) == frozenset():
+                return f"gpu.{name}"
         return None if self.max_uses > 0 else "max_uses"
 
     def appraisal(self, root_set: str) -> AppraisalPolicy:
@@ -125,8 +128,13 @@ def parse_policy(data: bytes) -> ReleasePolicy:
         table = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise BadInputError("policy", f"text that is not TOML ({error})", "a TOML table") from error
-    if table.pop("version", None) != POLICY_VERSION:
-        raise BadInputError("policy version", "another or none", POLICY_VERSION, hint="add: version = 1")
+    version = table.pop("version", None)
+    if version is None:
+        raise BadInputError("policy version", "none", POLICY_VERSION, hint=f"add: version = {POLICY_VERSION}")
+    if version != POLICY_VERSION or isinstance(version, bool):
+        raise BadInputError(
+            "policy version", repr(version)[:40], POLICY_VERSION, hint="it is written for another release"
+        )
     unknown = sorted(set(table) - set(_READERS))
     missing = sorted(_REQUIRED - set(table))
     if unknown or missing:
@@ -169,16 +177,22 @@ def _or_any(read: Callable[[str, object], Any]) -> Callable[[str, object], Any]:
 
 def _classes(name: str, value: object) -> frozenset[str]:
     try:
-        return frozenset(RootSet.parse(item).id for item in _strings(name, value))
+        found = frozenset(RootSet.parse(item).id for item in _strings(name, value))
     except WireError as error:
         raise BadInputError(name, str(error), "root set ids") from error
+    refuse_unrated_roots(name, found)
+    return found
 
 
 def _tees(name: str, value: object) -> frozenset[TeeKind]:
     try:
-        return frozenset(TeeKind(item) for item in _strings(name, value))
+        found = frozenset(TeeKind(item) for item in _strings(name, value))
+    except BadInputError:
+        raise
     except ValueError as error:
         raise BadInputError(name, str(error), [kind.value for kind in TeeKind]) from error
+    refuse_unrated_kinds(name, found)
+    return found
 
 
 def _tcb(name: str, value: object) -> TcbStatus:

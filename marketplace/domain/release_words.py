@@ -15,6 +15,7 @@ from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.cvm import TcbStatus
 from marketplace.domain.release_policy import ReleasePolicy
+from marketplace.domain.release_reach import reach_of
 from marketplace.domain.tcb import TCB_WORDS
 
 __all__ = ["explain", "weaknesses"]
@@ -47,8 +48,9 @@ def explain(policy: ReleasePolicy) -> list[str]:
 
 def weaknesses(policy: ReleasePolicy) -> list[str]:
     """Return a sentence for each thing that makes this policy weaker than it could be, the worst first."""
-    nothing = policy.empty()
-    found = [] if nothing is None else [f"NOTHING is ever released: {nothing} accepts nothing."]
+    reach = reach_of(policy)
+    found = [] if reach.nothing is None else [f"NOTHING is ever released: {reach.nothing}."]
+    found += [f"IN VAIN: {words}." for words in reach.dead]
     if policy.unsafe_accept_simulated:
         found.append("DANGER: simulated TEEs are accepted; whoever runs one can read the content.")
     if policy.gpu is not None and policy.gpu.simulated is not None:

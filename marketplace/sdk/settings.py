@@ -48,7 +48,7 @@ from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import WireError
-from marketplace.domain.tcb import tcb_level
+from marketplace.domain.tcb import refuse_unrated_kinds, tcb_level
 from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp
 from marketplace.errors import BadInputError
 from marketplace.service.settings import Table
@@ -258,9 +258,11 @@ def _toml(value: object) -> str:
 
 def _tees(names: tuple[str, ...]) -> tuple[TeeKind, ...]:
     try:
-        return tuple(TeeKind(name) for name in names)
+        kinds = tuple(TeeKind(name) for name in names)
     except ValueError as error:
         raise BadInputError("trust: tees", str(error), [kind.value for kind in TeeKind]) from error
+    refuse_unrated_kinds("trust: tees", kinds)  # no order can run there; evidence is read without this list
+    return kinds
 
 
 def _source(section: Table, text: str | None) -> str:

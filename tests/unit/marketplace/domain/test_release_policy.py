@@ -205,7 +205,8 @@ def test_whatever_weakens_is_shouted() -> None:
 def test_simulated_gpus_are_a_danger() -> None:
     text = RULES.replace('root_sets = ["nvidia"]', f'root_sets = ["{DEV}"]\nunsafe_accept_simulated = true')
     policy = parse_policy((GOOD + text).encode())
-    assert explain(policy)[0].startswith("DANGER: simulated GPUs")
+    nothing, danger, *_ = explain(policy)
+    assert nothing.startswith("NOTHING") and danger.startswith("DANGER: simulated GPUs")  # beside "intel"
     assert policy.gpu is not None and policy.gpu.simulated is not None
 
 
