@@ -5,12 +5,15 @@ ReferenceValues and every policy are fed from it. By default it measures this ch
 platform measures it. With --firmware or --event-log it computes the registers of a real TDX guest as far as
 files say them: MRTD from the firmware, RTMR1 and RTMR2 from kernel, initrd and command line, and whatever a
 boot log recorded on a machine of the same shape replays to; RTMR0 comes from no file. A register that nothing
-gives leaves the measurement out, and is named under "missing". Nothing is written.
+gives leaves the measurement out, and is named under "missing". With --tee sev-snp and --firmware it computes
+the launch digest of a guest that QEMU starts. Nothing is written.
 
     python scripts/measure_runtime.py --tee sev-snp
     python scripts/measure_runtime.py --check reference.json
     python scripts/measure_runtime.py --firmware OVMF.fd --kernel bzImage --initrd initrd --cmdline "ro" \\
         --event-log ccel.bin
+    python scripts/measure_runtime.py --tee sev-snp --firmware OVMF.fd --kernel bzImage --initrd initrd \\
+        --cmdline "ro" --vcpus 8 --vcpu-signature a10f10
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from enclave_runtime.attestation.dcap.ccel import parse_any_log  # noqa: E402
 from enclave_runtime.attestation.dcap.registers import TdxRegisters  # noqa: E402
 from enclave_runtime.attestation.dcap.rtmr import ZERO_REGISTER, replay  # noqa: E402
 from enclave_runtime.attestation.model import TeeKind  # noqa: E402
+from enclave_runtime.attestation.sev_snp.registers import SnpRegisters  # noqa: E402
 from enclave_runtime.attestation.simulated.launch import sandbox_base  # noqa: E402
 from enclave_runtime.attestation.simulated.machine import KINDS, measurement_of  # noqa: E402
 from enclave_runtime.attestation.simulated.measure import (  # noqa: E402
@@ -38,7 +42,7 @@ from enclave_runtime.attestation.simulated.measure import (  # noqa: E402
 )
 from enclave_runtime.attestation.simulated.snp.measure import registers_of  # noqa: E402
 from enclave_runtime.wire.errors import WireError  # noqa: E402
-from scripts.measurelib import image, tdvf  # noqa: E402
+from scripts.measurelib import image, snp, tdvf  # noqa: E402
 
 MAX_FILE_BYTES = 1 << 30
 SEPT_VE_DISABLE = "0000001000000000"
@@ -49,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print the measurement; return 1 where it cannot be computed or differs from --check."""
     args = arguments(argv)
     try:
-        found = real(args) if is_real(args) else simulated(args)
+        found = computed(args)
         differences = compare(json.loads(args.check.read_bytes()), found) if args.check else []
     except (OSError, WireError, ValueError) as error:
         print(f"measure_runtime: {error}", file=sys.stderr)
@@ -101,7 +105,33 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         ("xfam", XFAM),
     ):
         there.add_argument(f"--{name}", type=bytes.fromhex, default=default, metavar="HEX")
+    add_snp_options(parser)
     return parser.parse_args(argv)
+
+
+def add_snp_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a real SEV-SNP guest is told beside its image."""
+    there = parser.add_argument_group("a real SEV-SNP image, started by QEMU (with --tee sev-snp --firmware)")
+    there.add_argument("--vcpus", type=int, default=1, help="how many processors it starts with")
+    for name, default, words in (
+        ("vcpu-signature", None, "CPUID 1 EAX of QEMU's model: a10f10 EPYC-Genoa, b00f00 EPYC-Turin"),
+        ("sev-features", 1, "SEV_FEATURES of its processors; 201 with Secure TSC"),
+        ("guest-policy", 0x30000, "the policy that it is launched with"),
+    ):
+        there.add_argument(f"--{name}", type=hexadecimal, default=default, metavar="HEX", help=words)
+    there.add_argument("--host-data", type=bytes.fromhex, default=bytes(32), metavar="HEX", help="32 bytes")
+
+
+def hexadecimal(text: str) -> int:
+    """Return a number from its hex digits."""
+    return int(text, 16)
+
+
+def computed(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the measurement that is asked for."""
+    if not is_real(args):
+        return simulated(args)
+    return real_snp(args) if args.tee == TeeKind.SEV_SNP.value else real(args)
 
 
 def is_real(args: argparse.Namespace) -> bool:
@@ -161,6 +191,36 @@ def real(args: argparse.Namespace) -> dict[str, Any]:
         "registers": {name: value.hex() for name, value in known.items()},
         "sources": sources,
         "missing": missing,
+    }
+
+
+def real_snp(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the registers and the measurement of a real SEV-SNP guest that QEMU starts."""
+    if args.firmware is None or args.vcpu_signature is None:
+        raise WireError("an SEV-SNP image: got no --firmware or no --vcpu-signature, expected both")
+    if args.event_log is not None or args.mrtd is not None:
+        raise WireError("an SEV-SNP image: got --event-log or --mrtd, which are of TDX")
+    if args.kernel is None and (args.initrd is not None or args.cmdline is not None):
+        raise WireError("an SEV-SNP image: got --initrd or --cmdline without --kernel, which brings them")
+    if len(args.host_data) != 32:
+        raise WireError(f"--host-data: got {len(args.host_data)} bytes, expected 32")
+    hashes = None
+    if args.kernel is not None:
+        initrd = b"" if args.initrd is None else read(args.initrd)
+        hashes = snp.kernel_hashes(read(args.kernel), initrd, args.cmdline or "")
+    digest = snp.launch_digest(
+        read(args.firmware),
+        vcpus=args.vcpus,
+        signature=args.vcpu_signature,
+        features=args.sev_features,
+        hashes=hashes,
+    )
+    found = SnpRegisters(digest, args.host_data, args.guest_policy)
+    return {
+        "tee": TeeKind.SEV_SNP.value,
+        "platform": "AMD SEV-SNP",
+        "measurement": found.digest().hex(),
+        "registers": found.to_json(),
     }
 
 

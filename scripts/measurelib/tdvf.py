@@ -13,14 +13,11 @@ import uuid
 from dataclasses import dataclass
 
 from enclave_runtime.wire.errors import WireError
+from scripts.measurelib.table import place
 
 __all__ = ["Section", "mrtd", "sections"]
 
-_FOOTER = uuid.UUID("96b582de-1fb2-45f7-baea-a366c55a082d").bytes_le
-_METADATA = uuid.UUID("e47a6535-984a-4798-865e-4685a7bf8ec2").bytes_le
-_FOOTER_END = 32
-"""Bytes of the reset vector behind the table of GUIDs."""
-_ENTRY = struct.Struct("<H16s")
+_METADATA = uuid.UUID("e47a6535-984a-4798-865e-4685a7bf8ec2")
 _DESCRIPTOR = struct.Struct("<4sIII")
 _SECTION = struct.Struct("<IIQQII")
 _PAGE, _CHUNK = 4096, 256
@@ -72,7 +69,9 @@ def sections(firmware: bytes) -> tuple[Section, ...]:
     Raises:
         WireError: no TDX metadata, or regions that do not fit the file.
     """
-    at = len(firmware) - _metadata_from_end(firmware)
+    at = place(firmware, _METADATA, "tdvf")
+    if at is None:
+        raise WireError("tdvf: got a firmware without TDX metadata")
     if at < 0 or at + _DESCRIPTOR.size > len(firmware):
         raise WireError("tdvf: got metadata outside of the file")
     signature, _, version, count = _DESCRIPTOR.unpack_from(firmware, at)
@@ -96,25 +95,6 @@ def _check(index: int, section: Section, size: int) -> None:
         raise WireError(f"tdvf: got section {index} beyond the file's end")
     if section.attributes & _EXTEND and section.size != section.memory:
         raise WireError(f"tdvf: got section {index}, measured and only in part in the file")
-
-
-def _metadata_from_end(firmware: bytes) -> int:
-    """Return how far from the file's end the metadata lie: an entry of the table in front of the footer."""
-    end = len(firmware) - _FOOTER_END
-    if end < _ENTRY.size:
-        raise WireError(f"tdvf: got {len(firmware)} bytes, expected a firmware")
-    size, guid = _ENTRY.unpack_from(firmware, end - _ENTRY.size)
-    if guid != _FOOTER or not _ENTRY.size <= size <= end:
-        raise WireError("tdvf: got a file without the table of a virtual firmware")
-    first, at = end - size, end - _ENTRY.size
-    while at - _ENTRY.size >= first:
-        size, guid = _ENTRY.unpack_from(firmware, at - _ENTRY.size)
-        if not _ENTRY.size <= size <= at - first:
-            break
-        if guid == _METADATA and size == _ENTRY.size + 4:
-            return int.from_bytes(firmware[at - size : at - size + 4], "little")
-        at -= size
-    raise WireError("tdvf: got a firmware without TDX metadata")
 
 
 def _record(name: bytes, address: int) -> bytes:
