@@ -141,6 +141,31 @@ def test_mount_in_use_is_said_and_goes_with_its_last_user(tree: Path, tmp_path: 
         assert file.read() == "print(1)\n"
 
 
+def test_kernel_finds_what_lies_behind_four_gibibytes(tmp_path: Path) -> None:
+    if not can_mount(tmp_path):
+        pytest.skip("this process may not mount EROFS images")
+    image, folder, size = tmp_path / "image", tmp_path / "mounted", (5 << 30) + 3
+    with image.open("wb+", buffering=0) as file:
+        file.seek(HEAD_BYTES)
+        file.write(encode(Entry("large", Kind.FILE, size)))
+        file.seek(size - 4, os.SEEK_CUR)  # a hole
+        file.write(b"tail" + bytes(-size % BLOCK_BYTES))
+        file.write(
+            hand_made(Entry("small", Kind.FILE, 5)).replace(bytes(512), b"small".ljust(512, b"\x00"), 1)
+        )
+        length = file.tell() - HEAD_BYTES
+        assert make_image(file.fileno(), length, Quota(length)) == 2
+    folder.mkdir()
+    mount_image(image, folder)
+    try:
+        with (folder / "large").open("rb") as large:
+            large.seek(-6, os.SEEK_END)
+            assert large.read() == b"\x00\x00tail"
+        assert (folder / "small").read_bytes() == b"small"
+    finally:
+        unmount(folder)
+
+
 def test_mount_that_fails_says_so(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "image").write_bytes(bytes(8192))
