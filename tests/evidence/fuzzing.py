@@ -73,7 +73,9 @@ def fuzz(parse: Callable[[bytes], object], draw: Callable[[random.Random], bytes
                 tally.accepted += 1
             except (WireError, AttestationError) as error:
                 tally.refused(error)
-            except BaseException as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a panic of a library in Rust is no Exception
                 raise AssertionError(f"{type(error).__name__} for {data.hex()}") from error
 
     run()
