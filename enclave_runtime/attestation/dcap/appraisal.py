@@ -1,15 +1,18 @@
-"""What TDX and SGX judge alike once the platform is known: steps (0) and (4) of docs/protocol.md 4.3."""
+"""What TDX and SGX judge alike: steps (0) and (4) of docs/protocol.md 4.3, and the verdict that both give."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
 
 from enclave_runtime.attestation.dcap import layout, pck
 from enclave_runtime.attestation.dcap.platform import Platform
 from enclave_runtime.attestation.errors import AttestationError, Step
-from enclave_runtime.attestation.model import Evidence, TeeKind
+from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
 from enclave_runtime.attestation.policy import AppraisalPolicy
+from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.errors import WireError
 
-__all__ = ["check_platform", "platform_facts", "read_quote"]
+__all__ = ["check_platform", "read_quote", "verdict_on"]
 
 _TEE_TYPES = {TeeKind.TDX: layout.TEE_TYPE_TDX, TeeKind.SGX: layout.TEE_TYPE_SGX}
 _SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with memory integrity"}
@@ -63,8 +66,68 @@ def check_platform(platform: Platform, policy: AppraisalPolicy, now: int) -> Non
         raise AttestationError(Step.TCB, "hyper-threading on, or not stated", "hyper-threading off")
 
 
-def platform_facts(quote: layout.Quote, platform: Platform) -> dict[str, str]:
-    """Return what quote and platform state, in words for people."""
+def verdict_on(
+    quote: layout.Quote,
+    measurement: bytes,
+    platform: Platform,
+    roots: RootSet,
+    more: Callable[[layout.Quote], Mapping[str, str]],
+) -> VerifiedEvidence:
+    """Return the verdict on a quote that every step accepted.
+
+    Args:
+        quote: as parsed.
+        measurement: of what was started, 32 bytes.
+        platform: that signed it.
+        roots: the trust anchor that it leads to.
+        more: words for people about the quote's body, beside those about the platform.
+    """
+    return VerifiedEvidence(
+        tee=TeeKind.SGX if quote.header.tee_type == layout.TEE_TYPE_SGX else TeeKind.TDX,
+        root_set=roots.id,
+        simulated=roots.simulated,
+        measurement=measurement,
+        report_data=quote.body.report_data,
+        tcb_status=platform.status,
+        advisory_ids=platform.advisory_ids,
+        tcb_eval_number=min(platform.eval_numbers),
+        platform_id_hash=platform.id_hash,
+        canonical_id=layout.canonical_id(quote),
+        collateral_expires_at=platform.span.last,
+        facts=_Facts(quote, platform, more),
+    )
+
+
+class _Facts(Mapping[str, str]):
+    """What quote and platform state, put into words when somebody reads it: most verdicts nobody does."""
+
+    __slots__ = ("_made", "_more", "_platform", "_quote")
+
+    def __init__(
+        self, quote: layout.Quote, platform: Platform, more: Callable[[layout.Quote], Mapping[str, str]]
+    ) -> None:
+        self._quote, self._platform, self._more = quote, platform, more
+        self._made: dict[str, str] | None = None
+
+    def _words(self) -> dict[str, str]:
+        if self._made is None:
+            self._made = {**_platform_facts(self._quote, self._platform), **self._more(self._quote)}
+        return self._made
+
+    def __getitem__(self, name: str) -> str:
+        return self._words()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words())
+
+    def __len__(self) -> int:
+        return len(self._words())
+
+    def __repr__(self) -> str:
+        return repr(self._words())
+
+
+def _platform_facts(quote: layout.Quote, platform: Platform) -> dict[str, str]:
     hardware = platform.pck
     facts = {
         "quote version": str(quote.header.version),

@@ -7,10 +7,9 @@ endian. Exact length is required: a quote followed by anything, zero padding too
 
 from __future__ import annotations
 
-import functools
 import struct
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import tagged
@@ -40,12 +39,19 @@ INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 
 _HEADER = struct.Struct("<HHIHH16s20s")
 _DESCRIPTOR = struct.Struct("<HI")
+_SECTION = struct.Struct("<I64s64sHI384s64sH")
+"""From the length of the signature section to that of the QE's auth data."""
+_SECTION_V3 = struct.Struct("<I64s64s384s64sH")
+_CERTIFIED_AT = 64 + 64 + _DESCRIPTOR.size
+"""Where what the QE report certifies begins in a section of versions 4 and 5."""
 _QE_REPORT_CERTIFICATION, _PCK_CHAIN = 6, 5
 _BODY_SGX, _BODY_TD10, _BODY_TD15 = 1, 2, 3
+_SERVICE_TD_BYTES = 64
+_KINDS = {(3, TEE_TYPE_SGX): _BODY_SGX, (4, TEE_TYPE_TDX): _BODY_TD10}
+"""By version and TEE type, of the versions that do not say what their body is."""
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteHeader:
+class QuoteHeader(NamedTuple):
     """The 48 bytes at the start of every version."""
 
     version: int
@@ -62,21 +68,20 @@ class QuoteHeader:
         return _HEADER.pack(*values, self.vendor_id, self.user_data)
 
 
-@functools.cache
-def _packing(sizes: tuple[int, ...]) -> struct.Struct:
-    return struct.Struct("<" + "".join(f"{size}s" for size in sizes))
-
-
 class _FixedBody:
     """A body whose fields are byte strings of fixed sizes, in the order of the dataclass."""
 
     __slots__: ClassVar[tuple[str, ...]] = ()
     SIZES: ClassVar[tuple[int, ...]]
+    _packing: ClassVar[struct.Struct]
+
+    def __init_subclass__(cls) -> None:
+        cls._packing = struct.Struct("<" + "".join(f"{size}s" for size in cls.SIZES))
 
     @classmethod
     def size(cls) -> int:
         """Return the length of the encoding, in bytes."""
-        return sum(cls.SIZES)
+        return cls._packing.size
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -85,9 +90,10 @@ class _FixedBody:
         Raises:
             WireError: another length.
         """
-        if len(data) != cls.size():
-            raise WireError(f"dcap: got a {cls.__name__} of {len(data)} bytes, expected {cls.size()}")
-        return cls(*_packing(cls.SIZES).unpack(data))
+        packing = cls._packing
+        if len(data) != packing.size:
+            raise WireError(f"dcap: got a {cls.__name__} of {len(data)} bytes, expected {packing.size}")
+        return cls(*packing.unpack(data))
 
     def encode(self) -> bytes:
         """Return the body's bytes.
@@ -198,8 +204,7 @@ class SignatureSection:
         return struct.pack("<I", len(section)) + section
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """A quote whose every length was consistent.
 
     Attributes:
@@ -217,45 +222,15 @@ class Quote:
     signatures: SignatureSection
 
 
-class _Reader:
-    """Cuts a byte string from the left; every cut that the bytes do not cover is refused by name."""
-
-    def __init__(self, data: bytes, what: str) -> None:
-        self._data, self._what, self.at = data, what, 0
-
-    def take(self, size: int, name: str) -> bytes:
-        end = self.at + size
-        if end > len(self._data):
-            raise WireError(f"{self._what}: got {len(self._data)} bytes, expected {end} to hold {name}")
-        piece, self.at = self._data[self.at : end], end
-        return piece
-
-    def u16(self, name: str) -> int:
-        return int.from_bytes(self.take(2, name), "little")
-
-    def u32(self, name: str) -> int:
-        return int.from_bytes(self.take(4, name), "little")
-
-    def end(self) -> None:
-        if self.at != len(self._data):
-            raise WireError(f"{self._what}: got {len(self._data) - self.at} trailing bytes, expected none")
-
-
 def parse_quote(data: bytes) -> Quote:
     """Return the quote that `data` is, exactly.
 
     Raises:
         WireError: truncated, trailing bytes, an unknown version, body type, or inconsistent lengths.
     """
-    reader = _Reader(data, "dcap quote")
-    header = QuoteHeader(*_HEADER.unpack(reader.take(_HEADER.size, "the header")))
-    body, service_td = _read_body(reader, header)
-    signed = data[: reader.at]
-    section = _Reader(
-        reader.take(reader.u32("the signature length"), "the signature section"), "dcap signature"
-    )
-    reader.end()
-    return Quote(header, body, service_td, signed, _read_signatures(section, header.version))
+    header, body, service_td, end = _read_signed(data)
+    signatures = _read_signatures(data, end, header.version)
+    return Quote(header, body, service_td, data[:end], signatures)
 
 
 def canonical_id(quote: Quote) -> bytes:
@@ -276,53 +251,73 @@ def strip_zero_padding(data: bytes) -> bytes:
     Raises:
         WireError: not a quote, or the bytes after it are not all zero.
     """
-    reader = _Reader(data, "dcap quote")
-    header = QuoteHeader(*_HEADER.unpack(reader.take(_HEADER.size, "the header")))
-    _read_body(reader, header)
-    reader.take(reader.u32("the signature length"), "the signature section")
-    if data[reader.at :].strip(b"\x00"):
+    end = _section_end(data, _read_signed(data)[-1])
+    if data[end:].strip(b"\x00"):
         raise WireError("dcap quote: got trailing bytes that are not zero padding")
-    return data[: reader.at]
+    return data[:end]
 
 
-def _read_body(reader: _Reader, header: QuoteHeader) -> tuple[TdBody | EnclaveBody, bytes]:
-    kinds = {(3, TEE_TYPE_SGX): _BODY_SGX, (4, TEE_TYPE_TDX): _BODY_TD10}
+def _read_signed(data: bytes) -> tuple[QuoteHeader, TdBody | EnclaveBody, bytes, int]:
+    """Return header, body and service TD fields, and where the signed region ends."""
+    at = _HEADER.size
+    _check_holds(data, at + _DESCRIPTOR.size, "header and descriptor")
+    header = QuoteHeader._make(_HEADER.unpack_from(data))
     if header.version == 5:
-        kind, size = reader.u16("the body type"), reader.u32("the body size")
-    elif (header.version, header.tee_type) in kinds:
-        kind, size = kinds[header.version, header.tee_type], -1
+        kind, size = _DESCRIPTOR.unpack_from(data, at)
+        at += _DESCRIPTOR.size
+    elif (header.version, header.tee_type) in _KINDS:
+        kind, size = _KINDS[header.version, header.tee_type], -1
     else:
         raise WireError(
             f"dcap quote: got version {header.version} for TEE type {header.tee_type:#x}, expected 3 to 5"
         )
-    extra = 64 if kind == _BODY_TD15 else 0
-    expected = (EnclaveBody.size() if kind == _BODY_SGX else TdBody.size()) + extra
-    if kind not in (_BODY_SGX, _BODY_TD10, _BODY_TD15) or size not in (-1, expected):
+    form: type[TdBody | EnclaveBody] = EnclaveBody if kind == _BODY_SGX else TdBody
+    body_end = at + form.size()
+    end = body_end + (_SERVICE_TD_BYTES if kind == _BODY_TD15 else 0)
+    if kind not in (_BODY_SGX, _BODY_TD10, _BODY_TD15) or size not in (-1, end - at):
         raise WireError(f"dcap quote: got body type {kind} of {size} bytes, expected 1, 2 or 3 and its size")
     if (kind == _BODY_SGX) != (header.tee_type == TEE_TYPE_SGX):
         raise WireError(
             f"dcap quote: got body type {kind} for TEE type {header.tee_type:#x}, expected one kind"
         )
-    raw = reader.take(expected - extra, "the body")
-    body = EnclaveBody.decode(raw) if kind == _BODY_SGX else TdBody.decode(raw)
-    return body, reader.take(extra, "the service TD fields")
+    _check_holds(data, end, "the body")
+    return header, form.decode(data[at:body_end]), data[body_end:end], end
 
 
-def _read_signatures(reader: _Reader, version: int) -> SignatureSection:
-    signature, key = reader.take(64, "the signature"), reader.take(64, "the attestation key")
-    inner = reader
+def _read_signatures(data: bytes, at: int, version: int) -> SignatureSection:
+    """Return what follows the signed region; every length in it must add up to the length of `data`."""
+    section = _SECTION if version > 3 else _SECTION_V3
+    auth_at = at + section.size
+    _check_holds(data, auth_at, "the QE report")
     if version > 3:
-        kind, size = reader.u16("the certification type"), reader.u32("the certification length")
-        if kind != _QE_REPORT_CERTIFICATION:
+        size, signature, key, kind, inner, report, report_signature, auth = section.unpack_from(data, at)
+        if (kind, inner) != (_QE_REPORT_CERTIFICATION, size - _CERTIFIED_AT):
             raise WireError(
-                f"dcap signature: got certification type {kind}, expected {_QE_REPORT_CERTIFICATION}"
+                f"dcap quote: got certification type {kind} of {inner} bytes,"
+                f" expected {_QE_REPORT_CERTIFICATION} of {size - _CERTIFIED_AT}"
             )
-        inner = _Reader(reader.take(size, "the certification data"), "dcap certification")
-        reader.end()
-    report = inner.take(EnclaveBody.size(), "the QE report")
-    report_signature = inner.take(64, "the QE report signature")
-    auth = inner.take(inner.u16("the QE auth length"), "the QE auth data")
-    cert_type = inner.u16("the certificate type")
-    certs = inner.take(inner.u32("the certificate length"), "the certificate data")
-    inner.end()
-    return SignatureSection(signature, key, report, report_signature, auth, cert_type, certs)
+    else:
+        _, signature, key, report, report_signature, auth = section.unpack_from(data, at)
+    end = _section_end(data, at)
+    if end != len(data):
+        raise WireError(f"dcap quote: got {len(data) - end} trailing bytes, expected none")
+    auth_end = auth_at + auth
+    certs_at = auth_end + _DESCRIPTOR.size
+    _check_holds(data, certs_at, "the QE auth data")
+    cert_type, size = _DESCRIPTOR.unpack_from(data, auth_end)
+    if certs_at + size != end:
+        raise WireError(f"dcap quote: got {size} bytes of certificates, expected {end - certs_at}")
+    qe_auth_data, cert_data = data[auth_at:auth_end], data[certs_at:]
+    return SignatureSection(signature, key, report, report_signature, qe_auth_data, cert_type, cert_data)
+
+
+def _section_end(data: bytes, at: int) -> int:
+    """Return where the signature section ends whose length stands at `at`."""
+    end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+    _check_holds(data, end, "the signature section")
+    return end
+
+
+def _check_holds(data: bytes, size: int, name: str) -> None:
+    if size > len(data):
+        raise WireError(f"dcap quote: got {len(data)} bytes, expected {size} to hold {name}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import struct
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -40,6 +41,10 @@ _Trusted = tuple[Anchors, Statements]
 _RENAMED = {"mrsigner_seam": "mr_signer_seam", "mrtd": "mr_td"} | {f"rtmr{i}": f"rt_mr{i}" for i in range(4)}
 _TDX_NAMES = [(field.name, _RENAMED.get(field.name, field.name)) for field in fields(layout.TdBody)]
 _SGX_NAMES = [(name, name) for name in ("cpu_svn", "attributes", "mr_enclave", "mr_signer", "report_data")]
+_TDX_READERS, _SGX_READERS = (
+    (attrgetter(*(ours for ours, _ in names)), attrgetter(*(theirs for _, theirs in names)))
+    for names in (_TDX_NAMES, _SGX_NAMES)
+)
 
 # The parts of a body that only the guest's owner cares for: dcap-qvl judges none of them.
 _GUEST_TD = slice(136, 584)
@@ -48,7 +53,12 @@ _GUEST_SGX = slice(64, 384)
 # Of a quoting enclave's report: where its attributes begin, and what it leaves zero (reserved bytes, key
 # separation and sharing, and everything behind the digest that binds its key).
 _QE_ATTRIBUTES = 48
-_QE_ZEROS = (slice(20, 48), slice(96, 128), slice(160, 256), slice(260, 320), slice(352, 384))
+_QE_ZEROS = sum(
+    0xFF << 8 * at
+    for part in ((20, 48), (96, 128), (160, 256), (260, 320), (352, 384))
+    for at in range(*part)
+)
+"""As a mask over the report, read as one number, little endian."""
 
 _SHA256 = ec.ECDSA(hashes.SHA256())
 
@@ -82,7 +92,9 @@ class Platform:
 class _Certified:
     """A quote's own chain, read once."""
 
-    chain: tuple[x509.Certificate, x509.Certificate, x509.Certificate]
+    leaf: x509.Certificate
+    issuer: x509.Certificate
+    serials: tuple[int, int]
     root_der: bytes
     root_sha256: bytes
     extension: PckExtension
@@ -127,7 +139,7 @@ def platform_of(
         AttestationError: steps (0) to (5): dcap-qvl refuses debug and service TDs by itself.
     """
     about = _collateral_digest(collateral, roots)
-    key = _digest(about, *_judged(raw, quote))
+    key = (about, *_judged(raw, quote))
     known = _PLATFORMS.get(key)
     if known is not None and now in known.span:
         _check_signature(quote, known.key)
@@ -179,10 +191,18 @@ def _certified(cert_data: bytes) -> _Certified:
         extension = pck.parse_extension(chain[0])
     except WireError as error:
         raise AttestationError(Step.PARSE, str(error), "a PCK chain in the quote") from error
-    leaf, issuer, root = (facts.span_of(cert) for cert in chain)
-    root_der = chain[2].public_bytes(Encoding.DER)
-    id_hash = platform_id_hash(extension.ppid)
-    return _Certified(chain, root_der, sha256(root_der), extension, id_hash, leaf & issuer & root)
+    leaf, issuer, root = chain
+    root_der = root.public_bytes(Encoding.DER)
+    return _Certified(
+        leaf=leaf,
+        issuer=issuer,
+        serials=(leaf.serial_number, issuer.serial_number),
+        root_der=root_der,
+        root_sha256=sha256(root_der),
+        extension=extension,
+        id_hash=platform_id_hash(extension.ppid),
+        span=facts.span_of(leaf) & facts.span_of(issuer) & facts.span_of(root),
+    )
 
 
 def _check_root(own: _Certified, roots: RootSet) -> None:
@@ -192,30 +212,43 @@ def _check_root(own: _Certified, roots: RootSet) -> None:
 
 
 def _check_crl_dates(anchors: Anchors, now: int) -> None:
-    for name, revoked in (("root", anchors.root_list), ("PCK", anchors.pck_list)):
-        issued = revoked.span.first
+    for name, issued in (("root", anchors.root_list.span.first), ("PCK", anchors.pck_list.span.first)):
         if issued > now:
             raise AttestationError(Step.REVOCATION, f"a {name} CRL issued at {issued}", f"at most {now}")
 
 
 def _check_revoked(anchors: Anchors, own: _Certified, known: bool) -> None:
-    leaf, issuer, _ = own.chain
-    below_root = (issuer,) if known else (issuer, *anchors.below_root)
-    for revoked, certs in ((anchors.root_list, below_root), (anchors.pck_list, (leaf,))):
-        for cert in certs:
-            if cert.serial_number in revoked.serials:
-                got = f"{cert.subject.rfc4514_string()} on a revocation list"
-                raise AttestationError(Step.REVOCATION, got, "no certificate on a revocation list")
+    leaf, issuer = own.serials
+    by_root = anchors.root_list.serials
+    if issuer in by_root:
+        raise _revoked(own.issuer)
+    if not known:
+        for cert in anchors.below_root:
+            if cert.serial_number in by_root:
+                raise _revoked(cert)
+    if leaf in anchors.pck_list.serials:
+        raise _revoked(own.leaf)
+
+
+def _revoked(cert: x509.Certificate) -> AttestationError:
+    got = f"{cert.subject.rfc4514_string()} on a revocation list"
+    return AttestationError(Step.REVOCATION, got, "no certificate on a revocation list")
 
 
 def _check_agreement(
     body: layout.TdBody | layout.EnclaveBody, extension: PckExtension, verdict: qvl.VendorVerdict
 ) -> None:
     """Refuse a quote that two parsers read differently."""
-    names = _SGX_NAMES if isinstance(body, layout.EnclaveBody) else _TDX_NAMES
-    for ours, theirs in names:
-        if getattr(body, ours) != getattr(verdict.report, theirs, None):
-            raise AttestationError(Step.PARSE, f"two readings of {ours}", "one")
+    enclave = isinstance(body, layout.EnclaveBody)
+    ours, theirs = _SGX_READERS if enclave else _TDX_READERS
+    try:
+        agreed = ours(body) == theirs(verdict.report)
+    except AttributeError:  # a report of another kind
+        agreed = False
+    if not agreed:
+        names = _SGX_NAMES if enclave else _TDX_NAMES
+        differ = (own for own, other in names if getattr(body, own) != getattr(verdict.report, other, None))
+        raise AttestationError(Step.PARSE, f"two readings of {next(differ)}", "one")
     if extension.ppid != verdict.ppid:
         raise AttestationError(Step.PARSE, "two readings of the PCK certificate", "one")
 
@@ -223,7 +256,7 @@ def _check_agreement(
 def _check_quoting_enclave(quote: layout.Quote) -> None:
     """Refuse a QE report with anything in it that no quoting enclave puts there."""
     report = quote.signatures.qe_report
-    if any(report[part].strip(b"\x00") for part in _QE_ZEROS):
+    if int.from_bytes(report, "little") & _QE_ZEROS:
         raise AttestationError(Step.SIGNATURE, "a QE report with more than its key's digest", "zeros behind")
     if report[_QE_ATTRIBUTES] & layout.SGX_DEBUG:
         raise AttestationError(Step.SIGNATURE, "a quoting enclave in debug mode", "debug off")
@@ -260,16 +293,16 @@ def _check_signature(quote: layout.Quote, key: bytes) -> None:
 
 def _judged(raw: bytes, quote: layout.Quote) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     """Return every byte that a verdict on the platform depends on."""
-    enclave = isinstance(quote.body, layout.EnclaveBody)
-    start = len(quote.signed) - len(quote.service_td) - quote.body.size()
-    guest = _GUEST_SGX if enclave else _GUEST_TD
+    body, end = quote.body, len(quote.signed)
+    start = end - len(quote.service_td) - body.size()
+    enclave = isinstance(body, layout.EnclaveBody)
     return (
         raw[:start],
-        raw[start : start + guest.start],
+        raw[start : start + (_GUEST_SGX if enclave else _GUEST_TD).start],
         quote.service_td,
-        quote.body.reserved if isinstance(quote.body, layout.EnclaveBody) else b"",
+        body.reserved if isinstance(body, layout.EnclaveBody) else b"",
         # Behind the length and the quote's own signature.
-        raw[len(quote.signed) + 4 + 64 :],
+        raw[end + 4 + 64 :],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from enclave_runtime.attestation.dcap.layout import EnclaveBody, TdBody
 from enclave_runtime.wire.hashes import tagged
@@ -30,11 +31,11 @@ class TdxRegisters:
     @classmethod
     def of(cls, body: TdBody) -> TdxRegisters:
         """Return the launch registers in a TD report."""
-        return cls(*(getattr(body, name) for name in cls.__slots__))
+        return cls(*_values_tdx(body))
 
     def measurement(self) -> bytes:
         """Return the tagged digest over the TEE kind and every launch register, 32 bytes."""
-        return tagged("measurement/v1", b"tdx", *(getattr(self, name) for name in self.__slots__))
+        return tagged("measurement/v1", b"tdx", *_values_tdx(self))
 
     def to_json(self) -> dict[str, str]:
         """Return the registers in hex, by name."""
@@ -61,12 +62,15 @@ class SgxRegisters:
     @classmethod
     def of(cls, body: EnclaveBody) -> SgxRegisters:
         """Return the launch registers in an enclave's report."""
-        return cls(*(getattr(body, name) for name in cls.__slots__))
+        return cls(*_values_sgx(body))
 
     def measurement(self) -> bytes:
         """Return the tagged digest over the TEE kind and every launch register, 32 bytes."""
-        return tagged("measurement/v1", b"sgx", *(getattr(self, name) for name in self.__slots__))
+        return tagged("measurement/v1", b"sgx", *_values_sgx(self))
 
     def to_json(self) -> dict[str, str]:
         """Return the registers in hex, by name."""
         return {name: getattr(self, name).hex() for name in self.__slots__}
+
+
+_values_tdx, _values_sgx = attrgetter(*TdxRegisters.__slots__), attrgetter(*SgxRegisters.__slots__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enclave_runtime.attestation.binding import check_report_data
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.dcap import appraisal, layout
-from enclave_runtime.attestation.dcap.platform import Platform, platform_of
+from enclave_runtime.attestation.dcap.platform import platform_of
 from enclave_runtime.attestation.dcap.registers import SgxRegisters
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
@@ -71,35 +71,25 @@ class SgxVerifier:
         policy.check_measurement(measurement)
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
         check_report_data(body.report_data, expected_report_data)
-        return _verdict(quote, body, measurement, platform, roots)
+        return appraisal.verdict_on(quote, measurement, platform, roots, _facts)
 
 
-def _verdict(
-    quote: layout.Quote, body: layout.EnclaveBody, measurement: bytes, platform: Platform, roots: RootSet
-) -> VerifiedEvidence:
-    return VerifiedEvidence(
-        tee=TeeKind.SGX,
-        root_set=roots.id,
-        simulated=roots.simulated,
-        measurement=measurement,
-        report_data=body.report_data,
-        tcb_status=platform.status,
-        advisory_ids=platform.advisory_ids,
-        tcb_eval_number=min(platform.eval_numbers),
-        platform_id_hash=platform.id_hash,
-        canonical_id=layout.canonical_id(quote),
-        collateral_expires_at=platform.span.last,
-        facts={**appraisal.platform_facts(quote, platform), **SgxRegisters.of(body).to_json()},
-    )
+def _facts(quote: layout.Quote) -> dict[str, str]:
+    return SgxRegisters.of(_enclave_body(quote)).to_json()
 
 
 def _read(evidence: Evidence) -> tuple[layout.Quote, layout.EnclaveBody]:
     quote = appraisal.read_quote(evidence, TeeKind.SGX)
+    body = _enclave_body(quote)
+    if any(body.reserved):
+        raise AttestationError(Step.PARSE, "reserved bytes of the report in use", "zeros")
+    return quote, body
+
+
+def _enclave_body(quote: layout.Quote) -> layout.EnclaveBody:
     if not isinstance(quote.body, layout.EnclaveBody) or quote.header.version != 3:
         raise AttestationError(Step.PARSE, f"a quote of version {quote.header.version}", "SGX version 3")
-    if any(quote.body.reserved):
-        raise AttestationError(Step.PARSE, "reserved bytes of the report in use", "zeros")
-    return quote, quote.body
+    return quote.body
 
 
 def _check_cpu_svn(quote: layout.Quote, body: layout.EnclaveBody) -> None:

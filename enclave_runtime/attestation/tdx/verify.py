@@ -10,7 +10,7 @@ from enclave_runtime.attestation.binding import check_report_data
 from enclave_runtime.attestation.collateral import Collateral
 from enclave_runtime.attestation.dcap import appraisal, layout
 from enclave_runtime.attestation.dcap.ccel import parse_any_log
-from enclave_runtime.attestation.dcap.platform import Platform, platform_id_hash, platform_of
+from enclave_runtime.attestation.dcap.platform import platform_id_hash, platform_of
 from enclave_runtime.attestation.dcap.registers import TdxRegisters
 from enclave_runtime.attestation.dcap.rtmr import replay
 from enclave_runtime.attestation.errors import AttestationError, Step
@@ -74,32 +74,13 @@ class TdxVerifier:
         policy.check_measurement(measurement)
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
         check_report_data(body.report_data, expected_report_data)
-        return _verdict(quote, body, measurement, platform, roots)
+        return appraisal.verdict_on(quote, measurement, platform, roots, _facts)
 
 
-def _verdict(
-    quote: layout.Quote, body: layout.TdBody, measurement: bytes, platform: Platform, roots: RootSet
-) -> VerifiedEvidence:
-    return VerifiedEvidence(
-        tee=TeeKind.TDX,
-        root_set=roots.id,
-        simulated=roots.simulated,
-        measurement=measurement,
-        report_data=body.report_data,
-        tcb_status=platform.status,
-        advisory_ids=platform.advisory_ids,
-        tcb_eval_number=min(platform.eval_numbers),
-        platform_id_hash=platform.id_hash,
-        canonical_id=layout.canonical_id(quote),
-        collateral_expires_at=platform.span.last,
-        facts=_facts(quote, body, platform),
-    )
-
-
-def _facts(quote: layout.Quote, body: layout.TdBody, platform: Platform) -> dict[str, str]:
+def _facts(quote: layout.Quote) -> dict[str, str]:
+    body = _td_body(quote)
     svn = body.tee_tcb_svn
     return {
-        **appraisal.platform_facts(quote, platform),
         "td report": "1.5" if quote.service_td else "1.0",
         "tdx module": f"major version {svn[1]}, security version {svn[0]}",
         "mr_seam": body.mr_seam.hex(),
@@ -111,9 +92,13 @@ def _facts(quote: layout.Quote, body: layout.TdBody, platform: Platform) -> dict
 
 def _read(evidence: Evidence) -> tuple[layout.Quote, layout.TdBody]:
     quote = appraisal.read_quote(evidence, TeeKind.TDX)
+    return quote, _td_body(quote)
+
+
+def _td_body(quote: layout.Quote) -> layout.TdBody:
     if not isinstance(quote.body, layout.TdBody):
         raise AttestationError(Step.PARSE, "a quote over an enclave's report", "a TD report")
-    return quote, quote.body
+    return quote.body
 
 
 def _check_module(body: layout.TdBody, policy: AppraisalPolicy) -> None:
