@@ -13,6 +13,7 @@ from marketplace.cli.options import (
     AsJson,
     Entry,
     Fixed,
+    HashName,
     LongestRent,
     MinSeconds,
     Payees,
@@ -21,6 +22,7 @@ from marketplace.cli.options import (
     SegmentKib,
     ShowProgress,
     Yes,
+    hash_of,
     parse_order,
     parse_payees,
     parse_price,
@@ -73,6 +75,7 @@ def publish(
     replaces: Annotated[
         int | None, typer.Option("--replaces", metavar="OFFER", help="Add a version to this offer of yours.")
     ] = None,
+    algorithm: HashName = "",
     segment_kib: SegmentKib = 1024,
     show: ShowProgress = False,
     as_json: AsJson = False,
@@ -84,7 +87,7 @@ def publish(
 
     wanted = None if source.is_file() else sealing.check_content(source, kind, entry)
     if wanted is None:
-        sealing.check_sealed_alone(kind, entry)
+        sealing.check_sealed_alone(kind, entry, algorithm)
     session = session_of(context)
     asked = author.Asked(
         price=parse_price(session.token().info(), fixed, per_hour, min_seconds, per_unit, max_rent),
@@ -95,15 +98,17 @@ def publish(
     )
     if session.profile.owner.release_url is None:
         note("no key broker in the profile: each use of this content will need a grant by hand")
-    with progress(f"{'sealing' if wanted else 'pushing'} {source.name}", show) as draw:
-        if wanted is None:
-            made = containers.publish_sealed(session, source, asked, progress=draw)
-        else:
+    if wanted is None:
+        stages = sealing.stages_of(source, show)
+        made = containers.publish_sealed(session, source, asked, stages=stages)
+    else:
+        with progress(f"sealing {source.name}", show) as draw:
             made = author.publish(
                 session,
                 source,
                 wanted,
                 entry_point=shlex.split(entry),
+                algorithm=hash_of(context, algorithm),
                 segment_bytes=segment_kib << 10,
                 progress=draw,
                 **{name: getattr(asked, name) for name in asked.__slots__},
@@ -119,11 +124,13 @@ def digest(
     ],
     kind: Annotated[str, typer.Option("--kind", help="engine: only its digests are bare.")] = "engine",
     offer: Annotated[
-        int | None, typer.Option("--offer", help="Compare with this offer, under its salt and segment size.")
+        int | None,
+        typer.Option("--offer", help="Compare with this offer, under its salt, hash and segment size."),
     ] = None,
     segment_kib: Annotated[
         int, typer.Option("--segment-kib", help="As in the manifest to compare with.")
     ] = 1024,
+    algorithm: HashName = "",
     show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +147,13 @@ def digest(
         return
     if offer is None:
         with progress(f"reading {path.name}", show) as draw:
-            got = author.digest(path, kind_of(kind), segment_bytes=segment_kib << 10, progress=draw)
+            got = author.digest(
+                path,
+                kind_of(kind),
+                algorithm=hash_of(context, algorithm),
+                segment_bytes=segment_kib << 10,
+                progress=draw,
+            )
         emit(as_json, {"content_digest": hex_of(got)}, [hex_of(got)])
         return
     session = session_of(context)

@@ -12,6 +12,7 @@ from marketplace.cli.output import ask_secret
 from marketplace.errors import BadInputError, NotFoundError
 
 if TYPE_CHECKING:
+    from enclave_runtime.sealed.tree import Algorithm
     from enclave_runtime.wire.offers import Payee, Price
     from enclave_runtime.wire.orders import Holdback
     from marketplace.chain.tokens import TokenInfo
@@ -23,6 +24,7 @@ __all__ = [
     "Config",
     "Entry",
     "Fixed",
+    "HashName",
     "HeldBack",
     "Leases",
     "LongestRent",
@@ -35,6 +37,7 @@ __all__ = [
     "SegmentKib",
     "ShowProgress",
     "Yes",
+    "hash_of",
     "parse_holdback",
     "parse_id",
     "parse_leases",
@@ -58,6 +61,14 @@ Entry = Annotated[
     str, typer.Option("--entry", metavar="COMMAND", help="Engines: what runs, such as 'python train.py'.")
 ]
 SegmentKib = Annotated[int, typer.Option("--segment-kib", help="Size of segments, a power of two.")]
+HashName = Annotated[
+    str,
+    typer.Option(
+        "--algorithm",
+        metavar="blake3|sha256",
+        help="Hash of segments; sha256 for FIPS. Default: the profile's.",
+    ),
+]
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The service's settings (TOML).")]
 Fixed = Annotated[str, typer.Option("--fixed", metavar="AMOUNT", help="Price per order, in whole tokens.")]
 PerHour = Annotated[
@@ -121,6 +132,23 @@ def session_of(context: typer.Context, trust: Trust | None = None) -> Session:
 
     profile = profile_of(context)
     return Session(profile if trust is None else replace(profile, trust=trust), ask=ask_secret)
+
+
+def hash_of(context: typer.Context, text: str) -> Algorithm:
+    """Return the hash of segments that is asked for, or the profile's, or BLAKE3 where there is no profile.
+
+    Raises:
+        BadInputError: none of ours.
+    """
+    from enclave_runtime.sealed.tree import Algorithm
+    from marketplace.sdk.settings import parse_algorithm
+
+    if text:
+        return parse_algorithm(text, "--algorithm")
+    try:
+        return profile_of(context).owner.algorithm
+    except NotFoundError:
+        return Algorithm.BLAKE3
 
 
 def parse_order(session: Session, text: str) -> bytes:

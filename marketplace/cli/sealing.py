@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketplace.cli.options import AsJson, Entry, SegmentKib, ShowProgress, session_of
+from marketplace.cli.options import AsJson, Entry, HashName, SegmentKib, ShowProgress, hash_of, session_of
 from marketplace.cli.output import emit, note, progress
 from marketplace.errors import BadInputError
 
 if TYPE_CHECKING:
+    from enclave_runtime.sealed.buffers import Progress
     from enclave_runtime.sealed.manifest import Release
     from enclave_runtime.wire.offers import OfferKind, Price
     from marketplace.sdk.author import Published
-    from marketplace.sdk.containers import Inspection
+    from marketplace.sdk.containers import Inspection, Stages
     from marketplace.sdk.profile import Session
 
-__all__ = ["check_content", "check_sealed_alone", "inspect", "listed", "pack", "push", "reseal", "seal"]
+__all__ = [
+    "check_content",
+    "check_sealed_alone",
+    "inspect",
+    "listed",
+    "pack",
+    "push",
+    "reseal",
+    "seal",
+    "stages_of",
+]
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What to seal: all of it, and nothing else.")]
 Kind = Annotated[str, typer.Option("--kind", help="engine, model or dataset.")]
@@ -27,10 +40,12 @@ Sealed = Annotated[Path, typer.Argument(metavar="SEALED", help="A file that `sea
 
 
 def pack(
+    context: typer.Context,
     folder: Folder,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="A new file; default: FOLDER.tar.")
     ] = None,
+    algorithm: HashName = "",
     show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +56,7 @@ def pack(
     _check_folder(folder)
     target = _named(out, folder, ".tar")
     with progress(f"packing {folder.name}", show) as draw:
-        made = containers.pack(folder, target, progress=draw)
+        made = containers.pack(folder, target, algorithm=hash_of(context, algorithm), progress=draw)
     value = {"archive": str(target), "bytes": made.length, "entries": made.entries}
     value["content_digest"] = hex_of(made.digest)
     lines = [
@@ -62,6 +77,7 @@ def seal(
         Path | None, typer.Option("--out", metavar="FILE", help="A new file; default: FOLDER.sealed.")
     ] = None,
     entry: Entry = "",
+    algorithm: HashName = "",
     segment_kib: SegmentKib = 1024,
     show: ShowProgress = False,
     as_json: AsJson = False,
@@ -69,12 +85,12 @@ def seal(
     """Seal a folder into a file of your own. Nothing is stored or listed; its key is in your keystore."""
     from enclave_runtime.wire.codec import hex_of
     from marketplace.sdk import containers
-    from marketplace.sealing.containers import part_of
+    from marketplace.sealing.newfile import part_of, was_interrupted
 
     wanted = check_content(folder, kind, entry, archive=True)
     target = _named(out, folder, ".sealed")
     session = session_of(context)
-    if part_of(target).exists():
+    if was_interrupted(target):
         note(
             f"{part_of(target).name} is of a sealing that was interrupted: it starts again with a new salt"
             " and key, since going on under the old ones could encrypt two texts under one nonce"
@@ -86,6 +102,7 @@ def seal(
             wanted,
             target,
             entry_point=shlex.split(entry),
+            algorithm=hash_of(context, algorithm),
             segment_bytes=segment_kib << 10,
             progress=draw,
         )
@@ -126,8 +143,7 @@ def push(
     from marketplace.sdk import containers
 
     session = session_of(context)
-    with progress(f"pushing {sealed.name}", show) as draw:
-        made = containers.push(session, sealed, to=to, also=also, progress=draw)
+    made = containers.push(session, sealed, to=to, also=also, stages=stages_of(sealed, show))
     value: dict[str, object] = {
         "manifest": made.manifest_uri,
         "manifest_digest": hex_of(made.manifest.digest()),
@@ -193,6 +209,10 @@ def inspect(
 def reseal(
     context: typer.Context,
     offer: Annotated[int, typer.Argument(help="An offer of yours.")],
+    algorithm: Annotated[
+        str,
+        typer.Option("--algorithm", metavar="blake3|sha256", help="Hash of segments. Default: as it was."),
+    ] = "",
     show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
@@ -203,7 +223,8 @@ def reseal(
 
     session = session_of(context)
     with progress(f"sealing offer {offer} again", show) as draw:
-        made, old = containers.reseal(session, offer, progress=draw)
+        wanted = hash_of(context, algorithm) if algorithm else None
+        made, old = containers.reseal(session, offer, algorithm=wanted, progress=draw)
     value = {**published_json(made), "replaced": hex_of(old)}
     lines = [
         f"offer     {made.offer}, version {made.version}",
@@ -253,14 +274,25 @@ def check_content(folder: Path, kind: str, entry: str, *, archive: bool = False)
     return kind_of(kind)
 
 
-def check_sealed_alone(kind: str, entry: str) -> None:
+def check_sealed_alone(kind: str, entry: str, algorithm: str = "") -> None:
     """Refuse to say of a sealed file what it says itself.
 
     Raises:
-        BadInputError: kind or entry point.
+        BadInputError: kind, entry point or hash.
     """
     if kind or entry:
         raise BadInputError("--kind, --entry", kind or repr(entry), "none: a sealed file says its own")
+    if algorithm:
+        raise BadInputError("--algorithm", algorithm, "none: a sealed file says its own")
+
+
+def stages_of(path: Path, show: bool) -> Stages:
+    """Return what shows the parts of a long run with a file, one after the other."""
+
+    def stage(what: str) -> AbstractContextManager[Progress | None]:
+        return progress(f"{what} {path.name}", show)
+
+    return stage
 
 
 def _inspection_json(found: Inspection) -> dict[str, object]:
@@ -333,5 +365,5 @@ def _named(out: Path | None, folder: Path, suffix: str) -> Path:
     """Return the file to write: as said, or beside the folder under its name."""
     if out is not None:
         return out
-    whole = folder.absolute()
+    whole = Path(os.path.abspath(folder))
     return whole.with_name(whole.name + suffix)

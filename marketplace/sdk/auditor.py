@@ -87,7 +87,7 @@ def _anchor(session: Session, bundle: OrderBundle) -> TrustAnchor:
 
 
 def _own_digests(session: Session, bundle: OrderBundle, sources: Mapping[int, Path]) -> dict[int, bytes]:
-    from marketplace.sdk.author import digest, salt_of
+    from marketplace.sdk.author import as_sealed, digest, salt_of
 
     found = {}
     for index, path in sources.items():
@@ -97,7 +97,7 @@ def _own_digests(session: Session, bundle: OrderBundle, sources: Mapping[int, Pa
         bare = manifest.kind is OfferKind.ENGINE
         named = bundle.preimage.inputs[index].manifest_digest
         salt = None if bare else salt_of(session, named)
-        found[index] = digest(path, manifest.kind, salt, segment_bytes=manifest.sealed.segment_bytes)
+        found[index] = digest(path, manifest.kind, salt, **as_sealed(manifest.sealed))
     return found
 
 

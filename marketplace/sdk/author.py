@@ -10,11 +10,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from enclave_runtime.sealed.buffers import Progress
+from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.manifest import Manifest
-from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES
+from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES, Algorithm
 from enclave_runtime.wire.offers import OfferKind, OfferTerms, Payee, Price
 from enclave_runtime.wire.scalars import ZERO32
 from marketplace.domain.offer import content_terms, sole_payee
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from marketplace.sdk.profile import Session
 
 __all__ = [
+    "AsSealed",
     "Asked",
     "Published",
+    "as_sealed",
     "close_offer",
     "derivation_of",
     "digest",
@@ -39,6 +42,13 @@ __all__ = [
     "retire_offer",
     "salt_of",
 ]
+
+
+class AsSealed(TypedDict):
+    """What a digest depends on beside the bytes and the salt."""
+
+    algorithm: Algorithm
+    segment_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,7 @@ def publish(
     replaces: int | None = None,
     royalty_bps: int = 0,
     made_by: bytes | None = None,
+    algorithm: Algorithm | None = None,
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> Published:
@@ -87,6 +98,7 @@ def publish(
         entry_point: engines only: `python` or a program of the folder, then its arguments.
         token: what the price is in; None takes the market's own token.
         replaces: an offer of this wallet that gets a new version; None lists a new offer.
+        algorithm: hash of the segments; None takes the profile's.
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes.
         BadInputError: terms that the registry would refuse, or an entry point that is not there.
@@ -95,15 +107,16 @@ def publish(
     """
     from marketplace.sealing.folders import seal_folder
 
-    keystore = session.keystore()
+    keystore, owner = session.keystore(), session.profile.owner
     sealed = seal_folder(
         path,
         kind,
         session.store,
         entropy=os.urandom,
-        release_url=session.profile.owner.release_url,
+        release_url=owner.release_url,
         grant_key=session.grant_address(),
         entry_point=entry_point,
+        algorithm=owner.algorithm if algorithm is None else algorithm,
         segment_bytes=segment_bytes,
         progress=progress,
     )
@@ -208,6 +221,7 @@ def digest(
     kind: OfferKind,
     salt: bytes | None = None,
     *,
+    algorithm: Algorithm = Algorithm.BLAKE3,
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> bytes:
@@ -215,7 +229,7 @@ def digest(
 
     Args:
         salt: as in the owner's keystore; None for engines, whose digests are bare.
-        segment_bytes: as in the manifest to compare with.
+        algorithm, segment_bytes: as in the manifest to compare with.
     Raises:
         BadInputError: a salt for an engine, or none for a model or dataset.
         RefusedError: steps `archive.*`.
@@ -224,12 +238,17 @@ def digest(
 
     measure = digest_folder if path.is_dir() else digest_archive
     return measure(
-        path, kind, NO_SALT if salt is None else salt, segment_bytes=segment_bytes, progress=progress
+        path,
+        kind,
+        NO_SALT if salt is None else salt,
+        algorithm=algorithm,
+        segment_bytes=segment_bytes,
+        progress=progress,
     )
 
 
 def own_digest(session: Session, path: Path, offer: int, *, progress: Progress | None = None) -> bytes:
-    """Return the content digest of a folder under the salt and the segment size of an offer.
+    """Return the content digest of a folder under the salt, the hash and the segment size of an offer.
 
     For models and datasets the salt comes from this profile's own keystore: nobody else can make the digest.
 
@@ -245,8 +264,12 @@ def own_digest(session: Session, path: Path, offer: int, *, progress: Progress |
     manifest = manifest_of(session, listed)
     bare = listed.kind is OfferKind.ENGINE
     salt = None if bare else salt_of(session, listed.terms.manifest_digest)
-    size = manifest.sealed.segment_bytes
-    return digest(path, listed.kind, salt, segment_bytes=size, progress=progress)
+    return digest(path, listed.kind, salt, progress=progress, **as_sealed(manifest.sealed))
+
+
+def as_sealed(info: SealedInfo) -> AsSealed:
+    """Return what of a manifest a digest depends on, as arguments of `digest`."""
+    return {"algorithm": info.algorithm, "segment_bytes": info.segment_bytes}
 
 
 def salt_of(session: Session, manifest_digest: bytes) -> bytes:

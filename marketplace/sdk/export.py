@@ -72,7 +72,7 @@ class Export:
         Raises:
             BadInputError: no such input, or one whose digest only its owner can make.
         """
-        from marketplace.sdk.author import digest
+        from marketplace.sdk.author import as_sealed, digest
 
         found = {}
         for index, path in sources.items():
@@ -82,7 +82,7 @@ class Export:
             if manifest.kind is not OfferKind.ENGINE:
                 got = f"input {index}, a {manifest.kind.name.lower()}"
                 raise BadInputError("source", got, "an engine: other digests are salted by their owner")
-            found[index] = digest(path, manifest.kind, segment_bytes=manifest.sealed.segment_bytes)
+            found[index] = digest(path, manifest.kind, **as_sealed(manifest.sealed))
         return found
 
     @classmethod

@@ -20,6 +20,7 @@ root_sets = ["nvidia"]
 [owner]                              # for who publishes content
 release_url = "http://127.0.0.1:9001"  # of its key broker; left out: keys are granted by hand
 grant_key = "grant.key"              # its address stands in offers; a delegate, never the wallet
+algorithm = "blake3"                 # hash of sealed segments; "sha256" for the FIPS profile
 [provider]                           # for who runs an agent
 compute_offer = 1
 platform_socket = "platform.sock"
@@ -46,6 +47,7 @@ from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.rules import GpuRules
 from enclave_runtime.attestation.snp_rules import SnpRules
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.wire.codec import bytes_from_hex
 from enclave_runtime.wire.errors import WireError
 from marketplace.domain.tcb import refuse_unrated_kinds, tcb_level
@@ -53,7 +55,7 @@ from marketplace.domain.vendor_rules import read_gpu, read_intel, read_snp
 from marketplace.errors import BadInputError
 from marketplace.service.settings import Table
 
-__all__ = ["ConfigTable", "Owner", "Provider", "Trust", "config_text", "installed_runtime"]
+__all__ = ["ConfigTable", "Owner", "Provider", "Trust", "config_text", "installed_runtime", "parse_algorithm"]
 
 DEFAULT_POLL_S: Final = 0.2
 
@@ -149,18 +151,46 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Where an owner's keys come from: its broker's address, and the key that signs grants."""
+    """Where an owner's keys come from, and how its content is sealed.
+
+    Attributes:
+        release_url: its broker's address.
+        grant_key: the key that signs grants.
+        algorithm: hash of the segments of what it seals; SHA-256 is the FIPS profile (section 3.2).
+    """
 
     release_url: str | None = None
     grant_key: Path | None = None
+    algorithm: Algorithm = Algorithm.BLAKE3
 
     @classmethod
     def take(cls, table: ConfigTable) -> Owner:
-        """Take the section."""
+        """Take the section.
+
+        Raises:
+            BadInputError: a value of the wrong form.
+        """
         section = table.part("owner")
-        owner = cls(section.maybe_text("release_url"), section.maybe_path("grant_key"))
+        owner = cls(
+            section.maybe_text("release_url"),
+            section.maybe_path("grant_key"),
+            parse_algorithm(section.text("algorithm", Algorithm.BLAKE3.value), "owner: algorithm"),
+        )
         section.done()
         return owner
+
+
+def parse_algorithm(text: str, what: str) -> Algorithm:
+    """Return the hash that `text` names.
+
+    Raises:
+        BadInputError: none of ours.
+    """
+    try:
+        return Algorithm(text)
+    except ValueError:
+        known = " or ".join(one.value for one in Algorithm)
+        raise BadInputError(what, repr(text), known) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enclave_runtime.sealed.buffers import Progress
 from enclave_runtime.sealed.header import HEADER_BYTES, TAG_BYTES, Header, ciphertext_digest
 from enclave_runtime.sealed.tree import LeafList, leaf
 from enclave_runtime.sealed.unseal import FileSource, Source
+from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import RefusedError
 from marketplace.sealing.folders import Blobs
 from marketplace.sealing.opening import BlobSource
@@ -28,17 +29,20 @@ def stream_digest(store: Blobs, uri: str, *, progress: Progress | None = None) -
 
 
 def file_digest(path: Path, *, progress: Progress | None = None) -> bytes:
-    """Return the ciphertext digest of a stream in a file; see `stream_digest`.
+    """Return the ciphertext digest of a stream in a file of one's own; see `stream_digest`.
 
     Raises:
-        RefusedError, WireError: as `stream_digest`.
+        RefusedError, WireError: as `stream_digest`. Step `stream.digest`: its index is of other segments, so
+            nobody could open it.
         OSError: it cannot be read.
     """
     with open(path, "rb", buffering=0) as file:
-        return _digest(FileSource(file.fileno()), os.fstat(file.fileno()).st_size, progress)
+        size = os.fstat(file.fileno()).st_size
+        return _digest(FileSource(file.fileno()), size, progress, compared=True)
 
 
-def _digest(source: Source, size: int, progress: Progress | None) -> bytes:
+def _digest(source: Source, size: int, progress: Progress | None, *, compared: bool = False) -> bytes:
+    """Return the digest of the segments; `compared` with that of the index."""
     head = memoryview(bytearray(HEADER_BYTES))
     data = bytes(head[: source.read_at(0, head)])
     header = Header.from_bytes(data)
@@ -53,4 +57,13 @@ def _digest(source: Source, size: int, progress: Progress | None) -> bytes:
         leaves[segment] = leaf(header.algorithm, buffer[:got])
         if progress is not None:
             progress(min(offset + length, size), size)
-    return ciphertext_digest(data, leaves)
+    made = ciphertext_digest(data, leaves)
+    if compared:
+        index = memoryview(bytearray(layout.index_bytes))
+        leaves.load(index[: source.read_at(layout.index_offset, index)])
+        named = ciphertext_digest(data, leaves)
+        if named != made:
+            raise RefusedError(
+                "stream.digest", f"{hex_of(made)} by its segments", f"{hex_of(named)} by its index"
+            )
+    return made

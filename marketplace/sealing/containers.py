@@ -2,10 +2,11 @@
 
     NAME          the sealed stream, byte for byte as stores will hold it
     NAME.json     its manifest without locations: what is public about it
-    NAME.part     a sealing or a download that was interrupted
+    NAME.part     a packing or a sealing on its way or killed, or a download that was interrupted
 
-The content key goes into the owner's keystore before NAME appears. A sealing that died starts again, under a
-new salt and a new key: going on under the old ones could encrypt two plaintexts under one nonce.
+The content key goes into the owner's keystore before NAME appears. A sealing that failed leaves nothing, and
+starts again under a new salt and a new key: going on under the old ones could encrypt two plaintexts under
+one nonce. An archive that was packed is plaintext, hence for its owner's eyes only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.buffers import Entropy, Octets, Progress, Readable, write_full
 from enclave_runtime.sealed.header import HEADER_BYTES, Header, SealedInfo
 from enclave_runtime.sealed.manifest import MAX_MANIFEST_BYTES, MEDIA_TYPE_TAR, Manifest, Release
@@ -29,7 +29,9 @@ from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES, Algorithm, TreeH
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError, NotFoundError
-from marketplace.sealing.folders import check_program, check_program_among
+from marketplace.sealing.disk import told
+from marketplace.sealing.folders import check_program, check_program_among, open_folder
+from marketplace.sealing.newfile import check_new, check_outside, new_file, part_of
 
 __all__ = [
     "Packed",
@@ -77,26 +79,32 @@ class SealedFile:
         return self.draft.sealed.ciphertext_digest
 
 
-def pack_folder(folder: Path, out: Path, *, progress: Progress | None = None) -> Packed:
+def pack_folder(
+    folder: Path, out: Path, *, algorithm: Algorithm = Algorithm.BLAKE3, progress: Progress | None = None
+) -> Packed:
     """Write the archive of a folder to the new file `out`: what sealing it would seal.
 
+    Args:
+        algorithm: of the digest; the archive is the same under each.
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes.
-        BadInputError: `out` exists.
+        BadInputError: `out` exists, lies in the folder, or is being written by another run; or more files
+            than an archive takes.
+        DiskError: something cannot be read or written; nothing is left of `out`.
     """
-    _check_new(out)
-    hasher = TreeHasher(Algorithm.BLAKE3, SEGMENT_BYTES)
+    check_new(out)
+    check_outside(folder, out)
+    hasher = TreeHasher(algorithm, SEGMENT_BYTES)
     buffer, done = memoryview(bytearray(_PIECE)), 0
-    with ArchiveReader(folder) as reader:
-        with _new_file(part_of(out)) as file:
+    with told("read", folder), open_folder(folder) as reader:
+        with new_file(out, private=True, room=reader.length) as file:
             while got := reader.readinto(buffer):
                 hasher.update(buffer[:got])
                 write_full(file, buffer[:got])
                 done += got
                 if progress is not None:
                     progress(done, reader.length)
-            os.fsync(file.fileno())
-        os.rename(part_of(out), out)
+            file.publish()
         return Packed(done, reader.entries, hasher.finish().content_digest(NO_SALT))
 
 
@@ -109,6 +117,7 @@ def seal_to_file(
     entropy: Entropy,
     release: Release,
     entry_point: Sequence[str] = (),
+    algorithm: Algorithm = Algorithm.BLAKE3,
     segment_bytes: int = SEGMENT_BYTES,
     progress: Progress | None = None,
 ) -> SealedFile:
@@ -120,30 +129,41 @@ def seal_to_file(
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes; the name is in it.
         WireError: kind, entry point or release as no manifest has them.
-        BadInputError: `out` exists, or the entry point names a file that is not in the folder.
+        BadInputError: `out` or its manifest exists, lies in the folder, or is being written by another run;
+            more files than an archive takes; or the entry point names a file that is not in the folder.
+        DiskError: something cannot be read or written; nothing is left of `out`.
     """
-    _check_new(out)
-    draft = new_draft(kind, release, entry_point, segment_bytes)
-    if source.is_dir():
-        check_program(source, draft.entry_point)
-        with ArchiveReader(source) as reader:
-            return seal_source(
-                reader, reader.length, draft, out, keep=keep, entropy=entropy, progress=progress
-            )
-    with FileIO(source, "r") as file:
-        archive = FileSource(file.fileno())
-        # Every header is judged as in the CVM: what our own packer would not write is refused here already.
-        check_program_among(members(archive), draft.entry_point)
-        return seal_source(file, archive.size, draft, out, keep=keep, entropy=entropy, progress=progress)
+    check_new(out)
+    check_new(beside(out))
+    draft = new_draft(kind, release, entry_point, segment_bytes, algorithm)
+    with told("read", source):
+        if source.is_dir():
+            check_outside(source, out)
+            check_program(source, draft.entry_point)
+            with open_folder(source) as reader:
+                return seal_source(
+                    reader, reader.length, draft, out, keep=keep, entropy=entropy, progress=progress
+                )
+        with FileIO(source, "r") as file:
+            archive = FileSource(file.fileno())
+            # Every header is judged as in the CVM: what our packer would not write is refused here already.
+            check_program_among(members(archive), draft.entry_point)
+            return seal_source(file, archive.size, draft, out, keep=keep, entropy=entropy, progress=progress)
 
 
-def new_draft(kind: OfferKind, release: Release, entry_point: Sequence[str], segment_bytes: int) -> Manifest:
+def new_draft(
+    kind: OfferKind,
+    release: Release,
+    entry_point: Sequence[str],
+    segment_bytes: int,
+    algorithm: Algorithm = Algorithm.BLAKE3,
+) -> Manifest:
     """Return the manifest of a stream that is still to be sealed, to find faults in it early.
 
     Raises:
         WireError: kind, entry point, release or segment size as no manifest has them.
     """
-    unsealed = SealedInfo(Algorithm.BLAKE3, segment_bytes, 0, NO_SALT, NO_SALT, NO_SALT)
+    unsealed = SealedInfo(algorithm, segment_bytes, 0, NO_SALT, NO_SALT, NO_SALT)
     return Manifest(kind, MEDIA_TYPE_TAR, unsealed, tuple(entry_point), (), release)
 
 
@@ -171,16 +191,22 @@ def seal_source(
         progress=progress,
     )
     try:
-        with _new_file(part_of(out)) as file:
+        with new_file(out, room=sealer.total_bytes) as file, new_file(beside(out)) as public:
             for piece in sealer:
                 write_full(file, piece)
-            os.fsync(file.fileno())
-        made = SealedFile(out, dataclasses.replace(draft, sealed=sealer.info))
-        keep(made.ciphertext_digest, key, salt)
+            made = SealedFile(out, dataclasses.replace(draft, sealed=sealer.info))
+            write_full(public, memoryview(made.draft.to_bytes()))
+            for each in (file, public):  # before the key: a full disk leaves none for what is not there
+                each.sync()
+            keep(made.ciphertext_digest, key, salt)
+            public.publish()
+            try:
+                file.publish()
+            except BaseException:
+                beside(out).unlink(missing_ok=True)
+                raise
     finally:
         key[:] = bytes(KEY_BYTES)
-    beside(out).write_bytes(made.draft.to_bytes())
-    os.rename(part_of(out), out)
     return made
 
 
@@ -200,7 +226,7 @@ def load_sealed(path: Path) -> SealedFile:
             draft = Manifest.from_bytes(file.read(MAX_MANIFEST_BYTES + 1))
     except FileNotFoundError as error:
         missing = Path(str(error.filename))
-        hint = f"a sealing that was interrupted left {part_of(path)}: seal again"
+        hint = f"{part_of(path)} is of a sealing that runs, or was interrupted: wait, or seal again"
         raise NotFoundError(
             f"sealed file {path}: got no file {missing.name}, expected one",
             hint=hint if part_of(path).exists() else "make it with `cloister author seal`",
@@ -234,22 +260,6 @@ def is_sealed(path: Path) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def part_of(path: Path) -> Path:
-    """Return where a file lies until it is whole."""
-    return path.with_name(path.name + ".part")
-
-
 def beside(path: Path) -> Path:
     """Return where the manifest of a sealed file lies."""
     return path.with_name(path.name + ".json")
-
-
-def _check_new(out: Path) -> None:
-    if out.exists():
-        raise BadInputError("file to write", f"{out}, which exists", "a new name")
-    if not out.parent.is_dir():
-        raise BadInputError("file to write", str(out), "a name in a folder that exists")
-
-
-def _new_file(path: Path) -> FileIO:
-    return FileIO(path, "w")

@@ -16,8 +16,10 @@ from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.manifest import MEDIA_TYPE_TAR, PYTHON, Manifest, Release
 from enclave_runtime.sealed.stream import KEY_BYTES, Sealer
 from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES, Algorithm, TreeHasher
+from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError
+from marketplace.sealing.disk import told
 
 __all__ = [
     "Blobs",
@@ -27,10 +29,12 @@ __all__ = [
     "check_salt",
     "digest_archive",
     "digest_folder",
+    "open_folder",
     "seal_folder",
 ]
 
 _PIECE: Final = 1 << 20
+_STORE_FULL: Final = "make room on the disk of the store, and in the folder for temporary files"
 
 
 class Blobs(Protocol):
@@ -98,8 +102,9 @@ def seal_folder(
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes; the name is in it.
         WireError: kind, entry point or release as no manifest has them.
-        BadInputError: the entry point names a file that is not in the folder.
-        StorageError, OSError: reading or storing failed; nothing was published.
+        BadInputError: the entry point names a file that is not in the folder, or more files than an archive
+            takes.
+        StorageError, DiskError: reading or storing failed; nothing was published.
     """
     unsealed = SealedInfo(algorithm, segment_bytes, 0, NO_SALT, NO_SALT, NO_SALT)
     release = Release(release_url, grant_key)
@@ -107,7 +112,7 @@ def seal_folder(
     check_program(Path(path), draft.entry_point)
     content_key = entropy(KEY_BYTES)
     salt = NO_SALT if kind is OfferKind.ENGINE else entropy(KEY_BYTES)
-    with ArchiveReader(path) as reader:
+    with told("seal", path, todo=_STORE_FULL), open_folder(path) as reader:
         sealer = Sealer(
             reader,
             reader.length,
@@ -122,6 +127,27 @@ def seal_folder(
     manifest = dataclasses.replace(draft, sealed=sealer.info, locations=(content_uri,))
     manifest_uri = store.put([manifest.to_bytes()])
     return SealedContent(manifest, manifest_uri, content_uri, content_key, salt)
+
+
+def open_folder(path: str | os.PathLike[str]) -> ArchiveReader:
+    """Return the archive of a folder, to be closed.
+
+    Raises:
+        RefusedError: steps `archive.*`; the name is in it.
+        BadInputError: more files than an archive takes.
+        OSError: the folder cannot be read.
+    """
+    try:
+        return ArchiveReader(path)
+    except RefusedError as refusal:
+        if refusal.step != "archive.entries":
+            raise
+        raise BadInputError(
+            f"folder {path}",
+            f"{refusal.got} files, folders and links",
+            refusal.expected,
+            hint="nobody could open more: split it, or put an archive of its small files inside",
+        ) from None
 
 
 def digest_folder(
@@ -142,10 +168,12 @@ def digest_folder(
         algorithm, segment_bytes: as in the manifest to compare with.
     Raises:
         RefusedError: steps `archive.*`, as `seal_folder`.
-        BadInputError: a salt for an engine, or none for a model or dataset.
+        BadInputError: a salt for an engine, or none for a model or dataset; or more files than an archive
+            takes.
+        DiskError: something cannot be read.
     """
     check_salt(kind, salt)
-    with ArchiveReader(path) as reader:
+    with told("read", path), open_folder(path) as reader:
         return _digest(reader, reader.length, salt, TreeHasher(algorithm, segment_bytes), progress)
 
 
@@ -162,10 +190,10 @@ def digest_archive(
 
     Raises:
         BadInputError: as `digest_folder`.
-        OSError: it cannot be read.
+        DiskError: it cannot be read.
     """
     check_salt(kind, salt)
-    with FileIO(path, "r") as file:
+    with told("read", path), FileIO(path, "r") as file:
         length = os.fstat(file.fileno()).st_size
         return _digest(file, length, salt, TreeHasher(algorithm, segment_bytes), progress)
 

@@ -7,14 +7,25 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from marketplace.errors import MarketError
+from marketplace.sealing.disk import disk_error
 
-__all__ = ["PrivateFileError", "create_private", "hold_lock", "read_private", "replace_private"]
+__all__ = [
+    "NO_LINKS",
+    "PrivateFileError",
+    "create_private",
+    "hold_lock",
+    "read_private",
+    "replace_private",
+    "sync_folder",
+]
 
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""How a disk says that it has no hard links."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,12 +60,14 @@ def read_private(path: Path, limit: int) -> bytes:
 
 
 def replace_private(path: Path, data: bytes) -> None:
-    """Write a file aside, sync it, and let it take the old one's place at once: after a crash, old or new."""
-    aside = path.with_name(path.name + ".new")
-    aside.unlink(missing_ok=True)
-    _write(aside, data)
-    os.rename(aside, path)
-    _sync_folder(path.parent)
+    """Write a file aside, sync it, and let it take the old one's place at once: after a crash, old or new.
+
+    Raises:
+        DiskError: it cannot be written; the old one is there, and nothing aside.
+    """
+    with _aside(path, data) as aside:
+        os.rename(aside, path)
+        sync_folder(path.parent)
 
 
 def create_private(path: Path, data: bytes) -> None:
@@ -62,21 +75,35 @@ def create_private(path: Path, data: bytes) -> None:
 
     Raises:
         PrivateFileError: there is one already.
+        DiskError: it cannot be written; nothing is left of it.
     """
+    with _aside(path, data) as aside:
+        try:
+            os.link(aside, path)  # unlike a rename, it replaces nothing
+        except FileExistsError:
+            raise _exists(path) from None
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            _write_new(path, data)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _aside(path: Path, data: bytes) -> Iterator[Path]:
+    """Give a synced file with `data` beside `path`; it is gone after the block, and after any error."""
     aside = path.with_name(path.name + ".new")
-    aside.unlink(missing_ok=True)
-    _write(aside, data)
     try:
-        os.link(aside, path)  # unlike a rename, it replaces nothing
-    except FileExistsError:
-        raise _exists(path) from None
+        aside.unlink(missing_ok=True)
+        try:
+            _write(aside, data)
+            yield aside
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        _write_new(path, data)
-    finally:
-        aside.unlink()
-    _sync_folder(path.parent)
+        todo = f"make room on the disk of {path.parent}, and run it again: what was there is as it was"
+        raise disk_error(error, f"write {path}", room=len(data), todo=todo) from error
 
 
 def _write_new(path: Path, data: bytes) -> None:
@@ -84,6 +111,9 @@ def _write_new(path: Path, data: bytes) -> None:
         _write(path, data)
     except FileExistsError:
         raise _exists(path) from None
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _exists(path: Path) -> PrivateFileError:
@@ -92,10 +122,17 @@ def _exists(path: Path) -> PrivateFileError:
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file that every write replaces: a file of its own, beside it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Hold the lock of a file that every write replaces: a file of its own, beside it.
+
+    Raises:
+        DiskError: it cannot be made.
+    """
     lock = path.with_name(path.name + ".lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise disk_error(error, f"lock {lock}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -111,7 +148,12 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk.
+
+    Raises:
+        OSError: a fault of the disk.
+    """
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

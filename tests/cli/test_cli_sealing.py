@@ -80,6 +80,7 @@ def sealed_rows(places: dict[str, str], name: str) -> Path:
 def test_transcript_of_sealing(places: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     tmp = Path(places["TMP"])
     part_of(tmp / "engine.sealed").write_bytes(b"half")
+    part_of(tmp / "linked.sealed").symlink_to(tmp / "rows" / "rows.csv")
     cut, flipped = sealed_rows(places, "cut.sealed"), sealed_rows(places, "flipped.sealed")
     cut.write_bytes(cut.read_bytes()[:-1])
     data = bytearray(flipped.read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from enclave_runtime.sealed.header import CiphertextMismatchError
-from enclave_runtime.sealed.manifest import Release
+from enclave_runtime.sealed.manifest import Manifest, Release
 from enclave_runtime.sealed.tree import NO_SALT
 from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.offers import OfferKind
@@ -24,10 +24,13 @@ from marketplace.sealing.containers import (
     part_of,
     seal_to_file,
 )
-from marketplace.sealing.folders import digest_archive, digest_folder
+from marketplace.sealing.disk import DiskError
+from marketplace.sealing.folders import SealedContent, digest_archive, digest_folder
+from marketplace.sealing.newfile import was_interrupted
 from marketplace.sealing.opening import open_to_folder
 from marketplace.sealing.resealing import reseal_content
 from marketplace.storage.local import LocalStore
+from marketplace.storage.source import StoreSource
 
 SEGMENT = 1 << 12
 RELEASE = Release(None, b"\x07" * 20)
@@ -104,39 +107,42 @@ def test_a_sealing_that_dies_starts_again_under_another_salt_and_key(
 ) -> None:
     def dies(done: int, total: int) -> None:
         if done > total // 2:
-            raise KeyboardInterrupt
+            os._exit(9)
 
-    with pytest.raises(KeyboardInterrupt):
+    child = os.fork()
+    if not child:
         seal_to_file(
             folder,
             OfferKind.DATASET,
             tmp_path / "x",
-            keep=lambda *secret: kept.update({secret[0]: (bytes(secret[1]), secret[2])}),
+            keep=lambda *_: os._exit(1),
             entropy=secrets.token_bytes,
             release=RELEASE,
             segment_bytes=SEGMENT,
             progress=dies,
         )
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     half = part_of(tmp_path / "x").read_bytes()
-    assert len(half) > SEGMENT and not kept and not (tmp_path / "x").exists()
+    assert len(half) > SEGMENT and not (tmp_path / "x").exists() and was_interrupted(tmp_path / "x")
     with pytest.raises(NotFoundError) as caught:
         load_sealed(tmp_path / "x")
     assert "seal again" in caught.value.hint
     made = sealed(folder, tmp_path / "x", kept)
     assert made.path.read_bytes()[: len(half)] != half
     assert made.path.read_bytes()[20:52] != half[20:52]  # the header's salt
-    assert not part_of(tmp_path / "x").exists()
+    assert sorted(os.listdir(tmp_path)) == ["x", "x.json"]
 
 
 def test_key_that_cannot_be_kept_leaves_no_sealed_file(folder: Path, tmp_path: Path) -> None:
     def full(*_: object) -> None:
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(DiskError, match="full"):
         seal_to_file(
             folder, OfferKind.DATASET, tmp_path / "x", keep=full, entropy=secrets.token_bytes, release=RELEASE
         )
-    assert not (tmp_path / "x").exists() and not (tmp_path / "x.json").exists()
+    assert not os.listdir(tmp_path)
 
 
 def test_refuses_to_replace_and_what_does_not_belong_together(
@@ -166,17 +172,22 @@ def test_sealed_again_under_a_new_key(kind: OfferKind, folder: Path, tmp_path: P
     uri = store.put([old.path.read_bytes()])
     manifest = old.draft
     listed = replace(manifest, locations=("file:sha256/" + "0" * 64, uri))
-    new = reseal_content(store, listed, key, salt, entropy=secrets.token_bytes)
+
+    def again(manifest: Manifest, key: bytes, salt: bytes) -> SealedContent:
+        source = StoreSource(manifest.locations, lambda _: store, manifest.sealed.ciphertext_bytes)
+        return reseal_content(store, source, manifest, key, salt, entropy=secrets.token_bytes)
+
+    new = again(listed, key, salt)
     assert new.content_key != key and new.content_uri != uri
     assert (new.content_digest == manifest.sealed.content_digest) is (kind is OfferKind.ENGINE)
     open_to_folder(store, new.content_uri, new.manifest.sealed, new.content_key, new.salt, tmp_path / "out")
     assert (tmp_path / "out" / "rows.bin").read_bytes() == (folder / "rows.bin").read_bytes()
     with pytest.raises(RefusedError, match=r"sealed\.key"):
-        reseal_content(store, listed, secrets.token_bytes(32), salt, entropy=secrets.token_bytes)
+        again(listed, secrets.token_bytes(32), salt)
     with pytest.raises(RefusedError, match=r"sealed\.content"):
-        reseal_content(store, listed, key, secrets.token_bytes(32), entropy=secrets.token_bytes)
+        again(listed, key, secrets.token_bytes(32))
     bad = bytearray(old.path.read_bytes())
     bad[9000] ^= 1
     altered = replace(manifest, locations=(store.put([bad]),))
     with pytest.raises(CiphertextMismatchError):
-        reseal_content(store, altered, key, salt, entropy=secrets.token_bytes)
+        again(altered, key, salt)

@@ -13,6 +13,7 @@ import pytest
 
 from enclave_runtime.wire.canonical import dump
 from marketplace.errors import BadInputError, NotFoundError
+from marketplace.sealing.disk import DiskError
 from marketplace.sealing.keystore import DEFAULT_COST, KeyStore, KeystoreError, ScryptCost
 
 WEAK = ScryptCost(log2_n=14)  # the least that is taken: these tests are about the file, not about guessing
@@ -172,7 +173,7 @@ def test_interrupted_write_leaves_the_old_one(path: Path, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", dies)
-        with pytest.raises(OSError, match="killed"):
+        with pytest.raises(DiskError, match="killed"):
             store.put(SALT, KEY, SALT)
     assert opened(path).manifests() == (DIGEST,)
     store.put(SALT, KEY, SALT)

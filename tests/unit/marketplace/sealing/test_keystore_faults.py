@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from enclave_runtime.wire.canonical import dump, parse_object
 from marketplace.errors import NotFoundError
 from marketplace.sealing import keycopies, keyfile
+from marketplace.sealing.disk import DiskError
 from marketplace.sealing.keyfile import Entry, load
 from marketplace.sealing.keystore import KeyStore, KeystoreError, ScryptCost
 
@@ -161,7 +162,7 @@ def test_crash_at_any_step_of_a_write_leaves_old_or_new(act: str, tmp_path: Path
             try:
                 actions[act]()
                 done = True
-            except (OSError, KeystoreError):
+            except (DiskError, KeystoreError):
                 done = False
         assert not copy.exists() or copy.read_bytes() == old
         changed.add(path.read_bytes() != old or copy.exists())
