@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Figures", "Goal", "Options", "check", "interleave", "say"]
+__all__ = ["Figures", "Goal", "Options", "check", "interleave", "median", "say"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Figures:
     def cpu_ratio(self, over: str, under: str) -> float:
         """Return the same of seconds of CPU; for cases that start no other process."""
         return _ratio(self.cpu[over], self.cpu[under])
+
+
+def median(values: list[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
 
 
 def _ratio(over: list[float], under: list[float]) -> float:
