@@ -32,12 +32,12 @@ BOMB = f"""
 import json, os, pathlib, threading, time
 threading.stack_size(1 << 18)
 for _ in range({THREADS}):  # tasks as good as processes, and cheaper
-    threading.Thread(target=time.sleep, args=(2,)).start()
+    threading.Thread(target=time.sleep, args=(60,)).start()
 born, refused = 0, None
 for _ in range({FORKS}):
     try:
         if os.fork() == 0:
-            time.sleep(2)
+            time.sleep(60)
             os._exit(0)
     except OSError as error:
         refused = error.errno
