@@ -58,15 +58,18 @@ def load_info(path: str) -> SealedInfo:
 def open_file(sealed: str, info: str, out: str) -> None:
     """Open a sealed file into a file of the user's own, which has its name once every digest was compared."""
     part = f"{out}.part"
-    source = os.open(sealed, os.O_RDONLY | os.O_CLOEXEC)
-    target = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        unsealer = Unsealer(load_info(info), KEY, NO_SALT, FileSink(target))
-        unseal(FileSource(source), unsealer, workers=THREADS)
-        os.rename(part, out)
-    except BaseException:
-        os.unlink(part)
-        raise
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with (
+        open(sealed, "rb", buffering=0) as source,
+        open(os.open(part, flags, 0o600), "rb+", buffering=0) as to,
+    ):
+        try:
+            unsealer = Unsealer(load_info(info), KEY, NO_SALT, FileSink(to.fileno()))
+            unseal(FileSource(source.fileno()), unsealer, workers=THREADS)
+            os.rename(part, out)
+        except BaseException:
+            os.unlink(part)
+            raise
 
 
 def peak(direction: str, mib: int) -> dict[str, float]:
