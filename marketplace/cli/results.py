@@ -100,11 +100,10 @@ def _open(
     as_json: bool,
 ) -> None:
     from enclave_runtime.wire.codec import hex_of
-    from marketplace.errors import BadInputError
     from marketplace.sdk import results
+    from marketplace.sealing.newfolder import check_free
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInputError("folder", f"{folder}, which is not empty", "an empty or a new one")
+    check_free(folder)
     session = session_of(context)
     identity = parse_order(session, order)
     with progress("opening the result", show) as draw:

@@ -241,8 +241,6 @@ def _open_published(
                 raise StorageError("the provider names no place")
             _open_stored(session, (uri,), one.sealed, key, target, progress)
         except (StorageError, CiphertextMismatchError) as error:
-            if target.is_dir():
-                target.rmdir()
             problems.append(f"checkpoint {one.name}: {error}")
     if problems:
         raise StorageError(

@@ -6,8 +6,6 @@ The same segments and digests as in the CVM. A folder gets its files only after 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from enclave_runtime.sealed.buffers import Octets, Progress
@@ -17,6 +15,7 @@ from enclave_runtime.sealed.sink import Sink
 from enclave_runtime.sealed.unpack import Quota, Unpacked
 from enclave_runtime.sealed.unseal import Source, Unsealer, VerifiedContent, unseal
 from marketplace.sealing.folders import Blobs
+from marketplace.sealing.newfolder import filling
 
 __all__ = ["BlobSource", "open_blob", "open_source", "open_to_folder"]
 
@@ -121,31 +120,21 @@ def open_source(
 ) -> Unpacked:
     """Open a sealed archive into `folder`, made here or empty; nothing is left in it if anything fails.
 
-    One pass: files are written to a folder inside it, and move up when every digest was compared.
+    One pass: files are written to a folder inside it, and move up when every digest was compared (`filling`).
 
     Args:
         quota: what may be written; the size of the plaintext unless said.
     Raises:
         CiphertextMismatchError, RefusedError: as `open_blob`; steps `archive.*` too.
-        ValueError: the folder is not empty.
+        BadInputError: the folder is not empty, or another process fills it.
         OSError: the folder cannot be made or written.
     """
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    if os.listdir(path):
-        raise ValueError(f"open: got a folder with entries, expected an empty one: {path}")
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=path))
-    try:
-        limit = quota or Quota(info.plaintext_bytes)
+    with filling(Path(folder)) as part:
         descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            done = open_folder(
+            limit = quota or Quota(info.plaintext_bytes)
+            return open_folder(
                 source, info, content_key, salt, descriptor, limit, workers=workers, progress=progress
             )
         finally:
             os.close(descriptor)
-        for name in os.listdir(part):
-            os.rename(part / name, path / name)
-    finally:
-        shutil.rmtree(part)
-    return done

@@ -7,7 +7,6 @@ is not compared here. Headers are read from the first on, content of other files
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from enclave_runtime.sealed.buffers import write_full
 from enclave_runtime.sealed.members import Content, members
 from enclave_runtime.sealed.tensors import SealedTensors, Tensor
 from marketplace.errors import BadInputError, NotFoundError
+from marketplace.sealing.newfolder import filling
 
 __all__ = ["extract"]
 
@@ -30,7 +30,7 @@ def extract(archive: Content, folder: Path, names: Sequence[str], tensors: Seque
         tensors: of the one file that is named, a `safetensors` one: it is written with these alone.
     Raises:
         NotFoundError: no such file, or no such tensor; nothing was written.
-        BadInputError: tensors of several files.
+        BadInputError: tensors of several files, or a folder that is not empty.
         WireError: tensors of what is no such file.
         CiphertextMismatchError, RefusedError: as the archive's own; the folder is empty again.
         OSError: it cannot be written.
@@ -43,21 +43,14 @@ def extract(archive: Content, folder: Path, names: Sequence[str], tensors: Seque
     for name in names:
         if name not in found:
             raise NotFoundError(f"archive: got no file {name!r} among {len(found)}, expected one")
-    fresh = not folder.exists()
-    try:
+    with filling(folder) as part:
         for name in dict.fromkeys(names):
-            target = folder / name
+            target = part / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if tensors:
                 _write_tensors(found[name], target, dict.fromkeys(tensors))
             else:
                 _write(found[name], target, b"", [(0, found[name].size)])
-    except BaseException:
-        for entry in () if fresh else folder.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
     return sorted(dict.fromkeys(names))
 
 

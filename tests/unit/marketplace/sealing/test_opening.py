@@ -59,18 +59,18 @@ def test_nothing_is_left_where_a_segment_is_wrong(archive: bytes, tmp_path: Path
     altered[place] ^= 1
     with pytest.raises(CiphertextMismatchError):
         open_source(MemorySource(bytes(altered)), info, KEY, SALT, tmp_path / "out")
-    assert not any((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_left_where_the_digest_is_another(archive: bytes, tmp_path: Path) -> None:
     stream, info = sealed_stream(archive)
     with pytest.raises(RefusedError, match=r"sealed\.content"):
         open_source(MemorySource(stream), info, KEY, bytes(31) + b"\x01", tmp_path / "out")
-    assert not any((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_refuses_a_folder_with_anything_in_it(archive: bytes, tmp_path: Path) -> None:
     stream, info = sealed_stream(archive)
-    with pytest.raises(ValueError, match="expected an empty one"):
+    with pytest.raises(ValueError, match="not empty"):
         open_source(MemorySource(stream), info, KEY, SALT, tmp_path / "tree")
     assert sorted(os.listdir(tmp_path / "tree")) == ["first", "sub"]
