@@ -1,5 +1,5 @@
 """The defects: an opening that was killed left plaintext and kept the next one from starting; what was opened
-was readable by everybody; one that was refused left the folders it had made, or emptied a folder of others."""
+was readable by everybody; one that was refused left the folders it had made, or emptied another's folder."""
 
 from __future__ import annotations
 
