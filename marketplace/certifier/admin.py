@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from enclave_runtime.wire.errors import WireError
 from marketplace.certifier.config import CertifierConfig
 from marketplace.certifier.core import revoke
 from marketplace.certifier.store import CertifierStore, Revoked
-from marketplace.errors import BadInputError
+from marketplace.errors import BadInputError, ChainError
 from marketplace.service.audit import AuditLog
 from marketplace.service.limits import RPC_TIMEOUT_S
 
@@ -24,14 +25,16 @@ def revoke_cvm(config: CertifierConfig, cvm_id: bytes, reason: str) -> Revoked |
         reason: for people; it is published.
     Raises:
         BadInputError: no reason, or a long one.
-        ChainError: the node, whose time counts, does not answer.
     """
     from marketplace.chain.deployments import Deployment
     from marketplace.chain.reader import Reader
     from marketplace.chain.rpc import Rpc
 
     deployment = Deployment.load(config.deployment)
-    now = Reader(Rpc(config.rpc, timeout_s=RPC_TIMEOUT_S, retries=1), deployment).now()
+    try:
+        now = Reader(Rpc(config.rpc, timeout_s=RPC_TIMEOUT_S, retries=1), deployment).now()
+    except ChainError:  # a node that is silent must not keep a certifier from taking its word back
+        now = int(time.time())
     domain, key = deployment.certificate_domain, config.key.load()
     with _store(config) as store:
         try:

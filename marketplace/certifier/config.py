@@ -32,7 +32,7 @@ key = "ca.key"                            # PKCS #8 in PEM, P-256; for its owner
 certificate = "ca.pem"
 url = "https://certifier.example"         # where this certifier is served: goes into certificates
 [attestation]
-device = "none"                           # or "tsm": this certifier runs in a CVM, and shows it
+device = "none"                           # or "tsm": this certifier runs in a CVM, and shows it and its GPUs
 ```
 [listen] and [limits]: see `service.sections`.
 """

@@ -50,8 +50,8 @@ def revoke(
     cvm_id = parse_id(cvm, "CVM")
     settings = _settings(config, reason, on_chain)
     session = session_of(context) if on_chain else None
-    before = revoking.look(_reader(settings, session), cvm_id)
-    send = session is not None and before.state is not revoking.OnChain.REVOKED
+    before = _look(_reader(settings, session), cvm_id, needed=on_chain)
+    send = session is not None and before is not None and before.state is not revoking.OnChain.REVOKED
     if session is not None and send and not dry_run:
         revoking.check_revoker(session)
         confirm(f"revoke CVM {hex_of(cvm_id)} on chain, for ever? its running orders end", yes=yes)
@@ -112,6 +112,19 @@ def _reader(settings: CertifierConfig | None, session: Session | None) -> Reader
     return session.reader
 
 
+def _look(reader: Reader, cvm_id: bytes, *, needed: bool) -> Standing | None:
+    """Return what the chain says; None where nobody asked it to do anything and the node is silent."""
+    from marketplace.errors import ChainError
+    from marketplace.sdk.revoking import look
+
+    try:
+        return look(reader, cvm_id)
+    except ChainError:
+        if needed:
+            raise
+        return None
+
+
 def _listed(
     value: dict[str, object], settings: CertifierConfig | None, cvm_id: bytes, reason: str, dry_run: bool
 ) -> list[str]:
@@ -128,9 +141,11 @@ def _listed(
     return [f"CVM {hex_of(cvm_id)} is revoked" + ("" if value["new"] else " already")]
 
 
-def _chain_json(standing: Standing) -> dict[str, object]:
+def _chain_json(standing: Standing | None) -> dict[str, object]:
     from enclave_runtime.wire.codec import hex_of
 
+    if standing is None:
+        return {"state": "not asked"}
     return {
         "state": standing.state.value,
         "expires_at": standing.expires_at,
@@ -141,10 +156,12 @@ def _chain_json(standing: Standing) -> dict[str, object]:
     }
 
 
-def _chain_lines(standing: Standing, rehearsed: bool) -> list[str]:
+def _chain_lines(standing: Standing | None, rehearsed: bool) -> list[str]:
     from enclave_runtime.wire.codec import hex_of
     from marketplace.sdk.revoking import OnChain
 
+    if standing is None:
+        return ["on chain  the node does not answer: ask again, a certificate may stand there"]
     call = f"CvmRegistry {hex_of(standing.registry)}, data {hex_of(standing.call)}"
     words = {
         OnChain.UNKNOWN: "nothing is registered under this id; revoking it keeps it out",
