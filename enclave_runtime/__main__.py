@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from enclave_runtime.attestation.clock import is_clock_protected
 from enclave_runtime.attestation.machine import find_attesters
 from enclave_runtime.attestation.model import Attester, DeviceAttester
 from enclave_runtime.engines.limits import DEFAULT_LIMITS, MIB, SandboxError, SandboxLimits
 from enclave_runtime.engines.selftest import open_runner
+from enclave_runtime.host.clock import is_clock_protected
 from enclave_runtime.host.effects import Surroundings
 from enclave_runtime.host.engine_room import EngineRoom
 from enclave_runtime.host.harden import is_tmpfs, lock_down, private_mounts, visible_interfaces

@@ -1,4 +1,4 @@
-"""Which guests may say that their clock is no matter of the host's (enclave_runtime.attestation.clock)."""
+"""Which guests may say that their clock is no matter of the host's (enclave_runtime.host.clock)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from enclave_runtime.attestation.clock import SECURE_TSC, SEV_STATUS, is_clock_protected
 from enclave_runtime.attestation.model import TeeKind
+from enclave_runtime.host.clock import SECURE_TSC, SEV_STATUS, is_clock_protected
 from enclave_runtime.loader.trust import PlatformFacts
 
 SNP_ACTIVE = 0b111
