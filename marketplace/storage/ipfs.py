@@ -40,6 +40,8 @@ SCHEME: Final = "ipfs"
 _PREFIX: Final = "ipfs://"
 _BATCH: Final = 8
 """Blocks of one call."""
+_AT_ONCE: Final = 2
+"""Calls at once: while the node writes the blocks of one, it takes those of the other."""
 _MAX_NODES: Final = 64
 _MAX_DEPTH: Final = 16
 
@@ -69,7 +71,8 @@ class IpfsStore:
     def put(self, chunks: Iterable[Chunk]) -> str:
         """Store and pin the concatenation of `chunks`; see `BlobStore.put`.
 
-        Blocks that the node has from an earlier attempt are not sent again.
+        Blocks that the node has from an earlier attempt are not sent again: it is asked for them until one is
+        missing, since what was killed left what comes first.
         """
         leaves = _leaves(chunks)
         first = list(islice(leaves, 2))
@@ -79,15 +82,16 @@ class IpfsStore:
             return _PREFIX + str(cid)
         tree = Tree()
         nodes: list[tuple[Cid, Chunk]] = []
-        with Behind(1) as sending:
+        rest = _Rest(lambda cid: self._again(lambda: self.node.has_block(cid)))
+        with Behind(_AT_ONCE) as sending:
             for batch in _batches(chain(first, leaves)):
                 for cid, leaf in batch:
                     nodes += tree.add_leaf(cid, len(leaf))
-                sending.submit(partial(self._send, RAW, batch))
-        root, rest = tree.finish()
-        nodes += rest
+                sending.submit(partial(self._send, RAW, rest.of(batch)))
+        root, above = tree.finish()
+        nodes += above
         for at in range(0, len(nodes), _BATCH):
-            self._send(DAG_PB, nodes[at : at + _BATCH])
+            self._send(DAG_PB, rest.of(nodes[at : at + _BATCH]))
         self._again(lambda: self.node.pin(root))
         return _PREFIX + str(root)
 
@@ -137,16 +141,9 @@ class IpfsStore:
     def _size(self, root: Cid) -> int:
         return self.load(root).content_bytes
 
-    def _send(self, codec: int, batch: list[tuple[Cid, Chunk]]) -> None:
-        """Store blocks that the node does not have; if it has the first one, it may have others."""
-        if not batch:
-            return
-        missing, first = batch, batch[0][0]
-        known: bool = self._again(lambda: self.node.has_block(first))
-        if known:
-            missing = [item for item in batch[1:] if not self.node.has_block(item[0])]
-        if missing:
-            self._again(lambda: self.node.put_blocks(codec, missing))
+    def _send(self, codec: int, blocks: list[tuple[Cid, Chunk]]) -> None:
+        if blocks:
+            self._again(lambda: self.node.put_blocks(codec, blocks))
 
     def _again(self, ask: Callable[[], T]) -> T:
         return with_patience(ask, self._patience, self._shell)
@@ -157,6 +154,22 @@ class IpfsStore:
                 f"IPFS node: got CID {got[:80]}, expected {expected}",
                 hint="this node cuts files in another way than it was asked to; use kubo 0.35 or newer",
             )
+
+
+class _Rest:
+    """What of an upload is to be sent: all from the first block on that the node does not have."""
+
+    def __init__(self, has: Callable[[Cid], bool]) -> None:
+        self._has = has
+        self._begun = False
+
+    def of(self, blocks: list[tuple[Cid, Chunk]]) -> list[tuple[Cid, Chunk]]:
+        """Return those of the next blocks that are to be sent."""
+        known = 0
+        while not self._begun and known < len(blocks):
+            self._begun = not self._has(blocks[known][0])
+            known += not self._begun
+        return blocks[known:]
 
 
 @dataclass(frozen=True, slots=True)

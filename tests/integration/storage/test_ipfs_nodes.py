@@ -128,6 +128,26 @@ def test_an_upload_sends_no_block_twice(stores: tuple[IpfsStore, IpfsStore]) -> 
     assert sent == 19
 
 
+def test_asks_for_blocks_until_one_is_missing(stores: tuple[IpfsStore, IpfsStore]) -> None:
+    one, _ = stores
+    data = random.Random(7).randbytes(10 * MIB)
+    old = one.put(chunks(data[: 3 * MIB]))
+    asked = 0
+    has = one.node.has_block
+
+    def counted(cid: Cid) -> bool:
+        nonlocal asked
+        asked += 1
+        return has(cid)
+
+    one.node.has_block = counted  # type: ignore[method-assign]
+    uri = one.put(chunks(data))
+    assert asked == 4  # three leaves that are there, and the first one that is not
+    one.delete(old)
+    one.node.call("repo/gc")
+    assert b"".join(one.open(uri)) == data
+
+
 def test_what_is_unpinned_goes_at_the_next_collection(stores: tuple[IpfsStore, IpfsStore]) -> None:
     one, _ = stores
     kept, gone = (one.put([random.Random(seed).randbytes(MIB + 5)]) for seed in (4, 5))
