@@ -91,7 +91,7 @@ class Story:
         self.data_names = sorted(rows)
         folders = self.dataset_folders()
         engine = self.publish_engine(EXAMPLE / "engine")
-        compared = author.digest(EXAMPLE / "engine", OfferKind.ENGINE)
+        compared = author.digest(EXAMPLE / "engine", OfferKind.ENGINE, algorithm=self.world.algorithm)
         if compared != engine.content_digest:
             raise MarketError("the engine's digest differs from the source that the hospitals read")
         self.console.detail(

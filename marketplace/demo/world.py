@@ -19,6 +19,7 @@ from enclave_runtime.attestation.simulated.client import PlatformClient, Platfor
 from enclave_runtime.attestation.simulated.launch import sandbox_base
 from enclave_runtime.attestation.simulated.machine import measurement_of
 from enclave_runtime.attestation.simulated.measure import locked_requirements, measure_runtime
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.offers import OfferKind
 from enclave_runtime.wire.orders import OrderPreimage, order_id
@@ -78,6 +79,7 @@ class World:
     accept: Accept
     engines: tuple[str, ...]
     hardware: Hardware = Hardware()
+    algorithm: Algorithm = Algorithm.BLAKE3
     urls: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -89,6 +91,7 @@ class World:
         approve: str = "auto",
         more_engines: tuple[Path, ...] = (),
         hardware: Hardware = HARDWARE["tdx"],
+        algorithm: Algorithm = Algorithm.BLAKE3,
     ) -> World:
         """Start the world in an empty folder.
 
@@ -96,6 +99,7 @@ class World:
             approve: "auto", or "hand" for brokers that wait for a person.
             more_engines: folders of further engines that the hospitals accept (the attacks bring theirs).
             hardware: what the simulated platform plays.
+            algorithm: hash of the segments of what owners seal; SHA-256 is the FIPS profile.
         """
         socket = folder / "platform.sock"
         platform = processes.start(
@@ -117,14 +121,16 @@ class World:
             facts.gpu_root_set,
         )
         engines = tuple(
-            hex_of(digest(path, OfferKind.ENGINE)) for path in (EXAMPLE / "engine", *more_engines)
+            hex_of(digest(path, OfferKind.ENGINE, algorithm=algorithm))
+            for path in (EXAMPLE / "engine", *more_engines)
         )
         certifier_keys = [PrivateKey() for _ in CERTIFIERS]
         deployment = deploy_market(
             chain.result(), homes.result(), accept, [address_of(key) for key in certifier_keys]
         )
         deployment.save(folder / "deployment.json")
-        world = cls(folder, processes, chain.result(), homes.result(), deployment, accept, engines, hardware)
+        market = (chain.result(), homes.result(), deployment)
+        world = cls(folder, processes, *market, accept, engines, hardware, algorithm)
         world._start_services(certifier_keys, approve)
         world.write_profiles()
         return world
@@ -153,7 +159,10 @@ class World:
     def write_profiles(self) -> None:
         """Write every party's settings file."""
         for slug, home in self.homes.items():
-            owner = {"grant_key": "grant-key", "release_url": self.urls[slug]} if slug in OWNERS else None
+            owner = None
+            if slug in OWNERS:
+                owner = {"grant_key": "grant-key", "release_url": self.urls[slug]}
+                owner["algorithm"] = self.algorithm.value
             Profile.write(
                 home.path,
                 rpc=[self.chain.url],

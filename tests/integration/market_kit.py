@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from enclave_runtime.attestation.simulated.client import CvmState, PlatformClient
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.wire.orders import Windows
 from marketplace.demo.console import Console
 from marketplace.demo.ledger import Ledger
@@ -188,12 +189,12 @@ class Market:
         return ledger.problems([client.preimage_of(session, order) for order in orders])
 
 
-def start_market(folder: Path, processes: Processes) -> Market:
-    """Start a market in an empty folder whose path is short."""
+def start_market(folder: Path, processes: Processes, *, algorithm: Algorithm = Algorithm.BLAKE3) -> Market:
+    """Start a market in an empty folder whose path is short; owners seal under `algorithm`."""
     quick = folder / "quick"
     quick.mkdir(parents=True)
     (quick / "main.py").write_bytes(QUICK)
-    world = World.start(folder, processes, more_engines=(quick,))
+    world = World.start(folder, processes, more_engines=(quick,), algorithm=algorithm)
     story = Story(world, Console(json_on_stdout=True))
     market = Market(world, story)
     market.engine = story.publish_engine(quick, entry="main.py").offer
