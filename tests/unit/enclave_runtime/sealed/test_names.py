@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from enclave_runtime.sealed.names import text_fault
 from enclave_runtime.sealed.tarformat import link_fault, name_fault
+from tests.fakes.interpreters import find_python
 
 ROOT = Path(__file__).resolve().parents[4]
 PLANES = range(0x33480)
@@ -43,13 +43,12 @@ print(whole.hexdigest(), hashlib.sha256(allowed).hexdigest())
 """
 
 
-@pytest.mark.parametrize("python", ["python3.11", "python3.12"])
+@pytest.mark.parametrize("python", ["python3.11", "python3.12", "python3.13", "python3.14"])
 def test_other_pythons_make_the_same_archive_and_allow_the_same_names(python: str, tmp_path: Path) -> None:
     """The archive's writer needs nothing but the standard library, so any interpreter here can run it."""
-    path = shutil.which(python)
-    works = path is not None and not subprocess.run([path, "-c", ""], capture_output=True).returncode
-    if path is None or not works:
-        pytest.skip(f"{python} is not installed here")
+    path = find_python(python)
+    if path is None:
+        pytest.skip(f"no {python} here, neither in PATH nor in pyenv's versions")
     (tmp_path / "d" / "é").mkdir(parents=True)
     (tmp_path / "d" / "é" / ("漢字" * 40)).write_bytes(b"x" * 700)
     (tmp_path / "d" / "run").write_bytes(b"")
