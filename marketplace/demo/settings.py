@@ -112,6 +112,7 @@ def policy_text(
     return f"""version = 1
 trust_classes = [{_text(accept.root_set)}]
 unsafe_accept_simulated = true
+accept_host_clock = true
 tees = [{_text(accept.tee.value)}]
 worst_tcb = "UpToDate"
 measurements = {json.dumps(list(accept.measurements))}

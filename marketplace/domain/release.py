@@ -23,6 +23,7 @@ from enclave_runtime.wire.offers import OfferTerms
 from enclave_runtime.wire.orders import OrderPreimage, OrderStart, inputs_root
 from enclave_runtime.wire.report_data import Purpose, bind
 from enclave_runtime.wire.signatures import recover_signer
+from marketplace.domain.clocks import Clock, clock_of
 from marketplace.domain.order import OrderView, check_preimage
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.pricing import amount_down
@@ -59,6 +60,7 @@ class ReleaseStep(StrEnum):
     HOURS = "release.21.hours"
     SELLER = "release.22.seller"
     GPU = "release.23.gpu"
+    CLOCK = "release.24.clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +344,15 @@ def _gpu(case: _Case) -> Difference:
     return f"GPU root set {verdict.gpu_root_set}", " or ".join(sorted(rules.root_sets))
 
 
+def _clock(case: _Case) -> Difference:
+    # The time to live of a grant is worth no more than the clock that it runs on.
+    clock = clock_of(case.attested.verified, case.policy.secure_tsc)
+    if clock is Clock.PROTECTED or case.policy.accept_host_clock:
+        return None
+    tee = case.attested.verified.tee.value
+    return f"clock: {clock} ({tee})", "a clock that is kept from the host, or accept_host_clock in the policy"
+
+
 def _unless_equal(got: bytes, expected: bytes) -> Difference:
     return None if got == expected else (got, expected)
 
@@ -381,4 +392,5 @@ _CHECKS: Final[dict[ReleaseStep, Callable[[_Case], Difference]]] = {
     ReleaseStep.HOURS: _hours,
     ReleaseStep.SELLER: _seller,
     ReleaseStep.GPU: _gpu,
+    ReleaseStep.CLOCK: _clock,
 }

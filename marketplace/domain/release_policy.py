@@ -56,6 +56,9 @@ class ReleasePolicy:
         ttl_s: how long a grant is good for, in seconds from the request.
         min_tcb_eval_number: floor for the edition of the vendor's TCB data.
         rejected_advisories: the vendor's advisories that refuse even an accepted TCB level.
+        accept_host_clock: whether the host may be able to stretch the clock that a grant's time runs on.
+        secure_tsc: measurements of SEV-SNP guests that start with Secure TSC only, which keeps that clock
+            from the host; no report says so itself.
         intel, snp: what is accepted of these vendors' platforms beyond that.
         gpu: the GPUs that the CVM must have, or None: it must have none.
     """
@@ -78,6 +81,8 @@ class ReleasePolicy:
     ttl_s: int = _DAY_S
     min_tcb_eval_number: int = 0
     rejected_advisories: frozenset[str] = frozenset()
+    accept_host_clock: bool = False
+    secure_tsc: frozenset[bytes] = frozenset()
     intel: IntelRules = field(default_factory=IntelRules)
     snp: SnpRules = field(default_factory=SnpRules)
     gpu: GpuRules | None = None
@@ -229,6 +234,8 @@ _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
     "ttl_s": read_whole(1, (1 << 32) - 1),
     "min_tcb_eval_number": read_whole(0, 1 << 31),
     "rejected_advisories": lambda name, value: frozenset(_strings(name, value)),
+    "accept_host_clock": read_truth,
+    "secure_tsc": _hex_set(32),
     "intel": read_intel,
     "snp": read_snp,
     "gpu": read_gpu,

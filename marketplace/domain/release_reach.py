@@ -67,11 +67,18 @@ def _problem(policy: ReleasePolicy, tee: TeeKind, root_set: str) -> str | None:
     gpus = () if policy.gpu is None else policy.gpu.root_sets
     if gpus and not simulated and all(item.startswith(DEV_PREFIX) for item in gpus):
         return f"SIMULATED GPUs count under no hardware root, as {root_set} is"
-    if tee is TeeKind.SEV_SNP:
-        return _snp_problem(policy, root_set)
     if tee is TeeKind.TDX and policy.intel.mr_seams == frozenset():
         return "intel.mr_seams accepts no TDX module"
-    return None
+    problem = _snp_problem(policy, root_set) if tee is TeeKind.SEV_SNP else None
+    return problem or _clock_problem(policy, tee, simulated=simulated)
+
+
+def _clock_problem(policy: ReleasePolicy, tee: TeeKind, *, simulated: bool) -> str | None:
+    kept = tee is TeeKind.TDX or (tee is TeeKind.SEV_SNP and policy.secure_tsc & policy.measurements)
+    if policy.accept_host_clock or (kept and not simulated):
+        return None
+    what = "a SIMULATED" if simulated else f"{tee.value}: no measurement is in secure_tsc, so its"
+    return f"{what} clock is the host's, without accept_host_clock"
 
 
 def _snp_problem(policy: ReleasePolicy, root_set: str) -> str | None:

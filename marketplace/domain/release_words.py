@@ -32,6 +32,7 @@ _SNP_REASONS: Final = {
     "require_closed_page_oracle": "the host can compare ciphertexts of pages (Heracles)",
     "unsafe_accept_without_crl": "a revoked key passes",
 }
+_HOST_CLOCK: Final = "the host may hold the clock that grants end by, and a grant lasts while it stands still"
 _OPEN: Final = {
     "platforms": "hardware may be ANY of the vendor's: also a machine in its attacker's own room",
     "configs": "ANY configuration may be given to an accepted engine",
@@ -59,6 +60,8 @@ def weaknesses(policy: ReleasePolicy) -> list[str]:
         word = _tcb_word(policy.worst_tcb)
         found.append(f"WEAK: platforms down to {word} are accepted: published holes may be open on them.")
     found += [f"WEAK: {reason}." for name, reason in _OPEN.items() if getattr(policy, name) is None]
+    if policy.accept_host_clock:
+        found.append(f"WEAK: {_HOST_CLOCK}.")
     if policy.orders_before:
         before = policy.orders_before
         found.append(f"WEAK: the CVM may have run {before} orders before: an engine that broke out stays.")
@@ -88,6 +91,9 @@ def _hardware(policy: ReleasePolicy) -> list[str]:
         f"On which hardware: {_listed(policy.platforms)} (whoever has a machine in hand can open it).",
         f"In a CVM that served at most {before} orders before (an engine that broke out would be there).",
     ]
+    if not policy.accept_host_clock:
+        known = f"; SEV-SNP with measurement {_listed(policy.secure_tsc)}" if policy.secure_tsc else ""
+        lines.append(f"On which clock: one that is kept from the host (Intel TDX{known}).")
     if policy.min_tcb_eval_number:
         lines.append(f"The vendor's TCB data must be of edition {policy.min_tcb_eval_number} or later.")
     if policy.rejected_advisories:

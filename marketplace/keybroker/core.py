@@ -25,6 +25,7 @@ from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.report_data import Purpose
 from enclave_runtime.wire.share_grant import ShareConditions, sign_share_grant
 from enclave_runtime.wire.signatures import address_of
+from marketplace.domain.clocks import clock_of
 from marketplace.domain.order_state import OrderState
 from marketplace.domain.release import Attested, OrderFacts, Refusal, ReleaseStep, decide
 from marketplace.domain.release_policy import ReleasePolicy
@@ -181,7 +182,7 @@ class Broker:
         if isinstance(decision, Refusal):
             raise decision.error()
         share = self._check_offer(asked)
-        shown = _facts(asked, attested, self.policy.ttl_s)
+        shown = _facts(asked, attested, self.policy)
         if share is not None:
             shown["share"] = share.number
         if self.by_hand and not self.store.is_used(asked.asked):
@@ -297,7 +298,7 @@ def _identity(asked: ReleaseRequest) -> JsonObject:
     }
 
 
-def _facts(asked: ReleaseRequest, attested: Attested, ttl_s: int) -> JsonObject:
+def _facts(asked: ReleaseRequest, attested: Attested, policy: ReleasePolicy) -> JsonObject:
     """Return what an owner looks at before approving, and what the audit log keeps."""
     request, terms, verified = asked.asked, asked.preimage.terms, attested.verified
     others = [
@@ -319,5 +320,6 @@ def _facts(asked: ReleaseRequest, attested: Attested, ttl_s: int) -> JsonObject:
         "measurement": hex_of(verified.measurement),
         "tcb_status": verified.tcb_status,
         "evidence_id": hex_of(verified.canonical_id),
-        "ttl_s": ttl_s,
+        "clock": clock_of(verified, policy.secure_tsc).value,
+        "ttl_s": policy.ttl_s,
     }

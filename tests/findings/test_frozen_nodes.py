@@ -59,6 +59,7 @@ def world(make: Make, tdx: SimulatedTdx, vendor: Vendor) -> World:
         "trust_classes": frozenset({tdx.root_set}),
         "measurements": frozenset({tdx.measurement}),
         "unsafe_accept_simulated": True,
+        "accept_host_clock": True,
     }
     made = make(**policy)
     return made.judging(PolicyAppraiser(made.broker.policy.appraisal, {tdx.root_set: vendor}))

@@ -40,6 +40,7 @@ def broker(make: Make, tdx: SimulatedTdx, **policy: object) -> World:
         trust_classes=frozenset({tdx.root_set}),
         measurements=frozenset({tdx.measurement}),
         unsafe_accept_simulated=True,
+        accept_host_clock=True,
         **policy,
     )
     source = lambda _evidence, now: tdx.collateral(now)  # noqa: E731 - a source in a line

@@ -15,6 +15,7 @@ from marketplace.domain.release_words import explain
 from marketplace.errors import BadInputError
 
 DIGEST, CLIENT = "0x" + "ab" * 32, "0x" + "cd" * 20
+OTHER = "0x" + "ef" * 32
 DEV = "dev:" + "12" * 32
 MILAN_FLOOR = """[snp]
 accept_milan = true
@@ -58,6 +59,9 @@ def first(text: str) -> str:
         (policy(["amd-genoa"], ["sev-snp"], min_tcb_eval_number=202_612), "edition 202601"),
         (policy(["intel"], ["tdx"], "[intel]\nmr_seams = []\n"), "no TDX module"),
         (policy(["intel"], ["tdx"], GPU), "SIMULATED GPUs"),
+        (policy(["amd-genoa"], ["sev-snp"]), "no measurement is in secure_tsc"),
+        (policy(["amd-genoa"], ["sev-snp"], secure_tsc=f'["{OTHER}"]'), "no measurement is in secure_tsc"),
+        (policy([DEV], ["tdx"], unsafe_accept_simulated="true"), "a SIMULATED clock is the host's"),
         (policy(["intel"], ["tdx"], GPU.replace("count", "modes = []\ncount")), "gpu.modes accepts nothing"),
     ],
 )
@@ -82,7 +86,9 @@ def test_a_part_that_is_dead_alone_is_named(text: str, name: str, why: str) -> N
     "text",
     [
         policy(["intel"], ["tdx"]),
-        policy([DEV], ["tdx", "sev-snp"], unsafe_accept_simulated="true"),
+        policy([DEV], ["tdx", "sev-snp"], unsafe_accept_simulated="true", accept_host_clock="true"),
+        policy(["amd-genoa"], ["sev-snp"], secure_tsc=f'["{DIGEST}"]'),
+        policy(["amd-genoa"], ["sev-snp"], accept_host_clock="true"),
     ],
 )
 def test_what_can_release_is_not_slandered(text: str) -> None:

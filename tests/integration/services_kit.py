@@ -169,6 +169,7 @@ class BrokerHome:
 version = 1
 trust_classes = ["{self.tdx.root_set}"]
 unsafe_accept_simulated = true
+accept_host_clock = true
 tees = ["tdx"]
 worst_tcb = "UpToDate"
 measurements = ["{hex_of(self.tdx.measurement)}"]

@@ -163,6 +163,12 @@ def _view(state: OrderState, cvm: bytes = RUNNING.cvm_id) -> OrderView:
     return OrderView(state, Phase.SETUP, cvm)
 
 
+def on_snp(case: Case) -> None:
+    """Let the CVM be an SEV-SNP guest that the policy accepts but for its clock."""
+    case.show(tee=TeeKind.SEV_SNP)
+    case.demand(tees=frozenset({TeeKind.SEV_SNP}))
+
+
 LIES: list[tuple[str, ReleaseStep, Callable[[Case], object]]] = [
     ("empty policy", S.POLICY, lambda c: c.demand(measurements=frozenset())),
     ("no uses at all", S.POLICY, lambda c: c.demand(max_uses=0)),
@@ -221,6 +227,9 @@ LIES: list[tuple[str, ReleaseStep, Callable[[Case], object]]] = [
     ("GPUs of another root", S.GPU, lambda c: (
         c.demand(gpu=GpuRules(2, frozenset({"nvidia"}))),
         c.show(devices=GPUS, gpu_root_set="dev:" + "11" * 32))),
+    ("a clock that the host holds", S.CLOCK, lambda c: on_snp(c)),
+    ("Secure TSC of another measurement", S.CLOCK, lambda c: (
+        on_snp(c), c.demand(secure_tsc=frozenset({OTHER})))),
 ]  # fmt: skip
 
 
@@ -243,6 +252,20 @@ def test_grants_with_exactly_the_gpus_that_the_policy_asks_for() -> None:
     case = Case()
     case.demand(gpu=GpuRules(2, frozenset({"nvidia"}), switches=1))
     case.show(devices=(*GPUS, *SWITCH), gpu_root_set="nvidia")
+    assert isinstance(case.decide(), GrantConditions)
+
+
+def test_a_clock_is_protected_by_the_kind_of_tee_or_by_a_measurement_that_the_owner_names() -> None:
+    case = Case()
+    assert isinstance(case.decide(), GrantConditions)  # TDX
+    on_snp(case)
+    case.demand(secure_tsc=frozenset({MEASUREMENT}))
+    assert isinstance(case.decide(), GrantConditions)
+    case.show(tee=TeeKind.CCA)  # nothing is known of its counter, whatever is named
+    case.demand(tees=frozenset({TeeKind.CCA}))
+    refused = case.decide()
+    assert isinstance(refused, Refusal) and refused.step is S.CLOCK and "clock: host (cca)" in refused.got
+    case.demand(accept_host_clock=True)
     assert isinstance(case.decide(), GrantConditions)
 
 
@@ -272,6 +295,9 @@ def test_simulated_passes_only_with_its_class_and_the_loud_word() -> None:
     refused = case.decide()
     assert isinstance(refused, Refusal) and "SIMULATED" in refused.got
     case.demand(unsafe_accept_simulated=True)
+    refused = case.decide()
+    assert isinstance(refused, Refusal) and refused.step is S.CLOCK  # software's clock is its host's
+    case.demand(accept_host_clock=True)
     assert isinstance(case.decide(), GrantConditions)
 
 

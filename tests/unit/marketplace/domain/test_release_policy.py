@@ -103,7 +103,7 @@ def test_refuses_oversize_before_parsing() -> None:
 
 
 def test_simulated_class_needs_the_loud_word_and_is_told_first() -> None:
-    text = GOOD.replace('["intel"]', f'["{DEV}"]\nunsafe_accept_simulated = true')
+    text = GOOD.replace('["intel"]', f'["{DEV}"]\nunsafe_accept_simulated = true\naccept_host_clock = true')
     policy = parse_policy(text.encode())
     assert explain(policy)[0].startswith("DANGER: simulated")
     appraisal = policy.appraisal(DEV)
@@ -200,6 +200,15 @@ def test_whatever_weakens_is_shouted() -> None:
     anyone = parse_policy(STRICT.replace(f'clients = ["{CLIENT}"]', 'clients = "any"').encode())
     assert weaknesses(anyone) == ["WEAK: ANY client may order with the content."]
     assert any(line.startswith("Who may order: ANY ") for line in explain(anyone))
+
+
+def test_the_hosts_clock_is_a_weakness_and_the_measurements_without_it_are_said() -> None:
+    policy = parse_policy((STRICT + "accept_host_clock = true\n").encode())
+    (said,) = weaknesses(policy)
+    assert said.startswith("WEAK: the host may hold the clock")
+    assert any("kept from the host (Intel TDX)" in line for line in explain(parse_policy(STRICT.encode())))
+    named = parse_policy((STRICT + f'secure_tsc = ["{DIGEST}"]\n').encode())
+    assert any(f"SEV-SNP with measurement only {DIGEST}" in line for line in explain(named))
 
 
 def test_simulated_gpus_are_a_danger() -> None:

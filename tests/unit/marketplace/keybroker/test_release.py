@@ -124,7 +124,8 @@ def test_refuses_verdicts_outside_the_policy(
 
 def test_refuses_a_simulated_verdict_until_the_policy_says_so_loudly(make: Make) -> None:
     classes = frozenset({DEV_ROOT})
-    quiet, loud = make(trust_classes=classes), make(trust_classes=classes, unsafe_accept_simulated=True)
+    loudly = {"unsafe_accept_simulated": True, "accept_host_clock": True}
+    quiet, loud = make(trust_classes=classes), make(trust_classes=classes, **loudly)
     for world in (quiet, loud):
         world.appraiser.root_set = DEV_ROOT
     refusal = quiet.refused(quiet.body(*quiet.running()))
