@@ -6,8 +6,8 @@ measured here. Ours is run as an installed program is: its bytecode is there. Th
 own peers in the same rounds:
   as it is      contents of `mib`, onto the tmpfs that the machine has; every peer
   large         four times that, where starts weigh less; age and a copy
-  huge pages    contents of `mib`, onto a tmpfs mounted with `huge=within_size`: what small pages cost, no goal;
-                age and a copy; for root, who may mount one
+  huge pages    contents of `mib`, onto a tmpfs mounted with `huge=within_size`: what small pages cost; no
+                goal; age and a copy; for root, who may mount one
 """
 
 from __future__ import annotations
