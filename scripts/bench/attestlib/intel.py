@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import dcap_qvl
 
-from attestlib.result import VendorResult, flip_bytes, interleaved
+from attestlib.result import VendorResult, after, flip_bytes, interleaved
 from enclave_runtime.attestation.collateral import Collateral, IntelCollateral
 from enclave_runtime.attestation.dcap import layout, platform
 from enclave_runtime.attestation.dcap.registers import SgxRegisters, TdxRegisters
@@ -40,9 +41,10 @@ def measure(tee: TeeKind, fastest: str) -> VendorResult:
     quote = vectors.quote_of(timed.row)
     platform.forget()
     flips = flip_bytes(quote, _places(quote), ours)
-    runs = (lambda: ours(quote), _without(platform.forget_verdicts, ours, quote), _library(timed, quote))
+    again, library = partial(ours, quote), _library(timed, quote)
+    runs = (again, after(platform.forget_verdicts, again), library)
     cached, whole, peer = interleaved(*runs)
-    (first, _) = interleaved(_without(platform.forget, ours, quote), _library(timed, quote))
+    (first, _) = interleaved(after(platform.forget, again), library)
     return VendorResult(
         tried=len(checks),
         missed=missed,
@@ -57,16 +59,6 @@ def measure(tee: TeeKind, fastest: str) -> VendorResult:
             "ratio_first": round(first / peer, 3),
         },
     )
-
-
-def _without(
-    forget: Callable[[], None], ours: Callable[[bytes], VerifiedEvidence], quote: bytes
-) -> Callable[[], VerifiedEvidence]:
-    def run() -> VerifiedEvidence:
-        forget()
-        return ours(quote)
-
-    return run
 
 
 def _library(check: vectors.Check, quote: bytes) -> Callable[[], object]:

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from attestlib.result import Flips, VendorResult, flip_bytes, interleaved
+from attestlib.result import Flips, VendorResult, after, flip_bytes, interleaved
 from enclave_runtime.attestation.collateral import NvidiaCollateral
 from enclave_runtime.attestation.nvidia.chain import Chain, p384_key
 from enclave_runtime.attestation.nvidia.evidence import Device, DeviceKind
@@ -62,7 +62,7 @@ def run() -> VendorResult:
     def ours() -> object:
         return _verify(device)
 
-    runs = (ours, _without(forget_devices, ours), _without(forget, ours))
+    runs = (ours, after(forget_devices, ours), after(forget, ours))
     bare = _bare(device)
     with _library(timed, device) as (name, peer, spent):
         cached, new_device, whole, limit, _ = interleaved(*runs, bare, peer or bare, rounds=_ROUNDS)
@@ -121,14 +121,6 @@ def _as_expected(row: dict[str, Any]) -> bool:
     return bool(row.get("rim_match"))
 
 
-def _without(forgetting: Callable[[], None], ours: Callable[[], object]) -> Callable[[], object]:
-    def verify() -> object:
-        forgetting()
-        return ours()
-
-    return verify
-
-
 def _bare(device: Device) -> Callable[[], object]:
     """Return every signature check that one verification needs, everything parsed and loaded beforehand."""
     chain, report = identify(device.chain).chain, parse_report(device.report, device.kind)
@@ -177,12 +169,7 @@ def _flips(device: Device) -> Flips:
         return _verify(device, rims=(data, vbios))
 
     found.append(flip_bytes(driver, signed, with_manifest))
-    return Flips(
-        sum(flips.tried for flips in found),
-        tuple(place for flips in found for place in flips.accepted),
-        tuple(place for flips in found for place in flips.raised),
-        max(flips.slowest for flips in found),
-    )
+    return Flips.together(found)
 
 
 @contextmanager

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from enclave_runtime.attestation.errors import AttestationError
 
-__all__ = ["Flips", "VendorResult", "flip_bytes", "interleaved"]
+__all__ = ["Flips", "VendorResult", "after", "flip_bytes", "interleaved"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Flips:
     accepted: tuple[str, ...] = ()
     raised: tuple[str, ...] = ()
     slowest: float = 0.0
+
+    @classmethod
+    def together(cls, parts: Sequence[Flips]) -> Flips:
+        """Return what became of the changed copies of all `parts`."""
+        return cls(
+            tried=sum(part.tried for part in parts),
+            accepted=tuple(place for part in parts for place in part.accepted),
+            raised=tuple(place for part in parts for place in part.raised),
+            slowest=max((part.slowest for part in parts), default=0.0),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,16 @@ def interleaved(*runs: Callable[[], object], rounds: int = 101) -> list[float]:
     finally:
         gc.enable()
     return [statistics.median(seen) * 1e3 for seen in times]
+
+
+def after(forget: Callable[[], None], run: Callable[[], T]) -> Callable[[], T]:
+    """Return `run` with `forget` in front of it; the forgetting is measured too."""
+
+    def both() -> T:
+        forget()
+        return run()
+
+    return both
 
 
 def flip_bytes(data: bytes, places: Iterable[int], verify: Callable[[bytes], object]) -> Flips:

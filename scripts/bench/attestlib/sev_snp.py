@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from attestlib.result import Flips, VendorResult, flip_bytes, interleaved
+from attestlib.result import Flips, VendorResult, after, flip_bytes, interleaved
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.sev_snp import chain, layout
 from tests.evidence import amd_vectors
@@ -40,7 +40,7 @@ def run() -> VendorResult:
     missed = tuple(item.name for item in items if item.outcome() != item.expected)
     timed = next(item for item in items if item.collateral.product == "Genoa" and item.expected == "ok")
     ours = timed.verification()
-    runs = (ours, _without(chain.forget_chains, ours), _without(chain.clear_cache, ours))
+    runs = (ours, after(chain.forget_chains, ours), after(chain.clear_cache, ours))
     limit = _bare(timed)
     with _library(timed) as (name, peer):
         cached, whole, first, bare, theirs = interleaved(*runs, limit, peer or limit)
@@ -55,14 +55,6 @@ def run() -> VendorResult:
     return VendorResult(len(items), missed, whole, name, peer_ms, _flips(timed), more)
 
 
-def _without(forget: Callable[[], None], ours: Callable[[], object]) -> Callable[[], object]:
-    def verify() -> object:
-        forget()
-        return ours()
-
-    return verify
-
-
 def _flips(item: SnpVector) -> Flips:
     """Flip every byte of the report and of each certificate."""
     ours = item.verification()
@@ -74,12 +66,7 @@ def _flips(item: SnpVector) -> Flips:
             return ours(collateral=replace(item.collateral, **{part: spoiled}))
 
         found.append(flip_bytes(data, range(len(data)), verify))
-    return Flips(
-        sum(flips.tried for flips in found),
-        tuple(place for flips in found for place in flips.accepted),
-        tuple(place for flips in found for place in flips.raised),
-        max(flips.slowest for flips in found),
-    )
+    return Flips.together(found)
 
 
 @contextmanager
