@@ -105,7 +105,7 @@ def create_app(
 
     def attestation(body: JsonObject) -> Answer:
         challenge = bytes_from_hex(members(body, "challenge")["challenge"], 32)
-        return Answer(own.fresh(challenge, certifier.clock()))
+        return Answer(own.fresh(challenge, certifier.own_time()))
 
     def audit() -> Answer:
         head = certifier.audit.head()
@@ -119,7 +119,7 @@ def create_app(
     shell.get("/v1/revocations", lambda: Answer(certifier.revocations()))
     shell.get("/v1/crl", lambda: File(certifier.revocation_list(), "application/pkix-crl"))
     shell.get("/v1/ca", lambda: File(certifier.authority.root_pem, "application/x-pem-file"))
-    shell.get("/v1/attestation", lambda: Answer(own.hourly(certifier.clock())))
+    shell.get("/v1/attestation", lambda: Answer(own.hourly(certifier.own_time())))
     shell.post("/v1/attestation", attestation)
     shell.get("/v1/audit", audit)
     return shell.app

@@ -28,6 +28,7 @@ from marketplace.certifier.authority import Authority, serial_of
 from marketplace.certifier.revocation import sign_list, sign_revocation
 from marketplace.certifier.store import CertifierStore, KnownCvm, Revoked
 from marketplace.domain.tcb import tcb_level
+from marketplace.errors import ChainError
 from marketplace.service.appraisal import Appraiser
 from marketplace.service.audit import AuditLog
 from marketplace.service.challenges import ChallengeBook
@@ -206,17 +207,16 @@ class Certifier:
 
         Raises:
             WireError: a reason that is empty or too long.
-            ChainError: chain time cannot be had.
         """
         return revoke(
-            self.store, self.audit, cvm_id, reason, now=self.clock(), domain=self.domain, key=self.key
+            self.store, self.audit, cvm_id, reason, now=self.own_time(), domain=self.domain, key=self.key
         )
 
     def revocations(self) -> JsonObject:
         """Return the signed list of all revocations, as of now."""
         return sign_list(
             self.store.revocations(),
-            now=self.clock(),
+            now=self.own_time(),
             next_s=self.validity.list_s,
             domain=self.domain,
             key=self.key,
@@ -224,11 +224,18 @@ class Certifier:
 
     def revocation_list(self) -> bytes:
         """Return the same as X.509 list, DER: certificates of revoked CVMs that have not expired."""
-        now = self.clock()
+        now = self.own_time()
         serials = self.store.revoked_serials()
         # A list made later never has a lower number, and one that says more has a higher one.
         number = now << 20 | min(len(self.store.revocations()), (1 << 20) - 1)
         return self.authority.revocation_list(serials, number=number, now=now, next_s=self.validity.list_s)
+
+    def own_time(self) -> int:
+        """Return when revocations and lists are made: no node that is silent, or froze, holds them up."""
+        try:
+            return self.time.latest([self.clock()])
+        except ChainError:
+            return self.time.wall()
 
     def _judge(
         self, bundle: EvidenceBundle, operator: bytes, now: int, moment: int
