@@ -6,7 +6,8 @@ servers that share these cores: one that reads and sends (`copy`), one that leav
 curl's includes the start of its process (some ms).
 
 Round trips: sealed while it is stored, opened while it comes back, beside the same store and connections
-moving the plain file. IPFS is scripts/ipfs-node, S3 is moto's server: neither is fast, both are real.
+moving the plain file, no part of which is like another: an IPFS node keeps equal blocks once. IPFS is
+scripts/ipfs-node, S3 is moto's server: neither is fast, both are real.
 """
 
 from __future__ import annotations
@@ -121,37 +122,41 @@ def one_pass(url: str, info: SealedInfo, target: Touched) -> None:
 
 def round_trips(store: BlobStore, plain: Path, target: Touched, options: Options) -> Figures:
     """Measure there and back, sealed and plain, each round in the other direction than the last."""
-    figures = Figures({name: [] for name in ("sealed_trip", "plain_trip")})
-    cases: dict[str, Callable[[], str]] = {
-        "sealed_trip": lambda: sealed_trip(store, plain, target),
-        "plain_trip": lambda: plain_trip(store, plain, target.view),
+    cases: dict[str, Callable[[], tuple[str, float]]] = {
+        "sealed": lambda: sealed_trip(store, plain, target),
+        "plain": lambda: plain_trip(store, plain, target.view),
     }
+    figures = Figures({f"{case}_{part}": [] for case in cases for part in ("put", "get", "trip")})
     for number in range(-1, options.rounds):
-        for name in list(cases) if number % 2 else list(reversed(cases)):
+        for case in list(cases) if number % 2 else list(reversed(cases)):
             started = time.perf_counter()
-            uri = cases[name]()
-            seconds = time.perf_counter() - started
+            uri, stored = cases[case]()
+            ended = time.perf_counter()
             forget(store, uri)
             if number >= 0:
-                figures.seconds[name].append(seconds)
+                figures.seconds[f"{case}_put"].append(stored - started)
+                figures.seconds[f"{case}_get"].append(ended - stored)
+                figures.seconds[f"{case}_trip"].append(ended - started)
         say(options, f"{store.scheme}: round {number + 1} of {options.rounds}")
     return figures
 
 
-def sealed_trip(store: BlobStore, plain: Path, target: Touched) -> str:
-    """Seal while storing, open while fetching; return the URI."""
+def sealed_trip(store: BlobStore, plain: Path, target: Touched) -> tuple[str, float]:
+    """Seal while storing, open while fetching; return the URI, and the time when it was stored."""
     with FileIO(plain, "r") as file:
         size = plain.stat().st_size
         sealer = Sealer(file, size, KEY, digest_salt=NO_SALT, entropy=os.urandom)
         uri = store.put(sealer)
+    stored = time.perf_counter()
     unsealer = Unsealer(sealer.info, KEY, NO_SALT, target.sink)
     open_from([uri], lambda _: store, unsealer, connections=CONNECTIONS)
-    return uri
+    return uri, stored
 
 
-def plain_trip(store: BlobStore, plain: Path, view: memoryview) -> str:
-    """Store a file and fetch it by as many connections; return the URI."""
+def plain_trip(store: BlobStore, plain: Path, view: memoryview) -> tuple[str, float]:
+    """Store a file and fetch it by as many connections; return the URI, and the time when it was stored."""
     uri = store.put(chunks(plain))
+    stored = time.perf_counter()
     size = store.size(uri)
     step = run_bytes_for(size, CONNECTIONS)
     todo = iter(range(0, size, step))
@@ -169,7 +174,7 @@ def plain_trip(store: BlobStore, plain: Path, view: memoryview) -> str:
                     offset += got
 
     in_threads(work, CONNECTIONS)
-    return uri
+    return uri, stored
 
 
 def chunks(path: Path) -> Iterator[memoryview]:
