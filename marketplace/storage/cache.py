@@ -172,15 +172,17 @@ class CiphertextCache:
         """Remove what was not used for longest and no order needs, until `size` more bytes fit; reserve them.
 
         Raises:
-            CacheFullError: they do not fit.
+            CacheFullError: they do not fit, whatever were removed; nothing was.
         """
         pinned = {path.name for path in (self._root / "pins").glob("*/*")}
         files = sorted(self._files(), key=lambda item: item[2])
         used = sum(length for path, length, _ in files if path.name != name)
+        needless = []
         for path, length, _ in files:
             if used + size <= self._limit:
                 break
-            if path.name not in pinned and path.name != name and _remove(path):
+            if path.name not in pinned and path.name != name and _is_idle(path):
+                needless.append(path)
                 used -= length
         if used + size > self._limit:
             raise CacheFullError(
@@ -188,6 +190,8 @@ class CiphertextCache:
                 f"expected at most {self._limit} together",
                 hint="raise gib in [storage.cache], or take fewer orders at once",
             )
+        for path in needless:
+            path.unlink(missing_ok=True)
         reserved = self._root / "partial" / name
         if not reserved.exists():
             with open(reserved, "wb") as file:
@@ -212,12 +216,11 @@ class CiphertextCache:
             os.close(descriptor)
 
 
-def _remove(path: Path) -> bool:
-    """Remove a file that nobody is working on."""
+def _is_idle(path: Path) -> bool:
+    """Whether the file is there and nobody is working on it."""
     try:
         with open(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
     except (BlockingIOError, FileNotFoundError):
         return False
     return True
