@@ -130,7 +130,8 @@ def test_evidence_ages_on_a_chain_that_stands_still(make_certifier: Callable[...
     assert world.certify(cvm, world.challenge()).status_code == 200
     world.wall[0] += 7_200  # the certificate was good for one hour
     renewed = world.client.post("/v1/renew", json=possession(cvm, world.challenge()))
-    assert world.refused(renewed)["step"] == STEP_RENEWAL
+    refusal = world.refused(renewed)
+    assert refusal["step"] == STEP_RENEWAL and "no certificate in force" in refusal["got"]
 
 
 def test_the_certifier_certifies_nothing_while_its_node_stands_still(
