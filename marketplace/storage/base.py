@@ -35,7 +35,10 @@ MAX_URI_CHARS: Final = 2048
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with bytes done and bytes in all; from several threads, one at a time."""
+"""Called with bytes done and bytes in all; from several threads, one at a time.
+
+Bytes done begin anew where the same bytes are gone over once more: hashed first, say, and then sent.
+"""
 
 
 class StorageError(MarketError):
@@ -104,6 +107,8 @@ class BlobStore(Protocol):
 
     def push(self, path: Path, *, progress: Progress | None = None) -> str:
         """Store a file and return its URI; after a kill, another call goes on where this one was.
+
+        What is there already is not sent again where it was found to be right, and replaced where it is not.
 
         Raises:
             OSError: it cannot be read.

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -23,11 +24,13 @@ from marketplace.storage.base import (
     BlobCorruptError,
     BlobNotFoundError,
     BlobTooLargeError,
+    BlobUnreachableError,
     Chunk,
     Progress,
+    StorageError,
     check_range,
 )
-from marketplace.storage.pushing import PUSHED, copy_file, is_fresh
+from marketplace.storage.pushing import PUSHED, copy_file, file_sha256, is_fresh
 
 __all__ = ["SCHEME", "FileRun", "LocalStore"]
 
@@ -44,14 +47,22 @@ class LocalStore:
 
         Args:
             max_blob_bytes: the longest blob that `put` takes.
+        Raises:
+            StorageError: the folder cannot be made or read.
         """
         self._root = Path(root)
         self._incoming = self._root / "incoming"
         self._blobs = self._root / "sha256"
         self._limit = max_blob_bytes
-        self._incoming.mkdir(parents=True, exist_ok=True)
-        self._blobs.mkdir(exist_ok=True)
-        self._sweep()
+        try:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            self._blobs.mkdir(exist_ok=True)
+            self._sweep()
+        except OSError as error:
+            raise StorageError(
+                f"local store {self._root}: got {error.strerror or error}, expected a folder for blobs",
+                hint="check whose it is, and its mode",
+            ) from error
 
     @property
     def scheme(self) -> str:
@@ -79,14 +90,17 @@ class LocalStore:
         return f"{SCHEME}:sha256/{name}"
 
     def push(self, path: Path, *, progress: Progress | None = None) -> str:
-        """Store a file, which is read twice; see `BlobStore.push`."""
+        """Store a file, which is read twice; see `BlobStore.push`.
+
+        A blob that is here already is read and compared with its name; a rotten one is replaced.
+        """
         size = path.stat().st_size
         if size > self._limit:
             raise BlobTooLargeError(f"{path}: got {size} bytes, expected at most {self._limit}")
         with open(path, "rb", buffering=0) as source:
-            name = hashlib.file_digest(source, "sha256").hexdigest()
+            name = file_sha256(source, size, progress)
             final = self._path(name)
-            if not final.is_file():
+            if not self.holds(f"{SCHEME}:sha256/{name}", path, progress=progress):
                 final.parent.mkdir(exist_ok=True)
                 copy_file(source, self._incoming / f"{PUSHED}{name}", final, name, size, progress)
                 _sync_folder(final.parent)
@@ -113,7 +127,7 @@ class LocalStore:
         except BadInputError:
             file.close()
             raise
-        return FileRun(file, offset, length)
+        return FileRun(file, offset, length, uri)
 
     def size(self, uri: str) -> int:
         """Return the length of a blob in bytes; see `BlobStore.size`."""
@@ -123,6 +137,16 @@ class LocalStore:
     def exists(self, uri: str) -> bool:
         """Return whether the blob is here."""
         return self._path(_name_of(uri)).is_file()
+
+    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+        """Whether the blob is here, as long as a file, and has the bytes that its name says: it is read."""
+        expected = path.stat().st_size
+        try:
+            with self._open(uri) as file, _readable(uri):
+                size = os.fstat(file.fileno()).st_size
+                return size == expected and file_sha256(file, size, progress) == _name_of(uri)
+        except StorageError:
+            return False
 
     def delete(self, uri: str) -> None:
         """Forget a blob; no error if it is not here."""
@@ -155,10 +179,20 @@ class LocalStore:
         return digest.hexdigest()
 
     def _open(self, uri: str) -> FileIO:
+        path = self._path(_name_of(uri))
         try:
-            return FileIO(self._path(_name_of(uri)), "r")
-        except FileNotFoundError as error:
-            raise BlobNotFoundError(f"{uri}: got nothing under this name, expected a blob") from error
+            return FileIO(path, "r")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BlobNotFoundError(
+                f"{uri}: got nothing under this name, expected a blob", hint="use another location"
+            ) from error
+        except IsADirectoryError as error:
+            raise BlobCorruptError(
+                f"{uri}: got a folder, expected a blob",
+                hint=f"something else wrote {path}: remove it, or use another location",
+            ) from error
+        except OSError as error:
+            raise _unreadable(uri, error) from error
 
     def _path(self, name: str) -> Path:
         return self._blobs / name[:2] / name[2:]
@@ -172,21 +206,23 @@ class LocalStore:
                 with open(path, "rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
-            except (BlockingIOError, FileNotFoundError):
+            except OSError:  # locked, gone meanwhile, or somebody else's: no reason to refuse the store
                 continue
 
 
 class FileRun:
     """A `Run` over a file that is open; it closes the file."""
 
-    def __init__(self, file: FileIO, offset: int, length: int) -> None:
+    def __init__(self, file: FileIO, offset: int, length: int, uri: str = "file") -> None:
         self._file = file
+        self._uri = uri
         self._left = length
         file.seek(offset)
 
     def readinto(self, buffer: memoryview) -> int:
         """See `Run.readinto`."""
-        got = self._file.readinto(buffer[: self._left])
+        with _readable(self._uri):
+            got = self._file.readinto(buffer[: self._left])
         self._left -= got
         return got
 
@@ -209,7 +245,8 @@ def _stream(file: FileIO, uri: str, offset: int, wanted: int, name: str | None) 
     with file:
         file.seek(offset)
         while wanted:
-            piece = file.read(min(wanted, CHUNK_BYTES))
+            with _readable(uri):
+                piece = file.read(min(wanted, CHUNK_BYTES))
             if not piece:
                 raise BlobCorruptError(f"{uri}: got {wanted} bytes less than at first, expected no change")
             wanted -= len(piece)
@@ -225,6 +262,22 @@ def _stream(file: FileIO, uri: str, offset: int, wanted: int, name: str | None) 
             raise BlobCorruptError(f"{uri}: got bytes with SHA-256 {digest.hexdigest()}, expected {name}")
         if held:
             yield held
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Say of a disk that fails under a blob what any other location would have to say: ask the next one."""
+    try:
+        yield
+    except OSError as error:
+        raise _unreadable(uri, error) from error
+
+
+def _unreadable(uri: str, error: OSError) -> BlobUnreachableError:
+    return BlobUnreachableError(
+        f"{uri}: got {error.strerror or error}, expected a blob that can be read",
+        hint="check mode and disk of the local store, or use another location",
+    )
 
 
 def _sync_folder(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from marketplace.storage.base import CHUNK_BYTES, Progress, StorageError
 
-__all__ = ["PUSHED", "copy_file", "is_fresh"]
+__all__ = ["PUSHED", "copy_file", "file_sha256", "is_fresh"]
 
 PUSHED: Final = "push-"
 """Begins the names of files that another push may go on with."""
@@ -25,6 +25,20 @@ def is_fresh(path: Path) -> bool:
         return time.time() - path.stat().st_mtime < _KEPT_S
     except FileNotFoundError:
         return False
+
+
+def file_sha256(source: FileIO, size: int, progress: Progress | None) -> str:
+    """Return the SHA-256 of a whole file in hex; `progress` hears of the bytes read, out of `size`."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    source.seek(0)
+    done = 0
+    while got := source.readinto(buffer):
+        digest.update(buffer[:got])
+        done += got
+        if progress is not None:
+            progress(done, size)
+    return digest.hexdigest()
 
 
 def copy_file(
