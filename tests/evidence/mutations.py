@@ -193,7 +193,7 @@ def _other_json(dice: random.Random, value: Any, places: Places) -> Any:
             [value[:-1], value[:-2], value * 2, value.swapcase(), value[:place] + one + value[place + 1 :]]
         )
     nested: Any = 0
-    for _ in range(dice.choice((2, 9, 400))):
+    for _ in range(dice.choice((2, 9, 60))):
         nested = [nested]
     holder, key = dice.choice(places)
     return dice.choice(

@@ -100,7 +100,7 @@ def amd_certificates(dice: random.Random) -> bytes:
 
 def amd_certificate_reader(data: bytes) -> None:
     found = parse_certificate(data)
-    assert found.not_before >= 0 and found.signature
+    assert found.not_before < 1 << 40 and found.signature
     if found.common_name in ("SEV-VCEK", "SEV-VLEK"):
         assert len(parse_vek(found).hwid) <= 64
 
@@ -117,7 +117,7 @@ def revoking() -> bytes:
 
 def amd_list_reader(data: bytes) -> None:
     found = parse_crl(data)
-    assert found.this_update >= 0 and all(serial >= 0 for serial in found.revoked())
+    assert found.this_update < 1 << 40 and all(serial >= 0 for serial in found.revoked())
 
 
 def judge(

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from enclave_runtime.wire.errors import WireError
 
@@ -101,7 +102,7 @@ def _event(index: int, row: object) -> Event:
     imr, kind, name = row.get("imr"), row.get("event_type"), row.get("event")
     if type(imr) is not int or not 0 <= imr < REGISTERS:
         raise WireError(f"event log: got register {str(imr)[:20]} in event {index}, expected 0 to 3")
-    if type(kind) is not int or not 0 <= kind < 1 << 32 or not isinstance(name, str) or len(name) > _MAX_NAME:
+    if type(kind) is not int or not 0 <= kind < 1 << 32 or not _is_name(name):
         raise WireError(f"event log: got no valid type and name in event {index}")
     digest, payload = _hex(index, row.get("digest")), _hex(index, row.get("event_payload"))
     if kind == RUNTIME_EVENT:
@@ -114,6 +115,13 @@ def _event(index: int, row: object) -> Event:
     if len(digest) != 48:
         raise WireError(f"event log: got a digest of {len(digest)} bytes in event {index}, expected 48")
     return Event(imr, kind, digest, name, payload)
+
+
+def _is_name(name: object) -> TypeGuard[str]:
+    if not isinstance(name, str) or len(name) > _MAX_NAME:
+        return False
+    # JSON can spell half a character, of which UTF-8 has no bytes to hash.
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _hex(index: int, value: object) -> bytes:
