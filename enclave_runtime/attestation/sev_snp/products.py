@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from enclave_runtime.attestation.sev_snp.layout import FAMILY_ZEN5, SnpReport
 from enclave_runtime.attestation.snp_rules import SnpTcb
 from enclave_runtime.wire.errors import WireError
@@ -50,6 +52,7 @@ def part_of(report: SnpReport) -> tuple[int, int] | None:
     return None if report.version < 3 else (report.cpuid[1], report.cpuid[2])
 
 
+@functools.lru_cache(maxsize=256)  # the four of one report are mostly one, and a fleet has few
 def decode_tcb(raw: bytes, product: str) -> SnpTcb:
     """Return the patch levels in the 8 bytes of a TCB version."""
     if product == TURIN:

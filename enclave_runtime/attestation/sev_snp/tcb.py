@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.sev_snp.layout import GuestPolicy, PlatformInfo, SnpReport
 from enclave_runtime.attestation.sev_snp.products import MILAN, decode_tcb, part_of
 from enclave_runtime.attestation.sev_snp.vek import Vek
-from enclave_runtime.attestation.snp_rules import UNRATED, SnpFloors, SnpRules, SnpTcb
+from enclave_runtime.attestation.snp_rules import UNRATED, SnpFloor, SnpFloors, SnpRules, SnpTcb
 
 __all__ = ["Rating", "check_levels", "check_switches", "rate"]
 
@@ -103,7 +104,7 @@ def rate(report: SnpReport, levels: Levels, product: str, rules: SnpRules) -> Ra
 def _rate_one(
     table: SnpFloors, levels: Levels, product: str, part: tuple[int, int] | None
 ) -> tuple[str, set[str]]:
-    floors = table.about(product, part)
+    floors = _floors_about(table, product, part)
     below = [
         floor
         for floor in floors
@@ -112,6 +113,11 @@ def _rate_one(
     if not floors:
         return UNRATED, set()
     return (_OUT_OF_DATE if below else _UP_TO_DATE), {floor.advisory for floor in below if floor.advisory}
+
+
+@functools.lru_cache(maxsize=64)  # a service holds one table, and sees few kinds of machines
+def _floors_about(table: SnpFloors, product: str, part: tuple[int, int] | None) -> tuple[SnpFloor, ...]:
+    return table.about(product, part)
 
 
 def check_switches(report: SnpReport, rules: SnpRules) -> None:

@@ -9,8 +9,6 @@ Pure: no clock, network, file or environment; verified chains are kept, see `cha
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -88,28 +86,38 @@ class SnpVerifier:
         if evidence.event_log is not None:
             raise AttestationError(Step.EVENT_LOG, "an event log", "none: no register vouches for it")
         # (7) The measurement is a reference value.
-        policy.check_measurement(SnpRegisters.of(report).digest())
+        registers = SnpRegisters.of(report)
+        measurement = registers.digest()
+        policy.check_measurement(measurement)
         # (8) report_data binds these keys, this operator, this purpose and this challenge.
         check_report_data(report.report_data, expected_report_data)
-        verdict = _verdict(report, evidence.quote, roots, rating, min(expires_at, chain.expires_at))
-        return replace(verdict, facts=_facts(report, chain, levels))
+        facts = _facts(report, chain, levels) | registers.to_json()
+        signed, ends = layout.canonical_id(evidence.quote), min(expires_at, chain.expires_at)
+        return _verdict(report, roots, rating, measurement, signed, ends, facts)
 
 
 def _verdict(
-    report: layout.SnpReport, quote: bytes, roots: RootSet, rating: tcb.Rating, expires_at: int
+    report: layout.SnpReport,
+    roots: RootSet,
+    rating: tcb.Rating,
+    measurement: bytes,
+    canonical_id: bytes,
+    expires_at: int,
+    facts: dict[str, str],
 ) -> VerifiedEvidence:
     return VerifiedEvidence(
         tee=TeeKind.SEV_SNP,
         root_set=roots.id,
         simulated=roots.simulated,
-        measurement=SnpRegisters.of(report).digest(),
+        measurement=measurement,
         report_data=report.report_data,
         tcb_status=rating.status,
         advisory_ids=rating.advisories,
         tcb_eval_number=rating.edition,
         platform_id_hash=platform_id_hash(report.chip_id),
-        canonical_id=layout.canonical_id(quote),
+        canonical_id=canonical_id,
         collateral_expires_at=expires_at,
+        facts=facts,
     )
 
 
@@ -194,5 +202,4 @@ def _facts(report: layout.SnpReport, chain: chains.Chain, levels: tcb.Levels) ->
         "vmpl": str(report.vmpl),
         "guest svn": str(report.guest_svn),
         "chip id": "masked" if report.chip_masked else "shown",
-        **SnpRegisters.of(report).to_json(),
     }

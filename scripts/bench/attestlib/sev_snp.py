@@ -7,7 +7,10 @@ reports as JSON, panics on a bad signature) and `tinfoil` 0.15.0 (Genoa only) ta
 
 `ms` is a machine seen for the first time; `ms_cached` one whose chain was verified before; `ms_first` the
 first one of a product line. `ms_bare_cryptography` is the limit: two RSA-PSS checks and one ECDSA check on
-keys loaded beforehand. One P-384 check alone is four tenths of the peer, so that no cache gets below that.
+keys loaded beforehand. One P-384 check alone is four tenths of the peer, so that no cache gets below that:
+0.40 ms by `cryptography` 50, whose OpenSSL 4.0 has the code made for this curve (its table is in the wheel's
+library), where Debian's OpenSSL 3.0, without it, takes 0.69 ms and pycryptodome 3.3 ms. AWS-LC (`awscrt`
+0.38, no dependency of ours) takes 0.22 ms: a quarter of the peer, before anything else is judged.
 """
 
 from __future__ import annotations
