@@ -14,6 +14,11 @@ from enclave_runtime.sealed import archive
 from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.tarwalk import MAX_ENTRIES, Quota
 from enclave_runtime.wire.errors import RefusedError
+from enclave_runtime.wire.offers import OfferKind
+from marketplace.errors import BadInputError
+from marketplace.sdk import containers
+from marketplace.sealing.folders import digest_folder
+from tests.fakes.sealing_home import make_home, make_rows
 
 
 def test_the_writer_refuses_what_readers_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +33,22 @@ def test_the_writer_refuses_what_readers_refuse(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(RefusedError, match=r"archive\.entries: got more than 8") as refusal:
         ArchiveReader(tmp_path)
     assert refusal.value.step == "archive.entries"
+
+
+def test_its_author_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 8)
+    session, rows = make_home(tmp_path / "home"), make_rows(tmp_path / "rows")
+    for number in range(8):
+        (rows / str(number)).write_bytes(b"x")
+    for act in (
+        lambda: containers.pack(rows, tmp_path / "x"),
+        lambda: containers.seal(session, rows, OfferKind.DATASET, tmp_path / "x"),
+        lambda: digest_folder(rows, OfferKind.ENGINE),
+    ):
+        with pytest.raises(BadInputError, match="more than 8 files, folders and links") as refusal:
+            act()
+        assert "split it" in refusal.value.hint and "archive" in refusal.value.hint
+    assert not list(tmp_path.glob("x*")) and session.keystore().names() == ()
 
 
 @pytest.mark.heavy
