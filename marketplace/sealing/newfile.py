@@ -180,8 +180,13 @@ def _claim(part: Path, mode: int) -> int:
         except FileExistsError:
             _remove_left(part)
             continue
-        if _lock(descriptor) and _is_at(descriptor, part):
-            return descriptor
+        try:
+            if _lock(descriptor) and _is_at(descriptor, part):
+                return descriptor
+        except BaseException:  # such as a disk without locks
+            part.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
         os.close(descriptor)  # another run looked at it between its birth and its lock
     raise _busy(part)
 

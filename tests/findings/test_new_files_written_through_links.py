@@ -7,8 +7,11 @@ same `.part`: one reported digests of what exists nowhere, the other failed with
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from marketplace.sdk import containers
 from marketplace.sdk.profile import Session
 from marketplace.sdk.streams import file_digest
 from marketplace.sealing.containers import SealedFile, load_sealed, part_of
+from marketplace.sealing.disk import DiskError
 from marketplace.sealing.newfile import new_file, was_interrupted
 from tests.fakes.sealing_home import make_home, make_rows
 
@@ -169,6 +173,35 @@ def test_many_runs_into_one_name_make_one_file(tmp_path: Path) -> None:
         assert out.read_bytes() == bytes(made) * 50
         assert os.listdir(tmp_path) == ["o"]
         out.unlink()
+
+
+def fails_with(number: int) -> Callable[..., None]:
+    def call(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_disk_without_hard_links(taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", fails_with(errno.EPERM))
+    with new_file(tmp_path / "o") as file:
+        file.write(b"mine")
+        if taken:
+            (tmp_path / "o").write_bytes(b"of another")
+            with pytest.raises(BadInputError, match="exists"):
+                file.publish()
+        else:
+            file.publish()
+    assert (tmp_path / "o").read_bytes() == (b"of another" if taken else b"mine")
+    assert os.listdir(tmp_path) == ["o"]
+
+
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", fails_with(errno.ENOLCK))
+    with pytest.raises(DiskError, match=r"write .*o\.part: got"), new_file(tmp_path / "o"):
+        pass
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_a_killed_run_left_is_replaced(session: Session, rows: Path, tmp_path: Path) -> None:
