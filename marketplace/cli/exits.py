@@ -45,22 +45,6 @@ _TODO: Final = {
 """What a person can do about refusals, by the beginning of their step."""
 
 
-_FILES: Final = {
-    errno.ENOSPC: ("room on the disk", "free some, or name a place with more, and run it again"),
-    errno.EDQUOT: ("room within your quota", "free some, or name a place with more, and run it again"),
-    errno.EACCES: ("the right to use it", "look at its owner and mode, and at those of its folders"),
-    errno.EPERM: ("the right to change it", "look at its owner, mode and attributes"),
-    errno.EROFS: ("a place to write to", "name one that is not mounted read-only"),
-    errno.ENOENT: ("something that exists", "look at the spelling, and whether its folder exists"),
-    errno.EEXIST: ("a new name", "name another place, or move what is there away"),
-    errno.EISDIR: ("a file", "name the file itself"),
-    errno.ENOTDIR: ("a folder", "look at the path: a file stands where a folder must"),
-    errno.ELOOP: ("a file or folder itself", "name what the link leads to"),
-    errno.ENAMETOOLONG: ("a shorter name", "255 bytes hold for one name, 4095 for a whole path"),
-    errno.EMFILE: ("fewer open files", "raise the limit (ulimit -n), and run it again"),
-}
-"""What was expected, and what to do, by the number of an error about a file."""
-
 _SAID: Final = re.compile(r"(.+?): got (.+), expected (.+?)", re.DOTALL)
 """How errors say what was got and what was expected."""
 _FETCH: Final = "these are other bytes than were sealed: fetch them again, or from another location"
@@ -118,6 +102,7 @@ def one_line(text: str) -> str:
 
 
 def _report_known(error: Exception, *, as_json: bool) -> int:
+    error = _of_the_disk(error)
     code = _code_of(error)
     hint = str(getattr(error, "hint", ""))
     if isinstance(error, RefusedError):
@@ -134,12 +119,6 @@ def _report_known(error: Exception, *, as_json: bool) -> int:
     said = _SAID.fullmatch(str(error)) if isinstance(error, MarketError) else None
     if said:
         return _report(said[1], said[2], said[3], hint, as_json=as_json, code=code)
-    if isinstance(error, OSError) and not isinstance(error, MarketError) and error.errno in _FILES:
-        expected, todo = _FILES[error.errno]
-        name = (
-            os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else "files"
-        )
-        return _report(name, error.strerror or "an error", expected, hint or todo, as_json=as_json, code=code)
     what, got = str(error), ""
     if hasattr(error, "arguments"):  # a contract's refusal: its custom error, and the values that disagreed
         what, _, values = what.partition("(")
@@ -147,9 +126,18 @@ def _report_known(error: Exception, *, as_json: bool) -> int:
     return _report(what, got, todo=hint, as_json=as_json, code=code)
 
 
-def _file_of(error: OSError) -> str:
-    """Return the name of the file that an error is about, where it says which."""
-    return os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else "files"
+def _of_the_disk(error: Exception) -> Exception:
+    """Return an error about a file in its own words; others as they are."""
+    if not isinstance(error, OSError) or isinstance(error, MarketError):
+        return error
+    name = error.filename
+    if not isinstance(name, str | bytes | os.PathLike):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        name = "a file"
+    from marketplace.sealing.disk import disk_error
+
+    return disk_error(error, os.fsdecode(name))
 
 
 def _todo_of(step: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marketplace.cli.exits import ExitCode
 from marketplace.cli.options import AsJson, Entry, HashName, SegmentKib, ShowProgress, hash_of, session_of
 from marketplace.cli.output import emit, note, progress
 from marketplace.errors import BadInputError
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from enclave_runtime.sealed.manifest import Release
     from enclave_runtime.wire.offers import OfferKind, Price
     from marketplace.sdk.author import Published
-    from marketplace.sdk.containers import Inspection, Stages
+    from marketplace.sdk.containers import Stages
+    from marketplace.sdk.inspecting import Inspection
     from marketplace.sdk.profile import Session
 
 __all__ = [
@@ -166,7 +168,7 @@ def inspect(
         str, typer.Argument(metavar="SEALED|URI|OFFER", help="A sealed file, a manifest's URI, or an offer.")
     ],
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read a sealed file whole, and compare its digest.")
+        bool, typer.Option("--verify", help="Read all of it, at every location, and compare its digest.")
     ] = False,
     files: Annotated[
         bool, typer.Option("--files", help="Of a sealed file of yours: the files in it.")
@@ -177,33 +179,38 @@ def inspect(
     """Show what is public about sealed content, where it lies, and whether you have its key."""
     from enclave_runtime.wire.codec import hex_of
     from enclave_runtime.wire.errors import RefusedError
-    from marketplace.sdk import containers, market
+    from marketplace.sdk import inspecting, market
     from marketplace.sdk.streams import file_digest
     from marketplace.sealing.containers import load_sealed
 
-    session = session_of(context)
-    path = Path(target)
+    session, path = session_of(context), Path(target)
     inside: dict[str, int] | None = None
-    if target.isdecimal() and not path.exists():
-        found = containers.inspect(
-            session, market.manifest_of(session, session.reader.get_offer(int(target)))
-        )
-    elif ":" in target and not path.exists():
-        found = containers.inspect(session, containers.manifest_at(session, target))
-    else:
+    if path.exists() or (":" not in target and not target.isdecimal()):
         draft = load_sealed(path).draft
         if verify:
             with progress(f"reading {path.name}", show) as draw:
                 got = file_digest(path, progress=draw)
             if got != draft.sealed.ciphertext_digest:
                 raise RefusedError("stream.digest", hex_of(got), hex_of(draft.sealed.ciphertext_digest))
-        found = containers.inspect(session, draft, pushed=False)
-        inside = containers.files_in(session, path) if files else None
+        found = inspecting.inspect(session, draft, pushed=False, verify=verify)
+        inside = inspecting.files_in(session, path) if files else None
+    else:
+        if files:
+            raise BadInputError("--files", "what lies in stores", "a sealed file of yours")
+        manifest = (
+            market.manifest_of(session, session.reader.get_offer(int(target)))
+            if target.isdecimal()
+            else inspecting.manifest_at(session, target)
+        )
+        with progress("reading what lies there", show) as draw:
+            found = inspecting.inspect(session, manifest, verify=verify, progress=draw)
     value = _inspection_json(found)
     if inside is not None:
         value["files"] = dict(inside)
     lines = [f"has       {size:>12}  {name}" for name, size in (inside or {}).items()]
     emit(as_json, value, _inspection_lines(found) + lines)
+    if verify and any(words != inspecting.WHOLE for words in found.places.values()):
+        raise typer.Exit(ExitCode.NOT_VERIFIED)
 
 
 def reseal(

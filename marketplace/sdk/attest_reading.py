@@ -6,9 +6,7 @@ what reads here, and only that, passes step (0) of section 4.3.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from enclave_runtime.attestation.sev_snp.layout import REPORT_BYTES
 from enclave_runtime.attestation.sev_snp.layout import parse_report as parse_snp
 from enclave_runtime.wire.errors import WireError
 from marketplace.errors import BadInputError, NotFoundError
+from marketplace.sealing.disk import regular
 
 __all__ = ["Found", "dcap_kind", "read_file", "recognise"]
 
@@ -72,10 +71,7 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
         BadInputError: it is larger, or empty.
     """
     try:
-        # A pipe would be waited for; this way it is opened at once, and refused.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadInputError(str(path), "no regular file", "a file", hint="write it into a file first")
+        with regular(path) as file:
             data = file.read(limit + 1)
     except OSError as error:
         raise NotFoundError(f"{path}: {error.strerror}", hint="name a file that you can read") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from enclave_runtime.sealed.buffers import Octets, Progress
-from enclave_runtime.sealed.manifest import MAX_MANIFEST_BYTES, Manifest, Release
+from enclave_runtime.sealed.manifest import Manifest, Release
 from enclave_runtime.sealed.tree import SEGMENT_BYTES, Algorithm
 from enclave_runtime.wire.canonical import dump, parse_object
 from enclave_runtime.wire.codec import hex_of
@@ -32,12 +32,8 @@ if TYPE_CHECKING:
     from marketplace.storage.base import BlobStore
 
 __all__ = [
-    "Inspection",
     "Pushed",
     "Stages",
-    "files_in",
-    "inspect",
-    "manifest_at",
     "pack",
     "publish_sealed",
     "push",
@@ -71,24 +67,6 @@ class Pushed:
     manifest_uri: str
     content_uri: str
     kept: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What a sealed content says of itself, and what this profile has of it.
-
-    Attributes:
-        manifest_digest: 32 bytes; None for a file that was not pushed.
-        places: location -> what was found there, in words.
-        key_held: whether this profile's keystore has its key; None where the keystore did not open.
-        replaced_by: manifest digest of the content that took its place, or None.
-    """
-
-    manifest: Manifest
-    manifest_digest: bytes | None
-    places: dict[str, str]
-    key_held: bool | None
-    replaced_by: bytes | None
 
 
 def pack(
@@ -322,70 +300,6 @@ def _owner_told(offer: int) -> Iterator[None]:
     except NoLocationError as error:
         error.hint = f"seal it from its folder: `cloister author publish FOLDER --replaces {offer}`"
         raise
-
-
-def inspect(session: Session, manifest: Manifest, *, pushed: bool = True) -> Inspection:
-    """Return what can be known of a sealed content without opening it.
-
-    Args:
-        pushed: False for a draft, whose digest nobody uses.
-    """
-    places = {}
-    for uri in manifest.locations:
-        try:
-            size = session.store.size(uri)
-        except MarketError as error:
-            places[uri] = str(error)
-            continue
-        expected = manifest.sealed.ciphertext_bytes
-        places[uri] = "there" if size == expected else f"got {size} bytes, expected {expected}"
-    held, replaced = _held(session, manifest, pushed=pushed)
-    return Inspection(manifest, manifest.digest() if pushed else None, places, held, replaced)
-
-
-def files_in(session: Session, path: Path) -> dict[str, int]:
-    """Return the files in a sealed file of this profile's, and their sizes in bytes; opens its headers alone.
-
-    Raises:
-        NotFoundError: no sealed file there, or its key is not in this keystore.
-        CiphertextMismatchError, RefusedError: it is not what was sealed.
-    """
-    from enclave_runtime.sealed.members import members
-    from enclave_runtime.sealed.ranges import FileSource
-    from enclave_runtime.sealed.reader import SealedReader
-
-    sealed = load_sealed(path)
-    secret = session.keystore(create=False).sealed_secret(sealed.ciphertext_digest)
-    with open(path, "rb", buffering=0) as file:
-        source = FileSource(file.fileno())
-        with SealedReader(source, sealed.draft.sealed, secret.content_key) as reader:
-            return {name: one.size for name, one in members(reader).items()}
-
-
-def manifest_at(session: Session, uri: str) -> Manifest:
-    """Return the manifest at a location.
-
-    Raises:
-        StorageError: it is not there.
-        WireError: it is no manifest.
-    """
-    from marketplace.storage.base import read_blob
-
-    return Manifest.from_bytes(read_blob(session.store, uri, limit=MAX_MANIFEST_BYTES))
-
-
-def _held(session: Session, manifest: Manifest, *, pushed: bool) -> tuple[bool | None, bytes | None]:
-    try:
-        keystore = session.keystore(create=False)
-        if not pushed:
-            keystore.sealed_secret(manifest.sealed.ciphertext_digest)
-            return True, None
-        keystore.get(manifest.digest())
-        return True, keystore.replaced_by(manifest.digest())
-    except NotFoundError:
-        return False, None
-    except MarketError:  # it does not open here: looking at what is public needs no passphrase
-        return None, None
 
 
 def _is_stored(session: Session, uri: str, sealed: SealedFile) -> bool:

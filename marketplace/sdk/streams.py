@@ -11,6 +11,7 @@ from enclave_runtime.sealed.tree import LeafList, leaf
 from enclave_runtime.sealed.unseal import FileSource, Source
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import RefusedError
+from marketplace.sealing.disk import regular
 from marketplace.sealing.folders import Blobs
 from marketplace.sealing.opening import BlobSource
 
@@ -36,7 +37,7 @@ def file_digest(path: Path, *, progress: Progress | None = None) -> bytes:
             nobody could open it.
         OSError: it cannot be read.
     """
-    with open(path, "rb", buffering=0) as file:
+    with regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         return _digest(FileSource(file.fileno()), size, progress, compared=True)
 

@@ -29,7 +29,7 @@ from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES, Algorithm, TreeH
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError, NotFoundError
-from marketplace.sealing.disk import told
+from marketplace.sealing.disk import regular, told
 from marketplace.sealing.folders import check_program, check_program_among, open_folder
 from marketplace.sealing.newfile import check_new, check_outside, new_file, part_of
 
@@ -219,10 +219,10 @@ def load_sealed(path: Path) -> SealedFile:
         WireError: no manifest.
     """
     try:
-        with open(path, "rb") as file:
+        with regular(path) as file:
             header = _header(path, file.read(HEADER_BYTES))
             size = os.fstat(file.fileno()).st_size
-        with open(beside(path), "rb") as file:
+        with regular(beside(path)) as file:
             draft = Manifest.from_bytes(file.read(MAX_MANIFEST_BYTES + 1))
     except FileNotFoundError as error:
         missing = Path(str(error.filename))
@@ -255,8 +255,13 @@ def _header(path: Path, data: bytes) -> Header:
 
 
 def is_sealed(path: Path) -> bool:
-    """Return whether a file begins as a sealed stream does."""
-    with open(path, "rb") as file:
+    """Return whether a file begins as a sealed stream does.
+
+    Raises:
+        BadInputError: no regular file.
+        OSError: it cannot be read.
+    """
+    with regular(path) as file:
         return file.read(len(_MAGIC)) == _MAGIC
 
 

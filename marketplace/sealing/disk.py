@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from marketplace.errors import MarketError
+from marketplace.errors import BadInputError, MarketError
 
-__all__ = ["DiskError", "disk_error", "told"]
+__all__ = ["DiskError", "disk_error", "regular", "told"]
 
 _AGAIN: Final = "make room there, and run it again"
 _MODE: Final = "check whose it is, and its mode"
@@ -30,6 +32,10 @@ _WORDS: Final = {
     errno.EIO: ("a fault of the disk", "none", "look at the disk, and use another one"),
     errno.ENAMETOOLONG: ("a name that this disk does not take", "a shorter one", "give it another name"),
     errno.ENOENT: ("nothing there", "a file", "check the path, and that nothing moves it meanwhile"),
+    errno.EEXIST: ("something there already", "a new name", "name another place, or move it away"),
+    errno.EISDIR: ("a folder", "a file", "name the file itself"),
+    errno.ENOTDIR: ("a file where a folder must be", "a folder", "check the path"),
+    errno.ELOOP: ("a link", "a file or a folder itself", "name what the link leads to"),
     errno.EMFILE: ("too many open files", "fewer", "see `ulimit -n`"),
 }
 """got, expected, what to do."""
@@ -61,6 +67,22 @@ def disk_error(error: OSError, what: str, *, room: int = 0, todo: str = "") -> D
         expected = f"room for {room} bytes" if room else expected
         hint = todo or hint
     return DiskError(f"{what}: got {got}, expected {expected}", error.errno, hint=hint)
+
+
+def regular(path: Path | str | os.PathLike[str]) -> FileIO:
+    """Open a regular file to read. A pipe without a writer would be waited for; it is refused.
+
+    Raises:
+        BadInputError: it is something else.
+        OSError: it cannot be opened.
+    """
+    file = FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "r")
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise BadInputError(
+        os.fspath(path), "no regular file", "a file", hint="write what it gives into a file first"
+    )
 
 
 @contextmanager

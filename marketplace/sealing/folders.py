@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,12 +13,15 @@ from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.buffers import Entropy, Progress, Readable
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.manifest import MEDIA_TYPE_TAR, PYTHON, Manifest, Release
+from enclave_runtime.sealed.members import entries_of
+from enclave_runtime.sealed.ranges import FileSource
 from enclave_runtime.sealed.stream import KEY_BYTES, Sealer
+from enclave_runtime.sealed.tarwalk import Quota
 from enclave_runtime.sealed.tree import NO_SALT, SEGMENT_BYTES, Algorithm, TreeHasher
 from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError
-from marketplace.sealing.disk import told
+from marketplace.sealing.disk import regular, told
 
 __all__ = [
     "Blobs",
@@ -188,13 +190,18 @@ def digest_archive(
 ) -> bytes:
     """Return the content digest of an archive in a file: the same as `digest_folder` of its folder.
 
+    Its headers are judged first, as by whoever opens it: what nobody could open has no digest.
+
     Raises:
-        BadInputError: as `digest_folder`.
+        BadInputError: as `digest_folder`; no regular file.
+        RefusedError: steps `archive.*`: no archive as `pack` makes it.
         DiskError: it cannot be read.
     """
     check_salt(kind, salt)
-    with told("read", path), FileIO(path, "r") as file:
+    with told("read", path), regular(path) as file:
         length = os.fstat(file.fileno()).st_size
+        for _ in entries_of(FileSource(file.fileno()), Quota(length)):
+            pass
         return _digest(file, length, salt, TreeHasher(algorithm, segment_bytes), progress)
 
 

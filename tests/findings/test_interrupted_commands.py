@@ -66,26 +66,22 @@ def test_a_real_signal_ends_in_130() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"),
+    ("number", "got"),
     [
-        (errno.ENOSPC, "room on the disk"),
-        (errno.EACCES, "the right to use it"),
-        (errno.EISDIR, "a file"),
-        (errno.ENAMETOOLONG, "a shorter name"),
-        (errno.EROFS, "a place to write to"),
+        (errno.ENOSPC, "a full disk"),
+        (errno.EACCES, "no right to it"),
+        (errno.EISDIR, "a folder"),
+        (errno.ENAMETOOLONG, "a name that this disk does not take"),
+        (errno.EROFS, "a disk that cannot be written"),
     ],
 )
 def test_an_error_about_a_file_says_what_to_do(
-    number: int, expected: str, capsys: pytest.CaptureFixture[str]
+    number: int, got: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> object:
         raise OSError(number, os.strerror(number), "/data/scans.sealed")
 
     assert guarded(fail, as_json=True) == 1
     error = json.loads(capsys.readouterr().out)["error"]
-    assert (error["what"], error["got"], error["expected"]) == (
-        "/data/scans.sealed",
-        os.strerror(number),
-        expected,
-    )
-    assert error["todo"]
+    assert (error["what"], error["got"]) == ("/data/scans.sealed", got)
+    assert error["expected"] and error["todo"]

@@ -14,7 +14,7 @@ import pytest
 from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError
-from marketplace.sdk import containers
+from marketplace.sdk import containers, inspecting
 from marketplace.sdk.profile import Session
 from tests.fakes.sealing_home import make_home, make_rows
 
@@ -50,7 +50,7 @@ def test_no_output_lies_in_the_folder(place: str, session: Session, rows: Path) 
 def test_a_name_that_begins_like_the_folders_is_outside(session: Session, rows: Path) -> None:
     assert containers.pack(rows, rows.with_name("rows.tar")).entries == 2
     made = containers.seal(session, rows, OfferKind.DATASET, rows.with_name("rows-sealed"))
-    assert list(containers.files_in(session, made.path)) == ["rows.csv"]
+    assert list(inspecting.files_in(session, made.path)) == ["rows.csv"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RefusedError("archive.changed", "x", "y"), OSError(5)])

@@ -17,7 +17,7 @@ from enclave_runtime.sealed.manifest import Manifest
 from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import NotFoundError
-from marketplace.sdk import author, containers, market
+from marketplace.sdk import author, containers, inspecting, market
 from marketplace.sdk.profile import Session
 from marketplace.sealing.opening import open_to_folder
 from tests.fakes.sealing_home import make_home, make_rows
@@ -62,7 +62,7 @@ def reseal(
     monkeypatch.setattr(market, "manifest_of", lambda *_: manifest)
     monkeypatch.setattr(author, "list_terms", lambda _, terms, uri, *__, **___: uri)
     uri, old = containers.reseal(session, 1, **named)
-    return containers.manifest_at(session, str(uri)), old
+    return inspecting.manifest_at(session, str(uri)), old
 
 
 @pytest.mark.parametrize("position", [25, 60, 30_000, -1], ids=["salt", "segment", "middle", "index"])
