@@ -158,7 +158,11 @@ class Ranges:
         return Connection.open(target, addresses, self._tls, self._patience, self._shell)
 
     def _next(self, here: str, head: Head, name: str) -> str:
-        there = urljoin(here, head.fields.get("location", ""))
+        said = head.fields.get("location", "")
+        try:
+            there = urljoin(here, said)
+        except ValueError as error:
+            raise _lied(name, f"a redirect to {said[:80]!r}", "one to a URL") from error
         if here.startswith("https:") and not there.startswith("https:"):
             raise DishonestServerError(
                 f"{name}: got a redirect from https to {_bare(there)[:80]}, expected https",

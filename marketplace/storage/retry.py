@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from marketplace.storage.base import BlobUnreachableError
-from marketplace.storage.patience import Patience, Shell, pause_s
+from marketplace.storage.patience import Patience, Shell, Tries
 
 __all__ = ["with_patience"]
 
@@ -20,12 +20,10 @@ def with_patience(ask: Callable[[], T], patience: Patience, shell: Shell) -> T:
         BlobUnreachableError: as the last attempt did.
         Exception: any other error of `ask`, at once.
     """
-    failed = 0
+    tries = Tries(patience, shell)
     while True:
         try:
             return ask()
-        except BlobUnreachableError:
-            failed += 1
-            if failed >= patience.tries:
+        except BlobUnreachableError as error:
+            if not tries.again(error):
                 raise
-        shell.sleep(pause_s(patience, failed, shell.entropy))

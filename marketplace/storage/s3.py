@@ -10,27 +10,25 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from marketplace.errors import BadInputError
 from marketplace.storage.base import (
     BlobCorruptError,
     BlobNotFoundError,
     BlobTooLargeError,
-    BlobUnreachableError,
     Chunk,
+    DishonestServerError,
     Progress,
-    StorageError,
 )
 from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.patience import SYSTEM, Patience, Shell
+from marketplace.storage.pushing import file_sha256
 from marketplace.storage.ranged import RangedStore
 from marketplace.storage.ranges import Ranges
-from marketplace.storage.s3parts import PART_BYTES, PartPlan, staged, upload_file
+from marketplace.storage.s3calls import S3Calls, S3Config, s3_errors
+from marketplace.storage.s3parts import PART_BYTES, PartPlan, etag_of, staged, upload_file
 
 __all__ = ["SCHEME", "S3Config", "S3Store"]
 
@@ -38,27 +36,6 @@ SCHEME: Final = "s3"
 _PREFIX: Final = "s3://"
 _SIGNED_S: Final = 900
 _NAME: Final = "sha256/"
-
-
-@dataclass(frozen=True, slots=True)
-class S3Config:
-    """Which service, and where in it new blobs go.
-
-    Attributes:
-        bucket: of new blobs.
-        prefix: put before the names of new blobs; empty, or ends with a slash.
-        endpoint: URL of the service; None for AWS.
-        region: as the service calls it; None leaves it to boto.
-        profile: section of boto's credential files; None leaves it to boto.
-        max_blob_bytes: the longest blob that is taken.
-    """
-
-    bucket: str
-    prefix: str = ""
-    endpoint: str | None = None
-    region: str | None = None
-    profile: str | None = None
-    max_blob_bytes: int = 1 << 44
 
 
 class S3Store(RangedStore):
@@ -70,6 +47,7 @@ class S3Store(RangedStore):
         self._patience = patience or Patience()
         self._shell = shell
         # The service is one that this party's own settings name: its address is not a stranger's word.
+        self._client = S3Calls(config, self._patience, shell)
         super().__init__(Ranges(NetworkPolicy(anywhere=True), self._patience, shell))
         self._signed: dict[tuple[str, str], tuple[str, float]] = {}
         self._lock = threading.Lock()
@@ -86,7 +64,7 @@ class S3Store(RangedStore):
         inside the service. `push` needs no copy and can be resumed.
         """
         bucket = self._config.bucket
-        with self._errors("put"), staged(self._client, bucket, self._staging_key()) as upload:
+        with s3_errors(self._config, "put"), staged(self._client, bucket, self._staging_key()) as upload:
             digest = hashlib.sha256()
             pending, total = bytearray(), 0
             for chunk in chunks:
@@ -115,15 +93,50 @@ class S3Store(RangedStore):
         size = path.stat().st_size
         self._check_size(size)
         with open(path, "rb", buffering=0) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            key = self._key_of(digest)
+            key = self._key_of(file_sha256(file, size, progress))
             uri = f"{_PREFIX}{self._config.bucket}/{key}"
-            if self.exists(uri) and self.size(uri) == size:
+            if self.holds(uri, path, progress=progress):
                 return uri
-            with self._errors("push"):
+            with s3_errors(self._config, "push"):
                 plan = PartPlan.of(size)
                 upload_file(self._client, self._config.bucket, key, file.fileno(), plan, progress)
         return uri
+
+    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+        """Whether the service has the blob, with the bytes of a file.
+
+        The file is compared with the MD5 that S3 gives of each object or of its parts. Where a service gives
+        none (SSE-KMS), or it differs, the blob is read back and compared with the digest in its name.
+
+        Raises:
+            OSError: the file cannot be read.
+            StorageError: the service gives no usable answer.
+        """
+        bucket, key = _place_of(uri)
+        try:
+            with s3_errors(self._config, uri):
+                answer = self._client.head_object(Bucket=bucket, Key=key)
+            if int(answer["ContentLength"]) != path.stat().st_size:
+                return False
+            said = str(answer["ETag"])
+            with open(path, "rb", buffering=0) as file:
+                if said == etag_of(file.fileno(), PartPlan.of(int(answer["ContentLength"])), said, progress):
+                    return True
+            return _digest_of(uri) is not None and self._is_right(uri, int(answer["ContentLength"]), progress)
+        except BlobNotFoundError:
+            return False
+
+    def _is_right(self, uri: str, size: int, progress: Progress | None) -> bool:
+        """Whether a blob that is read back has the digest in its name."""
+        done = 0
+        try:
+            for piece in self.open(uri):
+                done += len(piece)
+                if progress is not None:
+                    progress(done, size)
+        except (BlobCorruptError, DishonestServerError):
+            return False
+        return True
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the blob or a part of it; see `BlobStore.open`. A key without a digest is not verified."""
@@ -135,21 +148,21 @@ class S3Store(RangedStore):
     def delete(self, uri: str) -> None:
         """Forget a blob; no error if it is not there."""
         bucket, key = _place_of(uri)
-        with self._errors("delete"):
+        with s3_errors(self._config, "delete"):
             self._client.delete_object(Bucket=bucket, Key=key)
 
     def signed_url(self, uri: str, *, seconds: int) -> str:
         """Return a URL under which anybody may read the blob for so many seconds; a secret until then."""
         bucket, key = _place_of(uri)
-        with self._errors("sign"):
+        with s3_errors(self._config, "sign"):
             url: str = self._client.generate_presigned_url(
-                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
+                ClientMethod="get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
             )
         return url
 
     def _ask_size(self, uri: str) -> int:
         bucket, key = _place_of(uri)
-        with self._errors(uri):
+        with s3_errors(self._config, uri):
             answer = self._client.head_object(Bucket=bucket, Key=key)
         return int(answer["ContentLength"])
 
@@ -167,27 +180,6 @@ class S3Store(RangedStore):
             self._signed[place] = url, now + _SIGNED_S / 2
         return url
 
-    @cached_property
-    def _client(self) -> Any:
-        import boto3
-        from botocore.config import Config
-
-        how = self._patience
-        settings = Config(
-            connect_timeout=how.connect_s,
-            read_timeout=how.answer_s,
-            retries={"max_attempts": how.tries, "mode": "standard"},
-            max_pool_connections=16,
-            signature_version="s3v4",
-            # Old and small services know no checksums of S3's own; names and digests of ours say more.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path"} if self._config.endpoint else {},
-        )
-        config = self._config
-        session = boto3.Session(profile_name=config.profile, region_name=config.region)
-        return session.client("s3", endpoint_url=config.endpoint, config=settings)
-
     def _key_of(self, name: str) -> str:
         return f"{self._config.prefix}{_NAME}{name}"
 
@@ -198,39 +190,6 @@ class S3Store(RangedStore):
         if size > self._config.max_blob_bytes:
             limit = self._config.max_blob_bytes
             raise BlobTooLargeError(f"blob: got more than {limit} bytes, expected at most that many")
-
-    @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
-        """Turn boto's errors into ours."""
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
-
-        where = self._config.endpoint or "AWS"
-        try:
-            yield
-        except ClientError as error:
-            answer = error.response.get("Error", {})
-            if answer.get("Code") in ("404", "NoSuchKey"):
-                raise BlobNotFoundError(
-                    f"{doing}: got nothing under this name, expected a blob", hint="use another location"
-                ) from error
-            got = f"{answer.get('Code', 'an error')} ({str(answer.get('Message', ''))[:120]})"
-            raise StorageError(
-                f"S3 at {where}, {doing}: got {got}, expected success",
-                hint="check bucket and rights of the credentials that boto finds",
-            ) from error
-        except ParamValidationError as error:
-            expected = "s3://BUCKET/KEY with a bucket's name"
-            raise BadInputError("blob URI", f"{doing[:100]!r}, which S3 cannot mean", expected) from error
-        except NoCredentialsError as error:
-            raise StorageError(
-                f"S3 at {where}, {doing}: got no credentials, expected some",
-                hint="put them where boto looks: ~/.aws/credentials, AWS_* or an instance role",
-            ) from error
-        except BotoCoreError as error:
-            raise BlobUnreachableError(
-                f"S3 at {where}, {doing}: got {type(error).__name__}, expected an answer",
-                hint="is the endpoint in [storage.s3] right, and is the service running?",
-            ) from error
 
 
 def _verified(given: Iterator[bytes], uri: str, name: str) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any, Final
 from marketplace.storage.base import Progress, StorageError
 from marketplace.storage.behind import Behind
 
-__all__ = ["PART_BYTES", "PartPlan", "Staged", "staged", "upload_file"]
+__all__ = ["PART_BYTES", "PartPlan", "Staged", "etag_of", "staged", "upload_file"]
 
 PART_BYTES: Final = 16 << 20
 _MAX_PARTS: Final = 10_000
@@ -62,15 +63,20 @@ def upload_file(
         upload_id = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
     named = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
 
+    stopped = threading.Event()
+
     def part(number: int) -> tuple[int, str, int]:
-        offset, length = plan.range_of(number)
-        data = os.pread(descriptor, length, offset)
-        if len(data) != length:
-            raise StorageError(f"{key}: got {len(data)} bytes of part {number}, expected {length}")
-        etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
-        if kept.get(number) != etag:
-            etag = client.upload_part(**named, PartNumber=number, Body=data)["ETag"]
-        return number, etag, length
+        if stopped.is_set():  # another one failed, which is what the caller hears of
+            raise StorageError(f"{key}: got no part {number}, expected every one")
+        try:
+            data = _part(descriptor, plan, number)
+            etag = _quoted(_md5(data))
+            if kept.get(number) != etag:
+                etag = client.upload_part(**named, PartNumber=number, Body=data)["ETag"]
+        except BaseException:
+            stopped.set()
+            raise
+        return number, etag, len(data)
 
     done, etags = 0, {}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="s3-push") as pool:
@@ -80,6 +86,49 @@ def upload_file(
             if progress is not None:
                 progress(done, plan.size)
     _complete(client, named, etags)
+
+
+def etag_of(descriptor: int, plan: PartPlan, like: str, progress: Progress | None) -> str:
+    """Return the ETag that S3 gives to a file's bytes, stored in one piece or in the parts of `plan`.
+
+    Args:
+        like: the ETag that it is to be compared with: its form says which of the two.
+        progress: hears of the bytes read.
+    Raises:
+        StorageError: the file got shorter meanwhile.
+    """
+    whole, parts, done = hashlib.md5(usedforsecurity=False), [], 0
+    for number in range(1, plan.count + 1):
+        data = _part(descriptor, plan, number)
+        if "-" in like:
+            parts.append(_md5(data))
+        else:
+            whole.update(data)
+        done += len(data)
+        if progress is not None:
+            progress(done, plan.size)
+    if "-" not in like:
+        return _quoted(whole.digest())
+    return f'"{_md5(b"".join(parts)).hex()}-{plan.count}"'
+
+
+def _part(descriptor: int, plan: PartPlan, number: int) -> bytes:
+    offset, length = plan.range_of(number)
+    data = os.pread(descriptor, length, offset)
+    if len(data) != length:
+        raise StorageError(
+            f"part {number}: got {len(data)} bytes, expected {length}",
+            hint="somebody writes the file: push it again when it is finished",
+        )
+    return data
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def _quoted(digest: bytes) -> str:
+    return f'"{digest.hex()}"'
 
 
 @dataclass(slots=True)
@@ -165,8 +214,14 @@ def _under_way(client: Any, bucket: str, key: str) -> str | None:
 
 
 def _parts_there(client: Any, bucket: str, key: str, upload_id: str) -> dict[int, str]:
-    pages = client.get_paginator("list_parts").paginate(Bucket=bucket, Key=key, UploadId=upload_id)
-    return {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", [])}
+    found: dict[int, str] = {}
+    named = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
+    page = client.list_parts(**named)
+    while True:
+        found.update({part["PartNumber"]: part["ETag"] for part in page.get("Parts", [])})
+        if not page.get("IsTruncated"):
+            return found
+        page = client.list_parts(**named, PartNumberMarker=page["NextPartNumberMarker"])
 
 
 def _complete(client: Any, named: dict[str, Any], etags: dict[int, str]) -> None:

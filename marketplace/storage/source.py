@@ -7,7 +7,7 @@ from contextlib import closing
 
 from marketplace.errors import MarketError
 from marketplace.storage.base import BlobStore, BlobUnreachableError
-from marketplace.storage.patience import SYSTEM, Patience, Shell, pause_s
+from marketplace.storage.patience import SYSTEM, Patience, Shell, Tries
 from marketplace.storage.places import Places
 
 __all__ = ["StoreSource"]
@@ -47,13 +47,16 @@ class StoreSource:
             NoLocationError: every location failed.
         """
         wanted = max(0, min(len(buffer), self._size - offset))
-        filled = failed = 0
+        filled = 0
         at = None
+        tries = Tries(self._patience, self._shell)
         while filled < wanted:
             place = self._places.current()
             if place is not at:
                 # The beginning of one location's bytes and the end of another's are nobody's.
-                at, filled, failed = place, 0, 0
+                at, filled = place, 0
+                tries.succeeded()
+            before = filled
             try:
                 with closing(place.store.run(place.uri, offset + filled, wanted - filled)) as run:
                     while got := run.readinto(buffer[filled:wanted]):
@@ -63,11 +66,10 @@ class StoreSource:
                         f"{place.uri}: got {wanted - filled} bytes less than asked for"
                     )
             except BlobUnreachableError as error:
-                failed += 1
-                if failed >= self._patience.tries:
+                if filled > before:
+                    tries.heard()
+                if not tries.again(error):
                     self._places.drop(place, error)
-                else:
-                    self._shell.sleep(pause_s(self._patience, failed, self._shell.entropy))
             except MarketError as error:
                 self._places.drop(place, error)
         return wanted

@@ -19,7 +19,7 @@ from enclave_runtime.sealed.workers import in_threads, private_buffer
 from marketplace.errors import MarketError
 from marketplace.storage.base import BlobStore, BlobUnreachableError, Progress, Run
 from marketplace.storage.partial import check_index_size
-from marketplace.storage.patience import SYSTEM, Patience, Shell, pause_s
+from marketplace.storage.patience import SYSTEM, Patience, Shell, Tries
 from marketplace.storage.places import NoLocationError, Place, Places
 
 __all__ = ["SegmentSink", "Transfer", "open_from", "run_bytes_for", "transfer"]
@@ -210,10 +210,11 @@ class _Job:
             if place is not source:
                 # Half a segment of one location and half of another: nobody could say who was wrong.
                 cursor.filled, source = 0, place
+            before = cursor.segment, cursor.filled
             try:
                 self._stream(place, cursor, end, buffer, attempt, stopped)
             except (MarketError, CiphertextMismatchError) as error:
-                attempt.failed(place, error)
+                attempt.failed(place, error, heard=(cursor.segment, cursor.filled) != before)
 
     def _stream(
         self,
@@ -258,12 +259,9 @@ class _Job:
             if self.progress is not None:
                 self.progress(self._done_bytes, self._layout.total_bytes)
 
-    def pause(self, failed: int) -> None:
-        self._shell.sleep(pause_s(self._patience, failed, self._shell.entropy))
-
-    @property
-    def tries(self) -> int:
-        return self._patience.tries
+    def tries(self) -> Tries:
+        """Return the attempts of a thread at a location."""
+        return Tries(self._patience, self._shell)
 
 
 @dataclass(slots=True)
@@ -279,27 +277,31 @@ class _Attempt:
 
     def __init__(self, job: _Job) -> None:
         self._job = job
-        self._failed = 0
+        self._tries = job.tries()
         self._at: Place | None = None
 
     def start(self) -> Place:
         place = self._job.places.current()
         if place is not self._at:
-            self._at, self._failed = place, 0
+            self._at = place
+            self._tries.succeeded()
         return place
 
     def succeeded(self) -> None:
-        self._failed = 0
+        self._tries.succeeded()
 
-    def failed(self, place: Place, error: Exception) -> None:
-        """Pause before the next attempt, or drop the location; raise where the fault is not its own."""
+    def failed(self, place: Place, error: Exception, *, heard: bool = False) -> None:
+        """Pause before the next attempt, or drop the location; raise where the fault is not its own.
+
+        Args:
+            heard: some bytes came, though not enough of them.
+        """
         if isinstance(error, NoLocationError):
             raise error
-        if isinstance(error, BlobUnreachableError):
-            self._failed += 1
-            if self._failed < self._job.tries:
-                return self._job.pause(self._failed)
-        self._job.places.drop(place, error)
+        if heard:
+            self._tries.heard()
+        if not isinstance(error, BlobUnreachableError) or not self._tries.again(error):
+            self._job.places.drop(place, error)
 
     def read(self, place: Place, offset: int, buffer: memoryview) -> None:
         """Fill `buffer` from `offset` on."""

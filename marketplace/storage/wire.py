@@ -41,7 +41,7 @@ class Connection:
         how: Patience,
         shell: Shell,
     ) -> Connection:
-        """Connect to the first of `addresses` that answers.
+        """Connect to the first of `addresses` that answers, within twice `connect_s` for all of them.
 
         Args:
             tls: whom to believe; needed where `target.tls`.
@@ -49,7 +49,10 @@ class Connection:
             BlobUnreachableError: none of them, or its certificate is not the server's.
         """
         problem: Exception | None = None
+        by = shell.clock() + how.connect_s
         for address in addresses:
+            if problem is not None and shell.clock() >= by:
+                break
             try:
                 sock = socket.create_connection(address, timeout=how.connect_s)
             except OSError as error:

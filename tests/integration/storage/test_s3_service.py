@@ -120,6 +120,45 @@ def test_a_blob_that_was_replaced_is_noticed(store: S3Store) -> None:
         list(store.open(uri))
 
 
+@pytest.mark.parametrize("length", [100, 2 * PART + 5])
+def test_a_push_replaces_what_was_replaced(store: S3Store, tmp_path: Path, length: int) -> None:
+    path = tmp_path / "sealed"
+    path.write_bytes(random.Random(length + 1).randbytes(length))
+    heard: list[tuple[int, int]] = []
+    uri = store.push(path, progress=lambda *now: heard.append(now))
+    assert heard.count((length, length)) == 2  # hashed, then sent
+    assert store.holds(uri, path)
+    key = uri.removeprefix("s3://blobs/")
+    store._client.put_object(Bucket="blobs", Key=key, Body=bytes(length))
+    assert not store.holds(uri, path)
+    assert store.push(path) == uri
+    assert b"".join(store.open(uri)) == path.read_bytes()
+
+
+def test_what_was_stored_in_other_parts_is_read_back(
+    store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sealed"
+    path.write_bytes(random.Random(11).randbytes(2 * PART + 5))
+    # In one piece, and with an ETag that is no MD5, as SSE-KMS has it.
+    uri = store.put([path.read_bytes()])
+    heads, head_object = 0, store._client.head_object
+
+    def encrypted(**named: Any) -> Any:
+        nonlocal heads
+        heads += 1
+        return {**head_object(**named), "ETag": '"0123456789abcdef0123456789abcdef-3"'}
+
+    monkeypatch.setattr(store._client, "head_object", encrypted)
+    heard: list[tuple[int, int]] = []
+    assert store.holds(uri, path, progress=lambda *now: heard.append(now))
+    assert heard.count((len(path.read_bytes()),) * 2) == 2  # the file's parts, then what was read back
+    assert heads
+    with open(path, "r+b") as file:
+        file.write(b"rotten here, right there")
+    assert store.holds(uri, path)  # the name says what is right
+
+
 def test_a_signed_url_is_read_by_anybody(store: S3Store) -> None:
     uri = store.put([b"for everybody"])
     assert httpx.get(store.signed_url(uri, seconds=60)).content == b"for everybody"

@@ -109,6 +109,9 @@ LIES = {
     "many fields": lambda a: a.send(b"HTTP/1.1 206 ok\r\n" + b"a: b\r\n" * 200 + b"\r\n"),
     "an endless head": lambda a: a.send(b"HTTP/1.1 206 ok\r\nx: " + b"y" * 100_000),
     "endless redirects": lambda a: a.answer(b"", status="302 Found", location=a.server.url, content_length=0),
+    "a redirect to no URL": lambda a: a.answer(
+        b"", status="302 Found", location="http://[x", content_length=0
+    ),
     "a redirect nowhere": lambda a: a.answer(b"", status="302 Found", content_length=0),
 }
 
