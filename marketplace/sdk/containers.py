@@ -169,8 +169,9 @@ def _bring(
     """Return where a sealed file lies in each store, sent where it was not, and whether it was in all."""
     path = sealed.path
     with _state(path, sealed) as state:
+        known = [state.get(f"content/{home.scheme}", "") for home in homes]
         lacking = [
-            home for home in homes if not _is_stored(session, state.get(f"content/{home.scheme}", ""), sealed)
+            home for home, uri in zip(homes, known, strict=True) if not _is_stored(home, uri, path, stages)
         ]
         if lacking:
             seen = _marks(path)
@@ -302,9 +303,21 @@ def _owner_told(offer: int) -> Iterator[None]:
         raise
 
 
-def _is_stored(session: Session, uri: str, sealed: SealedFile) -> bool:
+def _is_stored(home: BlobStore, uri: str, path: Path, stages: Stages) -> bool:
+    """Whether an earlier push stored the file there, and it is still what it was.
+
+    Raises:
+        BlobUnreachableError: the store does not answer, which it would not when sent to either.
+    """
+    from marketplace.storage.base import BlobUnreachableError
+
+    if not uri:
+        return False
     try:
-        return bool(uri) and session.store.size(uri) == sealed.draft.sealed.ciphertext_bytes
+        with stages("comparing") as draw, told("read", path):
+            return home.holds(uri, path, progress=draw)
+    except BlobUnreachableError:
+        raise
     except MarketError:
         return False
 

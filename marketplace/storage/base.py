@@ -133,6 +133,15 @@ class BlobStore(Protocol):
     def size(self, uri: str) -> int:
         """Return the length in bytes; raises as `open`."""
 
+    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+        """Whether the blob is here and is what a file has, as far as the store can tell at little cost.
+
+        Raises:
+            OSError: the file cannot be read.
+            BlobUnreachableError: no usable answer.
+            BadInputError: as `open`.
+        """
+
     def exists(self, uri: str) -> bool:
         """Return whether the store has this blob; raises BadInputError as `open`."""
 

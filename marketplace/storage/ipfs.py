@@ -115,6 +115,11 @@ class IpfsStore:
         """Return the length in bytes, as the blob's own root block says; see `BlobStore.size`."""
         return self._size(_cid_of(uri))
 
+    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+        """Whether the node has the blob's root, of a file's length; `ipfs repo verify` looks at the rest."""
+        cid = _cid_of(uri)
+        return self._again(lambda: self.node.has_block(cid)) and self._size(cid) == path.stat().st_size
+
     def exists(self, uri: str) -> bool:
         """Return whether the node itself has the blob's root."""
         return self.node.has_block(_cid_of(uri))

@@ -145,8 +145,8 @@ class LocalStore:
             with self._open(uri) as file, _readable(uri):
                 size = os.fstat(file.fileno()).st_size
                 return size == expected and file_sha256(file, size, progress) == _name_of(uri)
-        except StorageError:
-            return False
+        except (BlobNotFoundError, BlobCorruptError, BlobUnreachableError):
+            return False  # a disk that cannot read it: it is written anew
 
     def delete(self, uri: str) -> None:
         """Forget a blob; no error if it is not here."""

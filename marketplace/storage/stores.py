@@ -67,6 +67,10 @@ class Stores:
         """Return a blob's length in bytes; see `BlobStore.size`."""
         return self.store_of(uri).size(uri)
 
+    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+        """Return whether the store of its scheme has what a file has; see `BlobStore.holds`."""
+        return self.store_of(uri).holds(uri, path, progress=progress)
+
     def exists(self, uri: str) -> bool:
         """Return whether the store of its scheme has a blob."""
         return self.store_of(uri).exists(uri)

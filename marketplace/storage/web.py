@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from marketplace.storage.base import Chunk, Progress, StorageError
+from marketplace.storage.base import BlobNotFoundError, Chunk, Progress, StorageError
 from marketplace.storage.ranged import RangedStore
 
 __all__ = ["SCHEMES", "WebStore"]
@@ -37,6 +37,13 @@ class WebStore(RangedStore):
     def push(self, path: Path, *, progress: Progress | None = None) -> str:
         """Refuse; errors as `put`."""
         raise _read_only()
+
+    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+        """Whether the server has a blob as long as the file; a URL has no digest to compare with."""
+        try:
+            return self.size(uri) == path.stat().st_size
+        except BlobNotFoundError:
+            return False
 
     def _ask_size(self, uri: str) -> int:
         return self._ranges.size(uri)
