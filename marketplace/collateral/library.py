@@ -13,9 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-
+from enclave_runtime.attestation.certificates import MALFORMED as CERTIFICATES_MALFORMED
 from enclave_runtime.wire.errors import EnclaveError
 from marketplace.collateral.base import CollateralUnavailableError
 from marketplace.collateral.cache import Cache, Kept
@@ -25,18 +23,7 @@ __all__ = ["DAY_S", "HOUR_S", "MALFORMED", "Library", "Statement"]
 
 HOUR_S, DAY_S = 3600, 86_400
 
-MALFORMED = (
-    EnclaveError,
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    RecursionError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
+MALFORMED = (*CERTIFICATES_MALFORMED, EnclaveError, KeyError, OverflowError, RecursionError)
 """What reading an answer may raise: it is not what was asked for."""
 
 _LOCKS = 16

@@ -14,8 +14,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from enclave_runtime.attestation.certificates import MALFORMED
 from enclave_runtime.attestation.collateral.intel import IntelCollateral
-from enclave_runtime.attestation.dcap.pck import MALFORMED
 from enclave_runtime.attestation.errors import AttestationError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.hashes import sha256

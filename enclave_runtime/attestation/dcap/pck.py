@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from enclave_runtime.attestation.certificates import MALFORMED
 from enclave_runtime.wire.errors import WireError
 
 __all__ = [
-    "MALFORMED",
     "PCK_CHAIN_PEM",
     "SGX_EXTENSION",
     "PckExtension",
@@ -33,16 +32,6 @@ __all__ = [
 PCK_CHAIN_PEM = 5
 """The certification data type whose content is a PEM chain."""
 SGX_EXTENSION = "1.2.840.113741.1.13.1"
-
-MALFORMED = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What `cryptography` raises for certificates and revocation lists of strangers; not all are ValueErrors."""
 
 _SEQUENCE, _OID, _OCTETS, _INTEGER, _BOOLEAN, _ENUMERATED = 0x30, 0x06, 0x04, 0x02, 0x01, 0x0A
 _PREFIX = bytes.fromhex("2a864886f84d010d01")
