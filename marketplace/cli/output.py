@@ -124,8 +124,13 @@ def _bar(what: str) -> Iterator[Progress]:
     )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(what, total=None)
+        last = 0
 
         def draw(done: int, total: int) -> None:
+            nonlocal last
+            if done < last:  # the same bytes once more: hashed, and now sent
+                bars.reset(task)
+            last = done
             bars.update(task, completed=done, total=total)
 
         yield draw
@@ -151,10 +156,12 @@ class ProgressLines:
         self._last = (0, 0)
 
     def draw(self, done: int, total: int) -> None:
-        """Take bytes done and in all; from any thread."""
+        """Take bytes done and in all; from any thread. Fewer than before: the same bytes once more."""
+        now = self._clock()
+        if done < self._last[0]:
+            self._first, self._begun = 0, now
         self._first = done if self._first is None else self._first
         self._last = done, total
-        now = self._clock()
         if now - self._told >= 1:
             self._told = now
             self._say(self._line(now))

@@ -275,7 +275,12 @@ def reseal(
     with _owner_told(offer), told("seal again: store", f"offer {offer}", todo=_MAKE_ROOM):
         made = reseal_content(
             session.store,
-            StoreSource(old.locations, session.store.store_of, old.sealed.ciphertext_bytes),
+            StoreSource(
+                old.locations,
+                session.store.store_of,
+                old.sealed.ciphertext_bytes,
+                patience=session.store.config.patience,
+            ),
             old,
             secret.content_key,
             secret.salt,

@@ -206,7 +206,8 @@ def _from_store(
     from marketplace.storage.places import NoLocationError
     from marketplace.storage.source import StoreSource
 
-    source = StoreSource(locations, session.store.store_of, info.ciphertext_bytes)
+    stores = session.store
+    source = StoreSource(locations, stores.store_of, info.ciphertext_bytes, patience=stores.config.patience)
     while True:
         try:
             opening(source)
@@ -285,7 +286,13 @@ def download_result(
     try:
         kept = part.held_bytes
         transfer(
-            sealed.locations, session.store.store_of, info, part, has_head=part.has_head, progress=progress
+            sealed.locations,
+            session.store.store_of,
+            info,
+            part,
+            has_head=part.has_head,
+            patience=session.store.config.patience,
+            progress=progress,
         )
         part.finish(target)
     finally:

@@ -3,6 +3,7 @@
 ```
 [storage]
 put = "file"                           # where new blobs go: file, ipfs or s3
+silent_s = 45                          # how long a server may say nothing, in all attempts together
 [storage.ipfs]
 api = "http://127.0.0.1:5001"          # of an IPFS node
 [storage.s3]
@@ -45,6 +46,7 @@ class Storage:
 
     Attributes:
         put: scheme of new blobs.
+        silent_s: how long a server of any scheme may say nothing, in all attempts together, seconds.
         ipfs_api: None where there is no node.
         s3: bucket, prefix, endpoint, region, profile; None where there is no service.
         networks: private networks that strangers' locations may lead into, as texts.
@@ -59,6 +61,7 @@ class Storage:
     dangerous_allow_loopback: bool = False
     cache: Path | None = None
     cache_gib: int = 100
+    silent_s: int = 45
 
     @classmethod
     def take(cls, table: ConfigTable) -> Storage:
@@ -87,6 +90,7 @@ class Storage:
             web.flag("dangerous_allow_loopback", False),
             cache.maybe_path("folder"),
             cache.integer("gib", 100, least=1, most=1 << 20),
+            section.integer("silent_s", 45, least=5, most=3600),
         )
         for part in (ipfs, s3, web, cache, section):
             part.done()
@@ -98,6 +102,7 @@ class Storage:
     def stores(self, local: Path) -> Stores:
         """Open all stores; `local` is the folder of the local one."""
         from marketplace.storage.network import NetworkPolicy
+        from marketplace.storage.patience import Patience
         from marketplace.storage.registry import StorageConfig
         from marketplace.storage.s3 import S3Config
         from marketplace.storage.stores import Stores
@@ -105,14 +110,26 @@ class Storage:
         network = NetworkPolicy(self._networks(), self.dangerous_allow_loopback)
         s3 = None if self.s3 is None else S3Config(*self.s3)
         return Stores(
-            StorageConfig(local, ipfs_api=self.ipfs_api, s3=s3, network=network, put_scheme=self.put)
+            StorageConfig(
+                local,
+                ipfs_api=self.ipfs_api,
+                s3=s3,
+                network=network,
+                patience=Patience.of(self.silent_s),
+                put_scheme=self.put,
+            )
         )
 
     def open_cache(self, home: Path, stores: Stores) -> CiphertextCache:
         """Open the provider's cache of what is fetched through `stores`."""
         from marketplace.storage.cache import CiphertextCache
 
-        return CiphertextCache(self.cache or home / "cache", self.cache_gib << 30, stores.store_of)
+        return CiphertextCache(
+            self.cache or home / "cache",
+            self.cache_gib << 30,
+            stores.store_of,
+            patience=stores.config.patience,
+        )
 
     def _networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         try:

@@ -187,6 +187,19 @@ def test_progress_lines_say_rate_and_time_left() -> None:
     ]
 
 
+def test_progress_lines_begin_anew_with_another_pass() -> None:
+    now, lines = 0.0, list[str]()
+    shown = ProgressLines("pushing x", lines.append, clock=lambda: now)
+    for second, done in ((0.5, 8 << 20), (1.0, 10 << 20), (1.5, 1 << 20), (2.5, 2 << 20), (10.5, 10 << 20)):
+        now = second
+        shown.draw(done, 10 << 20)
+    assert lines == [
+        "pushing x: 10.0 MiB of 10.0 MiB, 2.0 MiB/s, done in 1.0 s",
+        "pushing x: 2.0 MiB of 10.0 MiB, 2.0 MiB/s, 4 s left",
+        "pushing x: 10.0 MiB of 10.0 MiB, 1.1 MiB/s, done in 9.0 s",
+    ]
+
+
 def test_wrong_content_of_a_private_file_is_never_shown(
     places: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,10 +11,11 @@ from marketplace.errors import BadInputError
 from marketplace.sdk.profile import Profile, Session
 from marketplace.sdk.storage_settings import Storage
 from marketplace.storage.base import NotConfiguredError
+from marketplace.storage.patience import Patience
 from marketplace.storage.s3 import S3Config
 
 FULL = {
-    "": {"put": "s3"},
+    "": {"put": "s3", "silent_s": 90},
     "ipfs": {"api": "http://127.0.0.1:5001"},
     "s3": {
         "bucket": "models",
@@ -50,6 +51,7 @@ def test_every_member_arrives(tmp_path: Path) -> None:
     assert config.s3 == S3Config("models", "c/", "https://s3.example.org", "x", "y")
     assert config.network.allowed == (ipaddress.ip_network("10.20.0.0/16"),)
     assert config.network.dangerous_allow_loopback
+    assert config.patience == Patience.of(90.0)
     assert config.local_root == tmp_path / "blobs"
     assert (made.storage.cache, made.storage.cache_gib) == (tmp_path / "ciphertext", 7)
 
@@ -58,6 +60,7 @@ def test_every_member_arrives(tmp_path: Path) -> None:
     "storage",
     [
         {"": {"put": "ftp"}},
+        {"": {"silent_s": 4}},
         {"": {"put": "https"}},
         {"": {"put": "ipfs"}},
         {"": {"put": "s3"}},
