@@ -22,7 +22,7 @@ from marketplace.sdk import auditor, author
 from marketplace.sdk import market as offers_of
 from tests.integration.market_kit import Market, start_market
 
-pytestmark = [pytest.mark.integration, pytest.mark.heavy]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
