@@ -2,7 +2,7 @@
 
     sealed/NAME         a whole sealed stream; NAME is its ciphertext digest in hex, so it is verified by name
     partial/NAME        one on its way (`partial.PartialFile`); its full size is reserved from the start
-    pins/ORDER/NAME     an empty file: ORDER needs NAME until `let_go`
+    pins/ORDER/NAME     an empty file: ORDER needs NAME until `let_go`; who runs ORDER has its folder locked
 
 Nothing here is secret and nothing is believed after a crash: names appear by rename after a sync, pins are
 made before what they pin, and what is on its way proves itself. Several processes may share a cache.
@@ -13,7 +13,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,6 +58,9 @@ class CiphertextCache:
         self._patience = patience
         self._shell = shell
         self._now_ns = now_ns
+        self._running: dict[str, int] = {}
+        self._running_lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._running)
         for name in ("sealed", "partial", "pins"):
             (root / name).mkdir(parents=True, exist_ok=True)
 
@@ -134,14 +139,19 @@ class CiphertextCache:
 
     def let_go(self, order_id: bytes) -> None:
         """Remove an order's pins; no error if it has none."""
-        shutil.rmtree(self._root / "pins" / order_id.hex(), ignore_errors=True)
+        self._let_go(order_id.hex())
 
     def keep_only(self, order_ids: Collection[bytes]) -> None:
-        """Remove the pins of all other orders: after a crash, those that ended without `let_go`."""
+        """Remove the pins of all other orders: after a crash, those that ended without `let_go`.
+
+        Those of orders that another living process runs stay.
+        """
         live = {order_id.hex() for order_id in order_ids}
+        for order in set(self._running) - live:
+            self._let_go(order)
         for folder in (self._root / "pins").iterdir():
             if folder.name not in live:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove_idle(folder)
 
     @property
     def used_bytes(self) -> int:
@@ -152,9 +162,22 @@ class CiphertextCache:
         return self._root / "sealed" / info.ciphertext_digest.hex()
 
     def _pin(self, order_id: bytes, name: str) -> None:
-        folder = self._root / "pins" / order_id.hex()
-        folder.mkdir(exist_ok=True)
-        (folder / name).touch()
+        order = order_id.hex()
+        folder = self._root / "pins" / order
+        with self._running_lock:
+            while order not in self._running:
+                folder.mkdir(exist_ok=True)
+                descriptor = _shared(folder)
+                if descriptor is not None:
+                    self._running[order] = descriptor
+            (folder / name).touch()
+
+    def _let_go(self, order: str) -> None:
+        with self._running_lock:
+            shutil.rmtree(self._root / "pins" / order, ignore_errors=True)
+            descriptor = self._running.pop(order, None)
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _touch(self, final: Path, info: SealedInfo) -> bool:
         """Mark a blob as used now; False where it is not here in full."""
@@ -214,6 +237,43 @@ class CiphertextCache:
             yield
         finally:
             os.close(descriptor)
+
+
+def _shared(folder: Path) -> int | None:
+    """Return a descriptor of `folder` with a shared lock; None if somebody removed it meanwhile."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _remove_idle(folder: Path) -> None:
+    """Remove a folder that nobody has locked."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _close_all(running: dict[str, int]) -> None:
+    while running:
+        os.close(running.popitem()[1])
 
 
 def _is_idle(path: Path) -> bool:
