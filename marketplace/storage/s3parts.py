@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -109,7 +109,7 @@ def etag_of(descriptor: int, plan: PartPlan, like: str, progress: Progress | Non
             progress(done, plan.size)
     if "-" not in like:
         return _quoted(whole.digest())
-    return f'"{_md5(b"".join(parts)).hex()}-{plan.count}"'
+    return _combined(parts)
 
 
 def _part(descriptor: int, plan: PartPlan, number: int) -> bytes:
@@ -121,6 +121,11 @@ def _part(descriptor: int, plan: PartPlan, number: int) -> bytes:
             hint="somebody writes the file: push it again when it is finished",
         )
     return data
+
+
+def _combined(parts: list[bytes]) -> str:
+    """Return the ETag of an object whose parts have these MD5s."""
+    return f'"{_md5(b"".join(parts)).hex()}-{len(parts)}"'
 
 
 def _md5(data: bytes) -> bytes:
@@ -225,5 +230,18 @@ def _parts_there(client: Any, bucket: str, key: str, upload_id: str) -> dict[int
 
 
 def _complete(client: Any, named: dict[str, Any], etags: dict[int, str]) -> None:
-    parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(etags.items())]
-    client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    """Make an upload an object; one that an attempt completed, whose answer was lost, is one already."""
+    from botocore.exceptions import ClientError
+
+    ordered = [etags[number] for number in sorted(etags)]
+    parts = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
+    try:
+        client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
+            raise
+        made = client.head_object(Bucket=named["Bucket"], Key=named["Key"])
+        with suppress(ValueError):  # an ETag that is no MD5: nobody can tell then
+            if made["ETag"] == _combined([bytes.fromhex(etag.strip('"')) for etag in ordered]):
+                return
+        raise

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from marketplace.errors import BadInputError
 from marketplace.storage import s3parts
@@ -111,6 +112,60 @@ def test_a_part_that_differs_is_sent_again(store: S3Store, tmp_path: Path) -> No
     named = {"Bucket": "blobs", "Key": key, "UploadId": made["UploadId"]}
     store._client.upload_part(**named, PartNumber=1, Body=bytes(PART))
     assert b"".join(store.open(store.push(path))) == data
+
+
+def test_an_upload_whose_last_answer_was_lost_is_done(
+    store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sealed"
+    path.write_bytes(random.Random(12).randbytes(2 * PART + 5))
+    boto, calls = store._client._boto, 0
+    complete = boto.complete_multipart_upload
+
+    def lost(**named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        answer = complete(**named)
+        if calls == 1:
+            raise ReadTimeoutError(endpoint_url="http://s3")
+        return answer
+
+    monkeypatch.setattr(boto, "complete_multipart_upload", lost)
+    uri = store.push(path)
+    assert calls == 2
+    assert b"".join(store.open(uri)) == path.read_bytes()
+
+
+def test_an_upload_that_somebody_aborted_is_not_done(store: S3Store, tmp_path: Path) -> None:
+    path = tmp_path / "sealed"
+    path.write_bytes(random.Random(13).randbytes(2 * PART + 5))
+
+    def aborted(done: int, size: int) -> None:
+        for item in store._client.list_multipart_uploads(Bucket="blobs").get("Uploads", []):
+            if done == size:
+                store._client.abort_multipart_upload(
+                    Bucket="blobs", Key=item["Key"], UploadId=item["UploadId"]
+                )
+
+    with pytest.raises(StorageError, match="expected"):
+        store.push(path, progress=aborted)
+
+
+def test_a_busy_service_is_asked_again(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    boto, calls = store._client._boto, 0
+    put_object = boto.put_object
+
+    def busy(**named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            answer = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
+            raise ClientError(answer, "PutObject")
+        return put_object(**named)
+
+    monkeypatch.setattr(boto, "put_object", busy)
+    assert store.exists(store.put([b"in the end"]))
+    assert calls == 2
 
 
 def test_a_blob_that_was_replaced_is_noticed(store: S3Store) -> None:
