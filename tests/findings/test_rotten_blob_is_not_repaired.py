@@ -18,7 +18,11 @@ from tests.fakes.sealing_home import make_home, make_rows
 DATA = bytes(range(256)) * 10_000
 
 
-@pytest.mark.parametrize("rotten", [b"\x01" + DATA[1:], DATA[:-1], DATA + b"x", b""])
+@pytest.mark.parametrize(
+    "rotten",
+    [b"\x01" + DATA[1:], DATA[:-1], DATA + b"x", b""],
+    ids=["flipped", "shorter", "longer", "empty"],
+)
 def test_a_push_replaces_what_has_rotted(tmp_path: Path, rotten: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(DATA)
