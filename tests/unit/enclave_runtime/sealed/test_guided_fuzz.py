@@ -1,7 +1,7 @@
 """What reads sealed content under atheris: `tests/fakes/fuzz_sealed.py` in processes of its own (section 10).
 
 Hypothesis tries the same structures without looking where they lead (`test_hostile_structures`); this goes on
-from whatever reached new code. A few hundred cases run always, 200,000 and more under the `heavy` mark.
+from whatever reached new code. A few hundred cases run always, 450,000 under the `heavy` mark.
 """
 
 from __future__ import annotations
@@ -56,4 +56,4 @@ def test_guided_fuzz_of_bytes(target: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("target", STRUCTURED)
 def test_guided_fuzz_of_structures(target: str, tmp_path: Path) -> None:
-    fuzz(target, 10_000, tmp_path)
+    fuzz(target, 50_000, tmp_path)
