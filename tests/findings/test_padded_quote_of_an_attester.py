@@ -33,7 +33,7 @@ def attester(name: str, answer: bytes) -> Attester:
 
 
 @pytest.mark.parametrize("name", ATTESTERS)
-@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("padding", PADDINGS, ids=["none", "some", "to 8000"])
 def test_what_the_attester_gives_verifies(name: str, padding: int) -> None:
     evidence = attester(name, QUOTE + bytes(padding)).evidence(DATA)
     assert (evidence.tee, evidence.quote) == (TeeKind.TDX, QUOTE)
@@ -50,7 +50,11 @@ def test_what_the_attester_gives_verifies(name: str, padding: int) -> None:
 
 
 @pytest.mark.parametrize("name", ATTESTERS)
-@pytest.mark.parametrize("answer", [QUOTE + bytes(70) + b"\1", QUOTE[:-1], b"quote", bytes(8000)])
+@pytest.mark.parametrize(
+    "answer",
+    [QUOTE + bytes(70) + b"\1", QUOTE[:-1], b"quote", bytes(8000)],
+    ids=["more than zeros", "cut", "text", "zeros"],
+)
 def test_what_is_no_quote_with_zeros_is_not_handed_on(name: str, answer: bytes) -> None:
     with pytest.raises(WireError, match="quote"):
         attester(name, answer).evidence(DATA)
