@@ -10,7 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from enclave_runtime.sealed.header import HEADER_BYTES, CiphertextIndex, SealedInfo
+from enclave_runtime.sealed.header import (
+    HEADER_BYTES,
+    CiphertextIndex,
+    CiphertextMismatchError,
+    SealedInfo,
+)
 from enclave_runtime.sealed.manifest import MAX_MANIFEST_BYTES, Manifest, manifest_digest
 from enclave_runtime.wire.canonical import dump, parse_object
 from enclave_runtime.wire.codec import from_json, hex_of, to_json
@@ -147,9 +152,20 @@ def hold_inputs(job: Job, blobs: Blobs, order_id: bytes) -> None:
         info = held.manifest.sealed
         if blobs.hold(order_id, info, held.manifest.locations):
             continue
-        index = CiphertextIndex(*head_parts(blobs, held.ciphertext_uri, info), info)
-        for segment in range(info.layout.segments):
-            index.check(segment, read_segment(blobs, held.ciphertext_uri, info, segment))
+        try:
+            _check_segments(held, blobs)
+        except (CiphertextMismatchError, MarketError):
+            # What lies here has rotted, or cannot be read: the cache takes it from the other locations.
+            others = [uri for uri in held.manifest.locations if uri != held.ciphertext_uri]
+            if not others or not blobs.hold(order_id, info, others):
+                raise
+
+
+def _check_segments(held: HeldInput, blobs: Blobs) -> None:
+    info = held.manifest.sealed
+    index = CiphertextIndex(*head_parts(blobs, held.ciphertext_uri, info), info)
+    for segment in range(info.layout.segments):
+        index.check(segment, read_segment(blobs, held.ciphertext_uri, info, segment))
 
 
 def head_parts(blobs: Blobs, uri: str, info: SealedInfo) -> tuple[bytes, bytes]:

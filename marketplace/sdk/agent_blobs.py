@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from enclave_runtime.sealed.header import SealedInfo
+from marketplace.errors import MarketError
 from marketplace.storage.base import BlobStore, scheme_of
 from marketplace.storage.cache import CiphertextCache
 
@@ -76,4 +77,10 @@ class AgentBlobs:
     def _is_here(self, info: SealedInfo, locations: Sequence[str]) -> bool:
         if self._cache is not None and self._cache.has(info):
             return False
-        return any(scheme_of(uri) == _LOCAL and self._store.exists(uri) for uri in locations[:1])
+        try:
+            return any(
+                scheme_of(uri) == _LOCAL and self._store.size(uri) == info.ciphertext_bytes
+                for uri in locations[:1]
+            )
+        except MarketError:  # not here, not readable, or a stranger's word that is no location at all
+            return False
