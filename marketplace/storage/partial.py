@@ -7,7 +7,6 @@ the index, which is compared with the ciphertext digest. Holes cost nothing to l
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Final
 
 from enclave_runtime.sealed.header import HEADER_BYTES, CiphertextIndex, CiphertextMismatchError, SealedInfo
 from marketplace.storage.base import BlobTooLargeError, StorageError
+from marketplace.storage.pushing import open_locked
 
 __all__ = ["PartialFile", "check_index_size"]
 
@@ -40,7 +40,7 @@ class PartialFile:
         self._index: CiphertextIndex | None = None
         self._have = bytearray(self._layout.segments)
         self._lock = threading.Lock()
-        self._fd = _locked(path)
+        self._fd = open_locked(path)
         try:
             if os.fstat(self._fd).st_size == self._layout.total_bytes:
                 self._look()
@@ -147,27 +147,6 @@ def check_index_size(info: SealedInfo) -> None:
             f"index: got {info.layout.index_bytes} bytes, expected at most {_MAX_INDEX_BYTES}",
             hint="its owner has to seal it in longer segments",
         )
-
-
-def _locked(path: Path) -> int:
-    """Return a descriptor of the file that is at `path`, which nobody else has locked."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # finished or removed by another process between its opening and its lock
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _write(fd: int, data: memoryview, offset: int) -> None:

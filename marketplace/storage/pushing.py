@@ -12,7 +12,7 @@ from typing import Final
 
 from marketplace.storage.base import CHUNK_BYTES, Progress, StorageError
 
-__all__ = ["PUSHED", "copy_file", "file_sha256", "is_fresh"]
+__all__ = ["PUSHED", "copy_file", "file_sha256", "is_fresh", "open_locked"]
 
 PUSHED: Final = "push-"
 """Begins the names of files that another push may go on with."""
@@ -51,9 +51,8 @@ def copy_file(
     Raises:
         StorageError: the source changed while it was read.
     """
-    descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with FileIO(descriptor, "r+") as target:
-        fcntl.flock(target, fcntl.LOCK_EX)
+    descriptor = open_locked(aside)
+    with FileIO(descriptor, "r+"):
         digest = hashlib.sha256()
         buffer, there = memoryview(bytearray(CHUNK_BYTES)), memoryview(bytearray(CHUNK_BYTES))
         source.seek(0)
@@ -75,8 +74,45 @@ def copy_file(
             )
         os.fchmod(descriptor, 0o444)
         os.fsync(descriptor)
-        if aside.exists():  # else another push of the same file was faster, and renamed it
-            os.rename(aside, final)
+        os.rename(aside, final)
+
+
+def open_locked(path: Path) -> int:
+    """Return a descriptor of the file at `path`, made where it is missing, which nobody else has locked.
+
+    Never one that was renamed meanwhile: what has its last name is not written to.
+    """
+    while True:
+        descriptor = _open_writable(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # finished or removed by another process between its opening and its lock
+
+
+def _open_writable(path: Path) -> int:
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except PermissionError:
+        # Killed after it was made read-only, before it had its last name.
+        descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _write(descriptor: int, data: memoryview, offset: int) -> None:

@@ -238,6 +238,28 @@ def test_a_push_goes_on_where_a_killed_one_was(store: LocalStore, tmp_path: Path
     assert not left.exists()
 
 
+def test_a_push_writes_into_nothing_that_another_one_finished(store: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+    name = hashlib.sha256(DATA).hexdigest()
+    aside, final = tmp_path / "store" / "incoming" / f"push-{name}", store._path(name)
+    final.parent.mkdir()
+    with open(aside, "w+b") as other:
+        other.write(b"what another push wrote")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        pushing = threading.Thread(target=store.push, args=(path,))
+        pushing.start()
+        pushing.join(0.5)
+        assert pushing.is_alive()
+        os.rename(aside, final)
+        fcntl.flock(other, fcntl.LOCK_UN)
+        pushing.join()
+        other.seek(0)
+        assert other.read() == b"what another push wrote"
+    assert final.read_bytes() == DATA
+
+
 def test_a_push_that_nobody_came_back_for_is_swept_away(store: LocalStore, tmp_path: Path) -> None:
     left = tmp_path / "store" / "incoming" / "push-abc"
     left.write_bytes(b"x")
