@@ -102,7 +102,7 @@ def _tdx(made: Vendors, folder: Path) -> dict[str, str]:
         f'[trust.gpu]\ncount = 2\nroot_sets = ["{made.nvidia.roots.id}"]\nunsafe_accept_simulated = true\n'
     )
     sizes = {"PADDING": f"{padding} zero bytes", "TRAILING": f"{padding} trailing bytes"}
-    sizes |= {"QUOTE_SIZE": f"{len(quote)} bytes", "QUOTE_END": f"{len(quote)} to hold"}
+    sizes["QUOTE_SIZE"] = f"{len(quote)} bytes"
     sizes["QUOTE_CUT"] = f"-c {len(quote)}"
     sizes |= {"BUNDLE_SIZE": f"{len(bundle.to_bytes())} bytes", "GPUS_SIZE": f"{len(composite)} bytes"}
     sizes |= {"DEVICES_SIZE": f"{len(gpu)} bytes", "JSON_SIZE": f'"bytes": {len(quote)},'}
