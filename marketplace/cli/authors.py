@@ -22,6 +22,7 @@ from marketplace.cli.options import (
     SegmentKib,
     ShowProgress,
     Yes,
+    given_path,
     hash_of,
     parse_order,
     parse_payees,
@@ -46,7 +47,10 @@ app.command("reseal")(sealing.reseal)
 def publish(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="FOLDER|SEALED", help="A folder to seal, or a file that `seal` made.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER|SEALED", parser=given_path, help="A folder to seal, or a file that `seal` made."
+        ),
     ],
     kind: Annotated[
         str, typer.Option("--kind", help="engine, model or dataset; a sealed file says its own.")
@@ -120,7 +124,10 @@ def publish(
 def digest(
     context: typer.Context,
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A folder, an archive of one, or a sealed file.")
+        Path,
+        typer.Argument(
+            metavar="PATH", parser=given_path, help="A folder, an archive of one, or a sealed file."
+        ),
     ],
     kind: Annotated[str, typer.Option("--kind", help="engine: only its digests are bare.")] = "engine",
     offer: Annotated[

@@ -37,6 +37,7 @@ __all__ = [
     "SegmentKib",
     "ShowProgress",
     "Yes",
+    "given_path",
     "hash_of",
     "parse_holdback",
     "parse_id",
@@ -272,3 +273,14 @@ def parse_sources(texts: list[str]) -> dict[int, Path]:
             raise BadInputError("--source", repr(text[:80]), "INDEX=FOLDER, such as 0=engine/")
         found[int(index)] = Path(folder)
     return found
+
+
+def given_path(text: str) -> Path:
+    """Return the path that was given. An empty one, as of a variable that a script never set, is no folder.
+
+    Raises:
+        BadInputError: it is empty.
+    """
+    if not text:
+        raise BadInputError("path", "nothing", "a path; the current folder is .")
+    return Path(text)

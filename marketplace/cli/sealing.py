@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from marketplace.cli.exits import ExitCode
-from marketplace.cli.options import AsJson, Entry, HashName, SegmentKib, ShowProgress, hash_of, session_of
+from marketplace.cli.options import (
+    AsJson,
+    Entry,
+    HashName,
+    SegmentKib,
+    ShowProgress,
+    given_path,
+    hash_of,
+    session_of,
+)
 from marketplace.cli.output import emit, note, progress
 from marketplace.errors import BadInputError
 
@@ -36,7 +45,10 @@ __all__ = [
     "stages_of",
 ]
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What to seal: all of it, and nothing else.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", parser=given_path, help="What to seal: all of it, and nothing else."),
+]
 Kind = Annotated[str, typer.Option("--kind", help="engine, model or dataset.")]
 Sealed = Annotated[Path, typer.Argument(metavar="SEALED", help="A file that `seal` made.")]
 
@@ -72,7 +84,11 @@ def seal(
     context: typer.Context,
     folder: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER|ARCHIVE", help="What to seal: all of it; or what `pack` made of it."),
+        typer.Argument(
+            metavar="FOLDER|ARCHIVE",
+            parser=given_path,
+            help="What to seal: all of it; or what `pack` made of it.",
+        ),
     ],
     kind: Kind,
     out: Annotated[

@@ -20,6 +20,7 @@ from enclave_runtime.wire.offers import OfferKind, OfferTerms, Payee, Price
 from enclave_runtime.wire.scalars import ZERO32
 from marketplace.domain.offer import content_terms, sole_payee
 from marketplace.errors import BadInputError, NotFoundError
+from marketplace.sdk.own_secrets import check_holds_no_secret
 from marketplace.sdk.sent import Sent
 
 if TYPE_CHECKING:
@@ -101,12 +102,14 @@ def publish(
         algorithm: hash of the segments; None takes the profile's.
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes.
-        BadInputError: terms that the registry would refuse, or an entry point that is not there.
+        BadInputError: terms that the registry would refuse, an entry point that is not there, or a folder
+            that holds one's own keys.
         ContractRefusal: the registry refused.
         MarketError: storing or the chain did not work out; a key that was kept does no harm.
     """
     from marketplace.sealing.folders import seal_folder
 
+    check_holds_no_secret(session.profile, path)
     keystore, owner = session.keystore(), session.profile.owner
     sealed = seal_folder(
         path,

@@ -21,6 +21,7 @@ from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import RefusedError, WireError
 from enclave_runtime.wire.offers import OfferKind
 from marketplace.errors import BadInputError, MarketError, NotFoundError
+from marketplace.sdk.own_secrets import check_holds_no_secret
 from marketplace.sealing.containers import Packed, SealedFile, load_sealed, pack_folder, seal_to_file
 from marketplace.sealing.disk import DiskError, told
 from marketplace.sealing.privatefile import replace_private
@@ -93,9 +94,10 @@ def seal(
         algorithm: hash of the segments; None takes the profile's.
     Raises:
         RefusedError: steps `archive.*`: the folder has something that no archive takes.
-        BadInputError, WireError: terms that no manifest has, or `out` exists.
+        BadInputError, WireError: terms that no manifest has, `out` exists, or one's own keys inside.
         DiskError: something cannot be read or written; nothing is left of `out`.
     """
+    check_holds_no_secret(session.profile, folder)
     owner = session.profile.owner
     return seal_to_file(
         folder,
