@@ -109,7 +109,12 @@ class Market:
 
     # ------------------------------------------------------------------------------------------- agent
     def start_agent(self, *options: str) -> Child:
-        """Start the provider's agent; `options` name where it dies."""
+        """Start the provider's agent; `options` name where it dies.
+
+        One that a failed test left behind is ended first: that test said why, and the next are their own.
+        """
+        if self.story.agent is not None:
+            self.world.processes.stop_one(self.story.agent, kill=True)
         if options and options[0] != "--stop-before":
             home = self.world.homes["operator"].path
             argv = [sys.executable, str(_DYING), str(home), *options]
