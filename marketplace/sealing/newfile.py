@@ -20,7 +20,7 @@ from marketplace.errors import BadInputError
 from marketplace.sealing.disk import disk_error
 from marketplace.sealing.privatefile import NO_LINKS, sync_folder
 
-__all__ = ["NewFile", "check_new", "check_outside", "new_file", "part_of", "was_interrupted"]
+__all__ = ["NewFile", "check_new", "check_outside", "new_file", "part_of", "try_lock", "was_interrupted"]
 
 _WHAT: Final = "file to write"
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -70,7 +70,7 @@ def was_interrupted(out: Path) -> bool:
     except OSError:
         return False
     try:
-        return stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor)
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and try_lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -181,7 +181,7 @@ def _claim(part: Path, mode: int) -> int:
             _remove_left(part)
             continue
         try:
-            if _lock(descriptor) and _is_at(descriptor, part):
+            if try_lock(descriptor) and _is_at(descriptor, part):
                 return descriptor
         except BaseException:  # such as a disk without locks
             part.unlink(missing_ok=True)
@@ -203,7 +203,7 @@ def _remove_left(part: Path) -> None:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _foreign(part)
-        if not _lock(descriptor):
+        if not try_lock(descriptor):
             raise _busy(part)
         if _is_at(descriptor, part):
             part.unlink()
@@ -211,7 +211,8 @@ def _remove_left(part: Path) -> None:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder for this run alone; return False where another one has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

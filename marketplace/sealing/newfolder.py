@@ -5,7 +5,6 @@ What was opened is plaintext, and nothing of it may be left where opening failed
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marketplace.errors import BadInputError
+from marketplace.sealing.newfile import try_lock
 
 __all__ = ["check_free", "filling"]
 
@@ -76,13 +76,9 @@ def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder; look again whether it is free, since another process may have filled it meanwhile."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            got = f"{folder}, which another process fills now"
-            raise BadInputError(
-                "folder", got, "one that nobody writes to", hint="wait, or name another"
-            ) from None
+        if not try_lock(descriptor):
+            got, hint = f"{folder}, which another process fills now", "wait, or name another"
+            raise BadInputError("folder", got, "one that nobody writes to", hint=hint)
         check_free(folder)
         yield
     finally:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from enclave_runtime.sealed.buffers import write_full_at
 from enclave_runtime.sealed.header import HEADER_BYTES, CiphertextIndex, CiphertextMismatchError, SealedInfo
 from marketplace.storage.base import BlobTooLargeError, StorageError
 from marketplace.storage.pushing import open_locked
@@ -65,8 +66,8 @@ class PartialFile:
         """Take header and index; see `SegmentSink.begin`."""
         if self._index is None:
             checked = CiphertextIndex(header, index, self._info)
-            _write(self._fd, header, 0)
-            _write(self._fd, index, self._layout.index_offset)
+            write_full_at(self._fd, header, 0)
+            write_full_at(self._fd, index, self._layout.index_offset)
             self._index = checked
 
     def feed(self, segment: int, ciphertext: memoryview) -> None:
@@ -74,7 +75,7 @@ class PartialFile:
         if self._index is None:
             raise RuntimeError("the header and index of the stream were not fed yet")
         self._index.check(segment, ciphertext)
-        _write(self._fd, ciphertext, self._layout.segment_range(segment)[0])
+        write_full_at(self._fd, ciphertext, self._layout.segment_range(segment)[0])
         self._have[segment] = 1
 
     def missing(self) -> Iterator[int]:
@@ -147,9 +148,3 @@ def check_index_size(info: SealedInfo) -> None:
             f"index: got {info.layout.index_bytes} bytes, expected at most {_MAX_INDEX_BYTES}",
             hint="its owner has to seal it in longer segments",
         )
-
-
-def _write(fd: int, data: memoryview, offset: int) -> None:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(fd, data[done:], offset + done)

@@ -10,6 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from enclave_runtime.sealed.buffers import write_full_at
 from marketplace.storage.base import CHUNK_BYTES, Progress, StorageError
 
 __all__ = ["PUSHED", "copy_file", "file_sha256", "is_fresh", "open_locked"]
@@ -61,7 +62,7 @@ def copy_file(
             piece = buffer[:got]
             digest.update(piece)
             if os.preadv(descriptor, [there[:got]], done) != got or there[:got] != piece:
-                _write(descriptor, piece, done)
+                write_full_at(descriptor, piece, done)
             done += got
             if progress is not None:
                 progress(done, size)
@@ -113,9 +114,3 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _write(descriptor: int, data: memoryview, offset: int) -> None:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(descriptor, data[done:], offset + done)
