@@ -131,9 +131,10 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Ask this CVM's hardware for evidence. Needs root."""
+    from marketplace.sdk.attest_policy import hex_bytes
     from marketplace.sdk.attesting import collect as ask
 
-    given = _hex("--report-data", report_data, 64) if report_data else bytes(64)
+    given = hex_bytes("--report-data", report_data, 64) if report_data else bytes(64)
     evidence, log = ask(out, given)
     if not report_data:
         note("it binds 64 zero bytes: it proves what runs here, and nothing about keys or time")
@@ -146,27 +147,18 @@ def collect(
     )
 
 
-def _hex(name: str, text: str, size: int) -> bytes:
-    from enclave_runtime.wire.codec import bytes_from_hex
-    from enclave_runtime.wire.errors import WireError
-
-    try:
-        return bytes_from_hex("0x" + text.lower().removeprefix("0x"), size)
-    except WireError as error:
-        raise BadInputError(name, str(error), f"{size} bytes in hex") from error
-
-
 def _wanted(report_data: str, operator: str, purpose: str, challenge: str) -> Wanted:
     from enclave_runtime.wire.report_data import Purpose
+    from marketplace.sdk.attest_policy import hex_bytes
     from marketplace.sdk.attesting import Wanted
 
     if purpose and purpose not in (*Purpose,):
         raise BadInputError("--purpose", repr(purpose[:40]), f"one of {', '.join(Purpose)}")
     return Wanted(
-        _hex("--report-data", report_data, 64) if report_data else None,
-        _hex("--operator", operator, 20) if operator else None,
+        hex_bytes("--report-data", report_data, 64) if report_data else None,
+        hex_bytes("--operator", operator, 20) if operator else None,
         Purpose(purpose) if purpose else None,
-        _hex("--challenge", challenge, 32) if challenge else None,
+        hex_bytes("--challenge", challenge, 32) if challenge else None,
     )
 
 

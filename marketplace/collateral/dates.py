@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         NvidiaCollateral,
     )
 
-__all__ = ["first_end"]
+__all__ = ["first_end", "unix_time"]
 
 End: TypeAlias = tuple[int, str]
 """Unix time, in seconds, and the part that ends then."""
@@ -54,8 +54,8 @@ def _read(vendor: str, ends: Iterator[End]) -> Iterator[End]:
 
 
 def _intel(part: IntelCollateral) -> Iterator[End]:
-    yield _iso(json.loads(part.tcb_info)["nextUpdate"]), "TCB info"
-    yield _iso(json.loads(part.qe_identity)["nextUpdate"]), "QE identity"
+    yield unix_time(json.loads(part.tcb_info)["nextUpdate"]), "TCB info"
+    yield unix_time(json.loads(part.qe_identity)["nextUpdate"]), "QE identity"
     for words, der in (("root CA's CRL", part.root_ca_crl), ("PCK CA's CRL", part.pck_crl)):
         yield from _list(der, words)
     chains = (part.pck_crl_issuer_chain, part.tcb_info_issuer_chain, part.qe_identity_issuer_chain)
@@ -91,5 +91,6 @@ def _end(certificate: x509.Certificate) -> int:
     return int(certificate.not_valid_after_utc.timestamp())
 
 
-def _iso(text: str) -> int:
+def unix_time(text: str) -> int:
+    """Return Unix time, in seconds, of a moment as Intel writes it (ISO 8601)."""
     return int(datetime.fromisoformat(text).timestamp())

@@ -7,7 +7,6 @@ headers, lists in DER (some caches write hex). Which platform it is, the quote's
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -17,6 +16,7 @@ from enclave_runtime.attestation.dcap.layout import parse_quote
 from enclave_runtime.attestation.dcap.pck import parse_chain, parse_extension
 from enclave_runtime.attestation.model import Evidence, TeeKind
 from enclave_runtime.wire.errors import WireError
+from marketplace.collateral.dates import unix_time
 from marketplace.collateral.hosts import Hosts
 from marketplace.collateral.library import HOUR_S, Library, Statement
 from marketplace.collateral.web import Answer, Question
@@ -74,7 +74,7 @@ def _authority(leaf: x509.Certificate) -> str:
 
 def _statement(words: str, url: str, member: str, chain: tuple[str, ...]) -> Statement:
     def until(answer: Answer) -> int:
-        return _iso(json.loads(_signed_member(answer.body, member)[0])["nextUpdate"])
+        return unix_time(json.loads(_signed_member(answer.body, member)[0])["nextUpdate"])
 
     return Statement(words, Question(url, _MAX_BYTES, chain_headers=chain), _STATEMENTS_ANEW_S, until)
 
@@ -104,10 +104,6 @@ def _signed_member(body: bytes, name: str) -> tuple[str, bytes]:
     if not isinstance(rest, dict) or rest.keys() != {"signature"}:
         raise WireError(f"pcs: got members {sorted(rest)[:8]} beside {name}, expected the signature")
     return text[len(head) : end], bytes.fromhex(rest["signature"])
-
-
-def _iso(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp())
 
 
 def _der(body: bytes) -> bytes:

@@ -32,7 +32,7 @@ from marketplace.sdk.attest_words import measurement_of, report_data_of
 from marketplace.sdk.settings import ConfigTable, Trust
 from marketplace.service.settings import load
 
-__all__ = ["Accepted", "Suggestion", "accepted", "suggest"]
+__all__ = ["Accepted", "Suggestion", "accepted", "hex_bytes", "suggest"]
 
 _WORDS = frozenset({*TCB_WORDS, UNRATED})
 _VENDORS = (INTEL, *AMD.values(), NITRO)
@@ -111,17 +111,22 @@ def accepted(
             made = replace(made, root_set=RootSet.parse(root_set).id)
     except WireError as error:
         raise BadInputError("policy", str(error), "root sets by their ids, measurements in 0x-hex") from error
-    given = frozenset(map(_measurement, measurements))
+    given = frozenset(hex_bytes("--measurement", text, 32) for text in measurements)
     if not words <= _WORDS:
         raise BadInputError("--tcb", str(sorted(words - _WORDS)), f"some of {sorted(_WORDS)}")
     return replace(made, measurements=given or made.measurements, tcb=words or made.tcb, simulated=consented)
 
 
-def _measurement(text: str) -> bytes:
+def hex_bytes(name: str, text: str, size: int) -> bytes:
+    """Return `size` bytes that a person wrote in hex, with 0x or without, for the option `name`.
+
+    Raises:
+        BadInputError: something else.
+    """
     try:
-        return bytes_from_hex("0x" + text.lower().removeprefix("0x"), 32)
+        return bytes_from_hex("0x" + text.lower().removeprefix("0x"), size)
     except WireError as error:
-        raise BadInputError("--measurement", str(error), "32 bytes in hex") from error
+        raise BadInputError(name, str(error), f"{size} bytes in hex") from error
 
 
 def suggest(evidence: Evidence, collateral: Collateral, rules: Accepted, now: int) -> Suggestion:

@@ -5,7 +5,6 @@ The reader's settings say which certifier is meant and what is believed; the ans
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from enclave_runtime.wire.canonical import Json, JsonObject
 from enclave_runtime.wire.codec import bytes_from_hex, hex_of
 from enclave_runtime.wire.errors import RefusedError, WireError
 from marketplace.errors import UnreachableError
+from marketplace.sdk.services import answer_of
 from marketplace.service.attesting import Identity, check_attestation
 
 if TYPE_CHECKING:
@@ -77,28 +77,17 @@ def ask(url: str, challenge: bytes) -> JsonObject:
     Raises:
         UnreachableError: nothing usable answers there.
     """
-    import httpx
-
-    body = {"challenge": hex_of(challenge)}
-    try:
-        with httpx.stream(
-            "POST", f"{url}{_PATH}", json=body, timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False
-        ) as answer:
-            data = b""
-            for part in answer.iter_raw():
-                data += part
-                if len(data) > _MAX_BYTES:
-                    break
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnreachableError(
-            f"{url}: {type(error).__name__}", hint="is it a certifier's address?"
-        ) from error
-    try:
-        value = json.loads(data) if len(data) <= _MAX_BYTES else None
-    except (ValueError, RecursionError):
-        value = None
-    if answer.status_code != _OK or not isinstance(value, dict):
-        text = f"{url}: got HTTP {answer.status_code}, {len(data)} bytes, expected an attestation"
+    status, value, size = answer_of(
+        "POST",
+        f"{url}{_PATH}",
+        named=url,
+        limit=_MAX_BYTES,
+        timeout_s=_TIMEOUT_S,
+        hint="is it a certifier's address?",
+        body={"challenge": hex_of(challenge)},
+    )
+    if status != _OK or value is None:
+        text = f"{url}: got HTTP {status}, {size} bytes, expected an attestation"
         raise UnreachableError(text, hint="is it a certifier's address? its log says more")
     return value
 

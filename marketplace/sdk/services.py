@@ -1,12 +1,13 @@
-"""Asks a certifier or a key broker whether it is well."""
+"""Asks a certifier or a key broker something; nothing of the answer is believed here."""
 
 from __future__ import annotations
 
 import json
 
+from enclave_runtime.wire.canonical import JsonObject
 from marketplace.errors import UnreachableError
 
-__all__ = ["health_of"]
+__all__ = ["answer_of", "health_of"]
 
 _TIMEOUT_S = 5.0
 _MAX_BYTES = 16 << 10
@@ -19,18 +20,49 @@ def health_of(url: str) -> str:
     Raises:
         UnreachableError: nothing usable answers there.
     """
-    import httpx
-
-    try:
-        answer = httpx.get(f"{url}/healthz", timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        text = f"{url}: {type(error).__name__}"
-        raise UnreachableError(text, hint="start it, or mend its address in the profile") from error
-    try:
-        value = json.loads(answer.content[:_MAX_BYTES])
-    except (ValueError, RecursionError):
-        value = None
-    if answer.status_code != _OK or not isinstance(value, dict) or value.get("ok") is not True:
-        raise UnreachableError(f"{url}: HTTP {answer.status_code}, and not well", hint="look at its log")
+    hint = "start it, or mend its address in the profile"
+    status, value, _ = answer_of(
+        "GET", f"{url}/healthz", named=url, limit=_MAX_BYTES, timeout_s=_TIMEOUT_S, hint=hint
+    )
+    if status != _OK or value is None or value.get("ok") is not True:
+        raise UnreachableError(f"{url}: HTTP {status}, and not well", hint="look at its log")
     words = [str(value[name])[:80] for name in ("service", "name", "address", "grant_key") if name in value]
     return ", ".join(["SIMULATED"] * (value.get("simulated") is True) + words)
+
+
+def answer_of(
+    method: str,
+    url: str,
+    *,
+    named: str,
+    limit: int,
+    timeout_s: float,
+    hint: str,
+    body: JsonObject | None = None,
+) -> tuple[int, JsonObject | None, int]:
+    """Return the status of an answer, the JSON object in it, or None for anything else, and its bytes read.
+
+    Args:
+        named: what errors call the service.
+        limit: bytes after which nothing more is read; a longer answer is no object.
+    Raises:
+        UnreachableError: no answer.
+    """
+    import httpx
+
+    data = bytearray()
+    try:
+        with httpx.stream(
+            method, url, json=body, timeout=timeout_s, trust_env=False, follow_redirects=False
+        ) as answer:
+            for part in answer.iter_raw():
+                data += part
+                if len(data) > limit:
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnreachableError(f"{named}: {type(error).__name__}", hint=hint) from error
+    try:
+        value = json.loads(data) if len(data) <= limit else None
+    except (ValueError, RecursionError):
+        value = None
+    return answer.status_code, value if isinstance(value, dict) else None, len(data)
