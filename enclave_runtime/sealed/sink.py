@@ -74,7 +74,9 @@ class FileSink:
 
     def __init__(self, fd: int) -> None:
         """Empty the file, so that nothing old stands after the content."""
-        os.ftruncate(fd, 0)
+        # Not where nothing stood: ext4 takes a cut to nothing for a rewrite, and writes all out at `close`.
+        if os.fstat(fd).st_size:
+            os.ftruncate(fd, 0)
         self._fd = fd
         self._lock = threading.Lock()
         self._free: list[memoryview] = []

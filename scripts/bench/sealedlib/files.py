@@ -2,9 +2,11 @@
 
 Sources are in the page cache. Each output is a new file on memory that was in use a moment ago: a virtual
 machine gives free memory back to its host, and whoever takes it again waits longer than for anything
-measured here. Ours is run as an installed program is: its bytecode is there. Three settings, each with its
+measured here. Ours is run as an installed program is: its bytecode is there. Four settings, each with its
 own peers in the same rounds:
   as it is      contents of `mib`, onto the tmpfs that the machine has; every peer
+  disk          the same, into the page cache of the file system that the scratch folder is on, where most
+                people open; nobody waits for the disk below it; age and a copy
   large         four times that, where starts weigh less; age and a copy
   huge pages    contents of `mib`, onto a tmpfs mounted with `huge=within_size`: what small pages cost; no
                 goal; age and a copy; for root, who may mount one
@@ -41,6 +43,10 @@ def measure(options: Options) -> dict[str, Any]:
     """Return speeds and the ratios against `age -d` and `sha256sum && age -d`."""
     report = _every_peer(options)
     goals = report.pop("goals")
+    disk = options.folder / "disk"
+    disk.mkdir()
+    report["disk"] = _few_peers(replace(options, ram=disk), "model")
+    goals |= {f"{name}_disk": goal for name, goal in report["disk"].pop("goals").items()}
     report["large"] = large = _large(options)
     goals |= large.pop("goals")
     with huge_tmpfs(options) as folder:
@@ -111,6 +117,7 @@ def _touch(options: Options, size: int) -> None:
     """Remove what the case before wrote, and use as much memory once as the next one will."""
     for left in options.ram.glob("out*"):
         left.unlink()
+    os.sync()  # what the case before left to write takes no time of the next one
     zeros = bytes(1 << 20)
     with (options.ram / "out.touched").open("wb", buffering=0) as file:
         for _ in range(-(-size // len(zeros))):
