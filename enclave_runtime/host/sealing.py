@@ -29,6 +29,7 @@ def seal_folder(folder: Path, out: Path, task: EngineTask) -> SealedInfo:
                 task.content_key,
                 digest_salt=task.digest_salt,
                 entropy=os.urandom,
+                algorithm=task.algorithm,
             )
     except BaseException:
         out.unlink(missing_ok=True)

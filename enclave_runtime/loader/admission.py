@@ -12,6 +12,7 @@ from typing import Final
 from enclave_runtime.loader.messages import Admit
 from enclave_runtime.sealed.header import HEADER_BYTES, TAG_BYTES
 from enclave_runtime.sealed.manifest import MEDIA_TYPE_TAR, Manifest, manifest_digest
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.sealed.wrap import check_public_key, public_digest
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.eip712 import Domain
@@ -73,6 +74,15 @@ class AdmittedOrder:
     def engine(self) -> AdmittedInput:
         """Return the engine: always the first input."""
         return self.inputs[0]
+
+    @property
+    def output_algorithm(self) -> Algorithm:
+        """Return the hash that the order's own output is sealed under: SHA-256 as soon as one input is.
+
+        Whoever has to keep to the FIPS profile then opens what came of it, and everybody else can too.
+        """
+        hashes = {item.manifest.sealed.algorithm for item in self.inputs}
+        return Algorithm.SHA256 if Algorithm.SHA256 in hashes else Algorithm.BLAKE3
 
     @property
     def lines(self) -> tuple[InputLine, ...]:

@@ -79,6 +79,7 @@ def run_engine(core: Core, message: Run, body: memoryview, now_ns: int) -> Steps
             wall_s=(run.end_ns - now_ns) / NANOSECONDS,  # a grant may be renewed: `tick` ends that one
             content_key=run.result_key.view(),
             digest_salt=run.result_salt,
+            algorithm=run.order.output_algorithm,
         )
     )
     run.engine_started_ns = now_ns

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from enclave_runtime.sealed.header import SealedInfo
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.errors import EnclaveError, RefusedError
 
@@ -82,6 +83,7 @@ class EngineTask:
         wall_s: seconds until the sandbox ends it by itself; the session's own clock comes first.
         content_key: fresh, 32 bytes; the result is sealed with it.
         digest_salt: fresh, 32 bytes; hides the result's content digest.
+        algorithm: hash of the outcome's segments.
     """
 
     kind: str
@@ -90,6 +92,7 @@ class EngineTask:
     wall_s: float
     content_key: memoryview
     digest_salt: bytes
+    algorithm: Algorithm
 
 
 @dataclass(frozen=True, slots=True)

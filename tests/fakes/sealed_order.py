@@ -16,7 +16,7 @@ from enclave_runtime.sealed.archive import ArchiveReader
 from enclave_runtime.sealed.header import HEADER_BYTES
 from enclave_runtime.sealed.manifest import MEDIA_TYPE_TAR, Manifest, Release
 from enclave_runtime.sealed.stream import seal
-from enclave_runtime.sealed.tree import NO_SALT
+from enclave_runtime.sealed.tree import NO_SALT, Algorithm
 from enclave_runtime.sealed.wrap import PrivateKey as HpkeKey
 from enclave_runtime.sealed.wrap import generate_keypair, seal_to
 from enclave_runtime.wire.codec import hex_of, to_json
@@ -74,7 +74,12 @@ class SealedInput:
         ]
 
 
-def seal_input(kind: OfferKind, files: Mapping[str, bytes], entry_point: tuple[str, ...] = ()) -> SealedInput:
+def seal_input(
+    kind: OfferKind,
+    files: Mapping[str, bytes],
+    entry_point: tuple[str, ...] = (),
+    algorithm: Algorithm = Algorithm.BLAKE3,
+) -> SealedInput:
     """Return `files` packed, sealed and offered by an owner of their own."""
     with tempfile.TemporaryDirectory() as name:
         for path, data in files.items():
@@ -82,10 +87,15 @@ def seal_input(kind: OfferKind, files: Mapping[str, bytes], entry_point: tuple[s
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         with ArchiveReader(name) as archive:
-            return seal_bytes(kind, _read(archive), entry_point)
+            return seal_bytes(kind, _read(archive), entry_point, algorithm)
 
 
-def seal_bytes(kind: OfferKind, plaintext: bytes, entry_point: tuple[str, ...] = ()) -> SealedInput:
+def seal_bytes(
+    kind: OfferKind,
+    plaintext: bytes,
+    entry_point: tuple[str, ...] = (),
+    algorithm: Algorithm = Algorithm.BLAKE3,
+) -> SealedInput:
     """Return bytes sealed and offered, whether or not they are an archive."""
     key, grant_key = os.urandom(32), PrivateKey()
     salt = NO_SALT if kind is OfferKind.ENGINE else os.urandom(32)
@@ -97,6 +107,7 @@ def seal_bytes(kind: OfferKind, plaintext: bytes, entry_point: tuple[str, ...] =
         key,
         digest_salt=salt,
         entropy=os.urandom,
+        algorithm=algorithm,
         segment_bytes=_SEGMENT_BYTES,
     )
     release = Release(None, address_of(grant_key))

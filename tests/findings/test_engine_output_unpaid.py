@@ -21,6 +21,7 @@ from enclave_runtime.host.engine_room import EngineRoom
 from enclave_runtime.host.scratch import Scratch
 from enclave_runtime.loader.effects import EngineEnd, EngineTask
 from enclave_runtime.sealed.archive import ArchiveReader
+from enclave_runtime.sealed.tree import Algorithm
 
 _DEEP = "/".join(["d" * 200] * 6)
 
@@ -79,7 +80,7 @@ def test_an_output_fits_twice_into_the_memory_that_is_left(
     def end(_: EngineEnd) -> None:
         ended.set()
 
-    task = EngineTask("training", ("python", "x"), b"{}", 60.0, bytearray(32), bytes(32))
+    task = EngineTask("training", ("python", "x"), b"{}", 60.0, bytearray(32), bytes(32), Algorithm.BLAKE3)
     EngineRoom(scratch, runner, DEFAULT_LIMITS, time.monotonic, end).start(task)
     assert ended.wait(20)
     # As files, and once more sealed, beside headers and logs.

@@ -18,7 +18,7 @@ from enclave_runtime.wire.offers import OfferKind
 from marketplace.demo.processes import Processes
 from marketplace.demo.scenario import EXAMPLE
 from marketplace.domain.order_state import OrderState
-from marketplace.sdk import auditor, author
+from marketplace.sdk import auditor, author, results
 from marketplace.sdk import market as offers_of
 from tests.integration.market_kit import Market, start_market
 
@@ -48,6 +48,9 @@ def test_sha256_content_is_ordered_trained_on_and_verified(fips: Market) -> None
     fips.wait_done(placed.order_id)
     assert fips.stop_agent(agent) == 0
     assert fips.record(placed.order_id).state is OrderState.COMPLETED
+    # What came of it is under the same profile: the client's tools may be held to it too.
+    centre = fips.world.homes["centre"].session
+    assert results.sealed_result(centre, placed.order_id).line.algorithm == Algorithm.SHA256.value
     metrics = json.loads((story.open_result(placed.order_id) / "output" / "metrics.json").read_bytes())
     assert metrics["accuracy"] >= 0.95
     # An auditor who read the engine's source compares it under the manifest's own hash.

@@ -19,6 +19,7 @@ from enclave_runtime.host.engine_room import EngineRoom
 from enclave_runtime.host.scratch import Scratch
 from enclave_runtime.loader.effects import EngineEnd, EngineTask
 from enclave_runtime.sealed.sink import MemorySink
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.sealed.unpack import Quota, unpack
 from enclave_runtime.sealed.unseal import FileSource, Unsealer, unseal
 from enclave_runtime.wire.canonical import parse_object
@@ -50,8 +51,11 @@ def scratch(tmp_path: Path) -> Scratch:
     return scratch
 
 
-def task(config: bytes = b"{}", kind: str = "training") -> EngineTask:
-    return EngineTask(kind, ("python", "main.py"), config, 60.0, bytearray(b"\x11" * 32), b"\x22" * 32)
+def task(
+    config: bytes = b"{}", kind: str = "training", algorithm: Algorithm = Algorithm.BLAKE3
+) -> EngineTask:
+    key, salt = bytearray(b"\x11" * 32), b"\x22" * 32
+    return EngineTask(kind, ("python", "main.py"), config, 60.0, key, salt, algorithm)
 
 
 def run(scratch: Scratch, runner: FakeRunner, what: EngineTask) -> EngineEnd:
@@ -82,6 +86,15 @@ def opened(scratch: Scratch, end: EngineEnd, folder: Path) -> Path:
 def leave_a_file(spec: SandboxSpec, stop: threading.Event) -> Reason:
     (spec.output_dir / "model").write_bytes(b"model")
     return Reason.OK
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_outcome_is_sealed_under_the_hash_of_its_task(
+    scratch: Scratch, tmp_path: Path, algorithm: Algorithm
+) -> None:
+    end = run(scratch, FakeRunner(leave_a_file), task(algorithm=algorithm))
+    assert end.sealed is not None and end.sealed.algorithm is algorithm
+    assert (opened(scratch, end, tmp_path / "opened") / "output" / "model").read_bytes() == b"model"
 
 
 def test_output_log_and_words_are_sealed_to_the_given_key(scratch: Scratch, tmp_path: Path) -> None:

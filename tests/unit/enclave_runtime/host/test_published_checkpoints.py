@@ -21,6 +21,7 @@ from enclave_runtime.loader.effects import EngineTask
 from enclave_runtime.sealed.header import SealedInfo
 from enclave_runtime.sealed.published import PublishedList
 from enclave_runtime.sealed.sink import MemorySink
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.sealed.unpack import Quota, unpack
 from enclave_runtime.sealed.unseal import FileSource, Unsealer, unseal
 from enclave_runtime.wire.errors import WireError
@@ -43,7 +44,7 @@ def output(tmp_path: Path) -> Path:
 
 
 def task() -> EngineTask:
-    return EngineTask("training", ("python", "x"), b"{}", 60.0, bytearray(KEY), SALT)
+    return EngineTask("training", ("python", "x"), b"{}", 60.0, bytearray(KEY), SALT, Algorithm.SHA256)
 
 
 def checkpoints(scratch: Scratch, room_bytes: int = 1 << 24) -> Checkpoints:
@@ -97,6 +98,7 @@ def test_takes_numbered_folders_in_order_and_leaves_the_rest(
     assert os.listdir(scratch.result_dir) == []
     for index, content in enumerate((b"nine", b"ten")):
         one = made.one(index)
+        assert one.sealed.algorithm is Algorithm.SHA256
         folder = opened(scratch.published_file(index), one.sealed, tmp_path / f"opened-{index}")
         assert (folder / "model").read_bytes() == content
         assert scratch.read_published(index, 0) == scratch.published_file(index).read_bytes()

@@ -10,6 +10,7 @@ import pytest
 from enclave_runtime.loader.admission import AdmittedOrder, admit
 from enclave_runtime.loader.messages import Admit, parse_message
 from enclave_runtime.sealed.manifest import Release, manifest_digest
+from enclave_runtime.sealed.tree import Algorithm
 from enclave_runtime.wire.codec import hex_of, to_json
 from enclave_runtime.wire.errors import RefusedError
 from enclave_runtime.wire.offers import OfferKind, Price, terms_hash
@@ -48,6 +49,16 @@ def test_admits_what_every_digest_confirms(order: SealedOrder) -> None:
     assert got.engine.manifest == order.inputs[0].manifest
     assert [line.content_digest for line in got.lines] == [item.terms.content_digest for item in order.inputs]
     assert [line.kind for line in got.lines] == [OfferKind.ENGINE, OfferKind.DATASET, OfferKind.DATASET]
+
+
+@pytest.mark.parametrize("sha256", [[], [0], [2], [0, 1, 2]])
+def test_output_is_sealed_under_sha256_as_soon_as_one_input_is(order: SealedOrder, sha256: list[int]) -> None:
+    inputs = list(order.inputs)
+    for index in sha256:
+        kind, entry_point = inputs[index].manifest.kind, inputs[index].manifest.entry_point
+        inputs[index] = seal_input(kind, {"main.py": b"pass"}, entry_point, Algorithm.SHA256)
+    expected = Algorithm.SHA256 if sha256 else Algorithm.BLAKE3
+    assert admitted(with_inputs(order, *inputs).admit()).output_algorithm is expected
 
 
 class TestOrderId:

@@ -9,7 +9,7 @@ import pytest
 
 from enclave_runtime.loader.effects import InputFaultError
 from enclave_runtime.sealed.header import HEADER_BYTES, ciphertext_digest
-from enclave_runtime.sealed.tree import LeafList, leaf
+from enclave_runtime.sealed.tree import Algorithm, LeafList, leaf
 from enclave_runtime.wire.codec import bytes_from_hex, from_json, hex_of
 from enclave_runtime.wire.dsse import Envelope
 from enclave_runtime.wire.eip712 import typed_digest
@@ -65,6 +65,7 @@ class TestWholeWay:
         assert cvm.task is not None
         assert cvm.task.entry_point == ("python", "main.py")
         assert cvm.task.config == order.config
+        assert cvm.task.algorithm is Algorithm.BLAKE3
         cvm.sleep(5)
         key = bytes(cvm.task.content_key) + cvm.task.digest_salt
         cvm.end()
