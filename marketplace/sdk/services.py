@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from enclave_runtime.wire.canonical import JsonObject
 from marketplace.errors import UnreachableError
@@ -45,20 +46,26 @@ def answer_of(
     Args:
         named: what errors call the service.
         limit: bytes after which nothing more is read; a longer answer is no object.
+        timeout_s: for the whole answer, and for each silence in it.
     Raises:
         UnreachableError: no answer.
     """
     import httpx
 
     data = bytearray()
+    until = time.monotonic() + timeout_s
+    # As sent: a proxy that compresses could make a small answer large, and the limit is of what is read.
+    plain = {"Accept-Encoding": "identity"}
     try:
         with httpx.stream(
-            method, url, json=body, timeout=timeout_s, trust_env=False, follow_redirects=False
+            method, url, json=body, headers=plain, timeout=timeout_s, trust_env=False, follow_redirects=False
         ) as answer:
             for part in answer.iter_raw():
                 data += part
                 if len(data) > limit:
                     break
+                if time.monotonic() > until:
+                    raise UnreachableError(f"{named}: not done after {timeout_s:g} s", hint=hint)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnreachableError(f"{named}: {type(error).__name__}", hint=hint) from error
     try:
