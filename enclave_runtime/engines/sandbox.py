@@ -180,7 +180,8 @@ def _finish(
     launched: Launched, spec: SandboxSpec, limits: SandboxLimits, cgroup: Cgroup | None, watch: Watch,
     log: LogBuffer, reason: Reason | None, seconds: float,
 ) -> EngineResult:  # fmt: skip
-    code = launched.exit_code()
+    # Of what the sandbox ended, bubblewrap may have reported the kill before it was ended itself, or not.
+    code = launched.exit_code() if reason is None else None
     detail = ""
     if reason is None:
         if code is None and not (cgroup and cgroup.out_of_memory()):

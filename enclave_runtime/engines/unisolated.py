@@ -118,7 +118,9 @@ def _result(
     code: int, reason: Reason | None, seconds: float, log: LogBuffer, root: Path, spec: SandboxSpec,
     limits: SandboxLimits,
 ) -> EngineResult:  # fmt: skip
+    ended = None
     if reason is None:
+        ended = code if code >= 0 else 128 - code
         reason = Reason.OK if code == 0 else Reason.EXIT if code > 0 else Reason.SIGNAL
     taken = Collected()
     folder = os.open(root / "output", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -129,7 +131,7 @@ def _result(
     finally:
         os.close(folder)
     return EngineResult(
-        exit_code=code if code >= 0 else 128 - code,
+        exit_code=ended,
         reason=reason,
         seconds=seconds,
         log=log.value(),

@@ -20,6 +20,7 @@ from marketplace.cli.exits import INTERRUPTED, guarded
 ROOT = Path(__file__).resolve().parents[2]
 LOADING = (
     "import os, signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whoever started the tests may ignore it
     "class Now:\n"
     "    def find_spec(self, name, path, target=None):\n"
     "        if name == {module!r}:\n"
