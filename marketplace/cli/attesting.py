@@ -70,6 +70,10 @@ def verify(
     tcb: Annotated[
         list[str], typer.Option("--tcb", metavar="WORD", help="An accepted patch level; repeat.")
     ] = [],  # noqa: B006 - typer copies defaults
+    platform: Annotated[
+        list[str],
+        typer.Option("--platform", metavar="HEX", help="An accepted machine; repeat. Default: any."),
+    ] = [],  # noqa: B006 - typer copies defaults
     at: Annotated[
         int | None, typer.Option("--at", metavar="UNIX", min=0, max=253402300799, help="When; default: now.")
     ] = None,
@@ -105,7 +109,7 @@ def verify(
     from marketplace.sdk.attest_reading import read_file, recognise
     from marketplace.sdk.attesting import judge, read_collateral, read_event_log
 
-    rules = accepted(policy, roots, measurement, tcb, unsafe_accept_simulated)
+    rules = accepted(policy, roots, measurement, tcb, unsafe_accept_simulated, platform)
     found, now = recognise(read_file(file)), int(time.time()) if at is None else at
     judged = judge(
         found,

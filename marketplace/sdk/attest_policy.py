@@ -47,6 +47,9 @@ class Accepted:
         measurements: reference values, 32 bytes each.
         tcb: the vendor's words for accepted patch levels.
         simulated: ids of "dev:" root sets that the reader consented to by name.
+        min_tcb_eval_number: floor for the edition of the vendor's TCB data.
+        rejected_advisories: the vendor's advisories that refuse even an accepted patch level.
+        platforms: accepted platform id hashes, or None for any.
         intel, snp, gpu: vendors' rules.
     """
 
@@ -54,6 +57,9 @@ class Accepted:
     measurements: frozenset[bytes] = frozenset()
     tcb: frozenset[str] = frozenset({UP_TO_DATE})
     simulated: frozenset[str] = frozenset()
+    min_tcb_eval_number: int = 0
+    rejected_advisories: frozenset[str] = frozenset()
+    platforms: frozenset[bytes] | None = None
     intel: IntelRules = field(default_factory=IntelRules)
     snp: SnpRules = field(default_factory=SnpRules)
     gpu: GpuRules | None = None
@@ -67,6 +73,9 @@ class Accepted:
             root_sets=frozenset({self.root_set} if self.root_set else ()),
             measurements=self.measurements,
             tcb_statuses=self.tcb,
+            min_tcb_eval_number=self.min_tcb_eval_number,
+            platforms=self.platforms,
+            rejected_advisories=self.rejected_advisories,
             simulated=UnsafeAcceptSimulated(self.root_set) if self.root_set in self.simulated else None,
             intel=self.intel,
             snp=self.snp,
@@ -95,6 +104,7 @@ def accepted(
     measurements: Iterable[str],
     tcb: Iterable[str],
     simulated: Iterable[str],
+    platforms: Iterable[str] = (),
 ) -> Accepted:
     """Return what a policy file and flags accept; each flag stands in place of what the file says.
 
@@ -114,7 +124,14 @@ def accepted(
     given = frozenset(hex_bytes("--measurement", text, 32) for text in measurements)
     if not words <= _WORDS:
         raise BadInputError("--tcb", str(sorted(words - _WORDS)), f"some of {sorted(_WORDS)}")
-    return replace(made, measurements=given or made.measurements, tcb=words or made.tcb, simulated=consented)
+    machines = frozenset(hex_bytes("--platform", text, 32) for text in platforms)
+    return replace(
+        made,
+        measurements=given or made.measurements,
+        tcb=words or made.tcb,
+        simulated=consented,
+        platforms=machines or made.platforms,
+    )
 
 
 def hex_bytes(name: str, text: str, size: int) -> bytes:
@@ -170,6 +187,9 @@ def _of_file(file: Path) -> Accepted:
         root_set=trust.root_set and RootSet.parse(trust.root_set).id,
         measurements=frozenset(trust.measurements),
         tcb=words_within(tcb_level(trust.worst_tcb)),
+        min_tcb_eval_number=trust.min_tcb_eval_number,
+        rejected_advisories=frozenset(trust.rejected_advisories),
+        platforms=None if trust.platforms is None else frozenset(trust.platforms),
         intel=trust.intel,
         snp=trust.snp,
         gpu=trust.gpu,

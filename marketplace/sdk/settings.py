@@ -13,6 +13,9 @@ unsafe_accept_simulated = false      # true: believe a simulated TEE, which prot
 collateral = "file:collateral.json"  # the vendor's signed statements; or "vendor:FOLDER", "simulated:SOCKET"
 measurements = ["0x..."]             # accepted runtimes
 worst_tcb = "UpToDate"
+min_tcb_eval_number = 0              # floor for the edition of the vendor's TCB data
+rejected_advisories = []             # these refuse even an accepted level
+platforms = ["0x..."]                # accepted machines, as `cloister attest show` names them; left out: any
 tees = ["tdx"]                       # kinds of TEE that its orders accept
 [trust.gpu]                          # left out: CVMs have no GPU; [trust.intel], [trust.snp]: vendors' rules
 count = 2
@@ -106,6 +109,9 @@ class Trust:
         collateral: "file:<path>", "vendor:<folder>" or "simulated:<socket>", absolute; empty for none.
         measurements: accepted runtimes, 32 bytes each.
         worst_tcb: the vendor's word for the worst accepted patch level.
+        min_tcb_eval_number: floor for the edition of the vendor's TCB data.
+        rejected_advisories: the vendor's advisories that refuse even an accepted patch level.
+        platforms: accepted platform id hashes, or None for any of the vendor's machines.
         tees: kinds of TEE that its orders accept.
         intel, snp: what it accepts of these vendors' platforms beyond that.
         gpu: the GPUs that a CVM must have, or None: it must have none.
@@ -116,6 +122,9 @@ class Trust:
     collateral: str = ""
     measurements: tuple[bytes, ...] = ()
     worst_tcb: str = "UpToDate"
+    min_tcb_eval_number: int = 0
+    rejected_advisories: tuple[str, ...] = ()
+    platforms: tuple[bytes, ...] | None = None
     tees: tuple[TeeKind, ...] = (TeeKind.TDX,)
     intel: IntelRules = field(default_factory=IntelRules)
     snp: SnpRules = field(default_factory=SnpRules)
@@ -129,20 +138,19 @@ class Trust:
             BadInputError: a value of the wrong form.
         """
         section = table.part("trust")
-        try:
-            measurements = tuple(bytes_from_hex(item, 32) for item in section.texts("measurements", []))
-        except WireError as error:
-            raise BadInputError("trust: measurements", str(error), "0x-hex of 32 bytes each") from error
         trust = cls(
-            section.maybe_text("root_set") or "",
-            section.flag("unsafe_accept_simulated", False),
-            _source(section, section.maybe_text("collateral")),
-            measurements,
-            section.text("worst_tcb", "UpToDate"),
-            _tees(section.texts("tees", [TeeKind.TDX.value])),
-            section.maybe("intel", read_intel) or IntelRules(),
-            section.maybe("snp", read_snp) or SnpRules(),
-            section.maybe("gpu", read_gpu),
+            root_set=section.maybe_text("root_set") or "",
+            unsafe_accept_simulated=section.flag("unsafe_accept_simulated", False),
+            collateral=_source(section, section.maybe_text("collateral")),
+            measurements=_digests(section, "measurements"),
+            worst_tcb=section.text("worst_tcb", "UpToDate"),
+            min_tcb_eval_number=section.integer("min_tcb_eval_number", 0),
+            rejected_advisories=section.texts("rejected_advisories", []),
+            platforms=_digests(section, "platforms") if "platforms" in section.names() else None,
+            tees=_tees(section.texts("tees", [TeeKind.TDX.value])),
+            intel=section.maybe("intel", read_intel) or IntelRules(),
+            snp=section.maybe("snp", read_snp) or SnpRules(),
+            gpu=section.maybe("gpu", read_gpu),
         )
         tcb_level(trust.worst_tcb)
         section.done()
@@ -284,6 +292,13 @@ def _toml(value: object) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise TypeError(f"settings: {type(value).__name__}")
+
+
+def _digests(section: Table, name: str) -> tuple[bytes, ...]:
+    try:
+        return tuple(bytes_from_hex(item.lower(), 32) for item in section.texts(name, []))
+    except WireError as error:
+        raise BadInputError(f"trust: {name}", str(error), "0x-hex of 32 bytes each") from error
 
 
 def _tees(names: tuple[str, ...]) -> tuple[TeeKind, ...]:

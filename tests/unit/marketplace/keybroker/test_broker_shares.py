@@ -17,9 +17,11 @@ from enclave_runtime.sealed.wrap import open_with
 from enclave_runtime.wire.codec import hex_of
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.grant import Grant
+from enclave_runtime.wire.hashes import sha256
 from enclave_runtime.wire.orders import OrderPreimage, order_id
 from enclave_runtime.wire.share_grant import ShareGrant
 from enclave_runtime.wire.signatures import address_of
+from marketplace.domain.release import ReleaseStep
 from marketplace.errors import BadInputError, NotFoundError
 from marketplace.keybroker.core import BrokerStep
 from marketplace.keybroker.shares import HeldShare, ShareFile, StoreRing, take_share
@@ -89,6 +91,28 @@ def test_each_broker_decides_for_itself(worlds: list[World], dealt: tuple[Thresh
     worlds[1].broker.store.deactivate()
     assert worlds[1].refused(worlds[1].body(cvm, preimage))["step"] == BrokerStep.POLICY
     assert worlds[2].release(worlds[2].body(cvm, preimage)).status_code == 200
+
+
+def test_each_house_lists_machines_of_its_own(make: Make, dealt: tuple[Threshold, list[bytes]]) -> None:
+    """A house with a share refuses a machine that it does not list; it takes t that do to release the key."""
+    threshold, shares = dealt
+    first = make(grant_key=KEYS[0], platforms=frozenset({sha256(b"platform")}))
+    strict = make(grant_key=KEYS[1], chains=first.chains, platforms=frozenset({sha256(b"our own hall")}))
+    open_ = make(grant_key=KEYS[2], chains=first.chains)
+    for number, world in enumerate((first, strict, open_), start=1):
+        world.ring.keys.clear()
+        world.ring.shares[MANIFEST] = HeldShare(threshold.digest(), number, shares[number - 1])
+    cvm, preimage = running(first, threshold.address())
+    assert strict.refused(strict.body(cvm, preimage)) == {
+        "step": ReleaseStep.PLATFORM,
+        "got": hex_of(sha256(b"platform")),
+        "expected": "one of the policy's 1 platforms",
+    }
+    opened: dict[int, bytes] = {}
+    for world in (first, open_):
+        grant = ShareGrant.from_bytes(world.release(world.body(cvm, preimage)).json()["grant"].encode())
+        opened[grant.conditions.share] = open_with(cvm.hpke, grant.sealed_share, grant.conditions.to_bytes())
+    assert combine(opened) == CONTENT_KEY
 
 
 def test_an_offer_of_another_group_gets_nothing(
