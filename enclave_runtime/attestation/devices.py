@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enclave_runtime.attestation.collateral import Collateral, NvidiaCollateral
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, Step
 from enclave_runtime.attestation.model import VerifiedDevice
 from enclave_runtime.attestation.nvidia.refusals import Check, DeviceError
 from enclave_runtime.attestation.roots import GpuRoots
@@ -35,7 +35,8 @@ def judge_devices(
         AttestationError: step (9), or (9)'s own of the vendor's rules.
     """
     if collateral.nvidia is None:
-        raise AttestationError(Step.GPU, "no NVIDIA collateral", "NVIDIA's signed statements")
+        got, expected = "no NVIDIA collateral", "NVIDIA's signed statements"
+        raise AttestationError(Step.GPU, got, expected, Cause.COLLATERAL_NONE)
     refusal: AttestationError | None = None
     for root_set in sorted(rules.root_sets):
         roots = GpuRoots.parse(root_set)

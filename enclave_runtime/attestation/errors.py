@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from enclave_runtime.wire.errors import RefusedError
 
-__all__ = ["AttestationError", "OtherRootError", "Step"]
+__all__ = ["AttestationError", "Cause", "OtherRootError", "Step"]
 
 
 class Step(StrEnum):
@@ -25,11 +25,36 @@ class Step(StrEnum):
     GPU = "evidence.9.gpu"
 
 
-class AttestationError(RefusedError):
-    """Evidence was refused; `step` is a value of `Step`."""
+class Cause(StrEnum):
+    """Why a step refused, where its reasons ask for different remedies; names are stable across versions.
 
-    def __init__(self, step: Step, got: object, expected: object) -> None:
+    Said by the rule that refuses, so that nobody has to read it out of the words of `got` and `expected`.
+    """
+
+    SIMULATED = "simulated"
+    TCB_STATUS = "tcb-status"
+    ADVISORY = "advisory"
+    PLATFORM = "platform"
+    COLLATERAL_NONE = "collateral.none"
+    COLLATERAL_OVER = "collateral.over"
+    COLLATERAL_EARLY = "collateral.early"
+    COLLATERAL_OLD = "collateral.old"
+    COLLATERAL_CHANGED = "collateral.changed"
+    COLLATERAL_OTHER_TEE = "collateral.other-tee"
+    COLLATERAL_OTHER_PLATFORM = "collateral.other-platform"
+
+
+class AttestationError(RefusedError):
+    """Evidence was refused.
+
+    Attributes:
+        step: a value of `Step`.
+        cause: where the step alone does not say what to do about it, else None.
+    """
+
+    def __init__(self, step: Step, got: object, expected: object, cause: Cause | None = None) -> None:
         super().__init__(step.value, got, expected)
+        self.cause = cause
 
 
 class OtherRootError(AttestationError):

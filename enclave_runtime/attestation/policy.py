@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, Step
 from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.rules import GpuRules, SnpRules, UnsafeAcceptSimulated
@@ -87,7 +87,10 @@ class AppraisalPolicy:
         acknowledged = self.simulated is not None and self.simulated.root_set == roots.id
         if roots.simulated and not acknowledged:
             raise AttestationError(
-                Step.CHAIN, f"SIMULATED root set {roots.id}", "UnsafeAcceptSimulated for it in the policy"
+                Step.CHAIN,
+                f"SIMULATED root set {roots.id}",
+                "UnsafeAcceptSimulated for it in the policy",
+                Cause.SIMULATED,
             )
 
     def check_tcb(self, status: str, advisories: tuple[str, ...], eval_numbers: tuple[int, int]) -> None:
@@ -112,10 +115,12 @@ class AppraisalPolicy:
                 "one number in both",
             )
         if status not in self.tcb_statuses:
-            raise AttestationError(Step.TCB, f"TCB status {status}", f"one of {sorted(self.tcb_statuses)}")
+            expected = f"one of {sorted(self.tcb_statuses)}"
+            raise AttestationError(Step.TCB, f"TCB status {status}", expected, Cause.TCB_STATUS)
         rejected = sorted(self.rejected_advisories.intersection(advisories))
         if rejected:
-            raise AttestationError(Step.TCB, f"advisories {rejected}", "none of the rejected advisories")
+            got, expected = f"advisories {rejected}", "none of the rejected advisories"
+            raise AttestationError(Step.TCB, got, expected, Cause.ADVISORY)
 
     def check_platform(self, platform_id_hash: bytes) -> None:
         """Refuse hardware outside the platform list, where there is one.
@@ -128,6 +133,7 @@ class AppraisalPolicy:
                 Step.TCB,
                 f"platform 0x{platform_id_hash.hex()}",
                 f"one of {len(self.platforms)} listed platforms",
+                Cause.PLATFORM,
             )
 
     def check_measurement(self, measurement: bytes) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, Step
 from enclave_runtime.attestation.roots import GpuRoots, RootSet
 from enclave_runtime.attestation.snp_rules import SnpRules
 from enclave_runtime.wire.errors import WireError
@@ -111,6 +111,7 @@ class GpuRules:
                 Step.GPU,
                 f"SIMULATED GPU root set {roots.id}",
                 "UnsafeAcceptSimulated for it in the GPU rules",
+                Cause.SIMULATED,
             )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from enclave_runtime.attestation.appraise import appraise
 from enclave_runtime.attestation.collateral import MAX_COLLATERAL_BYTES, Collateral
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, Step
 from enclave_runtime.attestation.machine import INTERFACES, find_attesters
 from enclave_runtime.attestation.model import (
     MAX_EVENT_LOG_BYTES,
@@ -28,7 +28,7 @@ from enclave_runtime.attestation.roots import DEV_PREFIX, RootSet
 from enclave_runtime.wire.errors import EnclaveError, WireError
 from enclave_runtime.wire.report_data import Purpose
 from marketplace.errors import BadInputError, MarketError
-from marketplace.sdk.attest_advice import UNSAID, advice
+from marketplace.sdk.attest_advice import UnsaidError, advice
 from marketplace.sdk.attest_policy import Accepted, Suggestion, suggest
 from marketplace.sdk.attest_reading import Found, read_file
 from marketplace.sdk.attest_words import measurement_of
@@ -162,10 +162,11 @@ def judge(
         verified = _verdict(found, event_log, collateral, roots, policy, expected, now)
     except AttestationError as error:
         if error.step == Step.REPORT_DATA and not expected:
-            error = AttestationError(Step.REPORT_DATA, "nothing of yours to compare with", UNSAID)
-        told = error.step in (Step.TCB, Step.MEASUREMENT)
+            error = UnsaidError()
+        # No suggestion of another machine: whether to list it is not to be read out of its own evidence.
+        told = error.step in (Step.TCB, Step.MEASUREMENT) and error.cause is not Cause.PLATFORM
         hint = _suggestion(evidence, collateral, rules, now) if told else None
-        return Judged(_refused(error, evidence, len(evidence.quote) - found.padding), None, hint, roots.id)
+        return Judged(_refused(error, evidence, found.padding), None, hint, roots.id)
     return Judged(_passed(verified, evidence), verified, None, roots.id)
 
 
@@ -287,12 +288,12 @@ def _stopped(error: AttestationError) -> tuple[Line, ...]:
     return Line(None, "the policy", Outcome.REFUSED, "", error.got, error.expected, todo), *rest
 
 
-def _refused(error: AttestationError, evidence: Evidence, size: int) -> tuple[Line, ...]:
+def _refused(error: AttestationError, evidence: Evidence, padding: int) -> tuple[Line, ...]:
     at, first, notes = _NUMBERS[error.step], _first_open(error, evidence), _notes(evidence)
     lines = [Line(None, "the policy", Outcome.PASSED, "names this root set, and accepts something")]
     for number, (step, name) in enumerate(_STEPS):
         if number == at:
-            todo = advice(error, size=size)
+            todo = advice(error, size=len(evidence.quote) - padding, padding=padding)
             lines.append(Line(number, name, Outcome.REFUSED, "", error.got, error.expected, todo))
         elif number > at:
             lines.append(Line(number, name, Outcome.NOT_REACHED))

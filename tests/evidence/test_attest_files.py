@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from enclave_runtime.attestation.collateral import Collateral
+from enclave_runtime.attestation.errors import Cause
+from enclave_runtime.attestation.intel_rules import IntelRules
 from enclave_runtime.attestation.model import TeeKind
 from enclave_runtime.attestation.roots import RootSet
 from marketplace.errors import BadInputError
+from marketplace.sdk import attest_advice
 from marketplace.sdk.attest_policy import Accepted
 from marketplace.sdk.attest_reading import recognise
 from marketplace.sdk.attest_words import explain, report_data_of
 from marketplace.sdk.attesting import Judged, Outcome, Wanted, judge
 from tests.evidence import amd_vectors, cose_vectors, nvidia_vectors, vectors
+from tests.fakes.collateral import intel_with
 
 pytestmark = vectors.REQUIRED
 _LAST_OF_HARDWARE = 3
@@ -99,3 +105,54 @@ def test_real_device_reports(row: dict[str, Any]) -> None:
     whole = explain(recognise(nvidia_vectors.evidence_of(device)))
     chain = [name for name in whole.parts[0].facts if name.startswith("certificate")]
     assert len(chain) == len(device.chain) and "SIMULATED" not in str(whole)
+
+
+# advice
+
+_SET, _OTHER = "qvl-2025-06", "a0625-90c0"
+_TDX, _SGX = "intel/dcap-qvl/tdx_quote", "intel/dcap-qvl/sgx_quote"
+_Spoil = Callable[[dict[str, Any]], dict[str, Any]]
+_ADVISED: list[tuple[Cause, str, _Spoil]] = [
+    (Cause.COLLATERAL_NONE, _TDX, lambda _: {"collateral": Collateral()}),
+    (Cause.COLLATERAL_OVER, _TDX, lambda _: {"now": vectors.window(_SET).last + 1}),
+    (Cause.COLLATERAL_EARLY, _TDX, lambda _: {"now": vectors.window(_SET).first - 1}),
+    (
+        Cause.COLLATERAL_OLD,
+        _TDX,
+        lambda good: {"rules": replace(good["rules"], intel=IntelRules(max_collateral_age_s=1))},
+    ),
+    (
+        Cause.COLLATERAL_CHANGED,
+        _TDX,
+        lambda good: {"collateral": intel_with(good["collateral"], tcb_info_signature=bytes(range(64)))},
+    ),
+    (
+        Cause.COLLATERAL_OTHER_PLATFORM,
+        _TDX,
+        lambda _: {"collateral": vectors.collateral(_OTHER), "now": vectors.window(_OTHER).first + 1},
+    ),
+    (Cause.COLLATERAL_OTHER_TEE, _SGX, lambda _: {}),
+    (Cause.TCB_STATUS, _TDX, lambda good: {"rules": replace(good["rules"], tcb=frozenset({"Revoked"}))}),
+    (
+        Cause.PLATFORM,
+        _TDX,
+        lambda good: {"rules": replace(good["rules"], platforms=frozenset({bytes(32)}))},
+    ),
+]
+
+
+@pytest.mark.parametrize(("cause", "name", "spoil"), _ADVISED, ids=[str(case[0]) for case in _ADVISED])
+def test_advice_about_real_quotes_follows_the_cause_that_the_verifier_names(
+    cause: Cause, name: str, spoil: _Spoil
+) -> None:
+    (row,) = [row for kind in ("tdx-quote", "sgx-quote") for row in vectors.rows(kind) if row["file"] == name]
+    found = recognise(vectors.quote_of(row))
+    good: dict[str, Any] = {
+        "collateral": vectors.collateral(_SET),
+        "rules": Accepted("intel", frozenset({bytes(32)})),
+        "now": vectors.window(_SET).first + 1,
+    }
+    case = good | spoil(good)
+    verdict = judge(found, case["collateral"], case["rules"], Wanted(), now=case["now"])
+    (refused,) = [line for line in verdict.lines if line.outcome is Outcome.REFUSED]
+    assert refused.todo == attest_advice._BY_CAUSE[cause], refused

@@ -14,7 +14,7 @@ from enclave_runtime.attestation.collateral.cca import CcaCollateral, CcaPlatfor
 from enclave_runtime.attestation.collateral.intel import IntelCollateral
 from enclave_runtime.attestation.collateral.nvidia import NvidiaCollateral
 from enclave_runtime.attestation.collateral.reading import load
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, Step
 from enclave_runtime.wire import canonical
 from enclave_runtime.wire.errors import WireError
 
@@ -69,7 +69,8 @@ class Collateral:
         part = getattr(self, vendor)
         if part is None:
             words = _WORDS[vendor]
-            raise AttestationError(Step.CHAIN, f"no {words} collateral", f"{words}'s signed statements")
+            got, expected = f"no {words} collateral", f"{words}'s signed statements"
+            raise AttestationError(Step.CHAIN, got, expected, Cause.COLLATERAL_NONE)
         return part
 
     def __or__(self, other: Collateral) -> Collateral:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from enclave_runtime.attestation.dcap import layout, pck
 from enclave_runtime.attestation.dcap.platform import Platform
-from enclave_runtime.attestation.errors import AttestationError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, Step
 from enclave_runtime.attestation.model import Evidence, TeeKind, VerifiedEvidence
 from enclave_runtime.attestation.policy import AppraisalPolicy
 from enclave_runtime.attestation.roots import RootSet
@@ -55,9 +55,8 @@ def check_platform(platform: Platform, policy: AppraisalPolicy, now: int) -> Non
     policy.check_platform(platform.id_hash)
     age = now - platform.issued_at
     if rules.max_collateral_age_s is not None and age > rules.max_collateral_age_s:
-        raise AttestationError(
-            Step.TCB, f"collateral of {age} seconds ago", f"at most {rules.max_collateral_age_s}"
-        )
+        got, expected = f"collateral of {age} seconds ago", f"at most {rules.max_collateral_age_s}"
+        raise AttestationError(Step.TCB, got, expected, Cause.COLLATERAL_OLD)
     if platform.pck.fmspc in rules.rejected_fmspcs:
         raise AttestationError(
             Step.TCB, f"FMSPC {platform.pck.fmspc.hex()}", "none of the rejected processors"

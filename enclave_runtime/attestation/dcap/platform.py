@@ -28,7 +28,7 @@ from enclave_runtime.attestation.dcap import facts, layout, pck, qvl
 from enclave_runtime.attestation.dcap.facts import Anchors, Span, Statements
 from enclave_runtime.attestation.dcap.memo import Memo
 from enclave_runtime.attestation.dcap.pck import PckExtension
-from enclave_runtime.attestation.errors import AttestationError, OtherRootError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, OtherRootError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.wire.errors import WireError
 from enclave_runtime.wire.hashes import sha256, tagged
@@ -214,7 +214,8 @@ def _check_root(own: _Certified, roots: RootSet) -> None:
 def _check_crl_dates(anchors: Anchors, now: int) -> None:
     for name, issued in (("root", anchors.root_list.span.first), ("PCK", anchors.pck_list.span.first)):
         if issued > now:
-            raise AttestationError(Step.REVOCATION, f"a {name} CRL issued at {issued}", f"at most {now}")
+            got, expected = f"a {name} CRL issued at {issued}", f"at most {now}"
+            raise AttestationError(Step.REVOCATION, got, expected, Cause.COLLATERAL_EARLY)
 
 
 def _check_revoked(anchors: Anchors, own: _Certified, known: bool) -> None:
@@ -266,11 +267,12 @@ def _check_subject(statements: Statements, extension: PckExtension, tee_type: in
     expected = ("SGX", "QE") if tee_type == layout.TEE_TYPE_SGX else ("TDX", "TD_QE")
     if (statements.kind, statements.enclave) != expected:
         got = f"TCB info {statements.kind!r} and QE identity {statements.enclave!r}"
-        raise AttestationError(Step.TCB, got, f"those of {expected[0]}")
+        raise AttestationError(Step.TCB, got, f"those of {expected[0]}", Cause.COLLATERAL_OTHER_TEE)
     for name in ("fmspc", "pce_id"):
         about, own = getattr(statements, name), getattr(extension, name)
         if about != own:
-            raise AttestationError(Step.TCB, f"TCB info for {name} {about.hex()}", own.hex())
+            got = f"TCB info for {name} {about.hex()}"
+            raise AttestationError(Step.TCB, got, own.hex(), Cause.COLLATERAL_OTHER_PLATFORM)
 
 
 @functools.lru_cache(maxsize=256)

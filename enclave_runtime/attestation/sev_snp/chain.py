@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from enclave_runtime.attestation.collateral import AmdCollateral
-from enclave_runtime.attestation.errors import AttestationError, OtherRootError, Step
+from enclave_runtime.attestation.errors import AttestationError, Cause, OtherRootError, Step
 from enclave_runtime.attestation.roots import RootSet
 from enclave_runtime.attestation.sev_snp import der
 from enclave_runtime.attestation.sev_snp.certificates import (
@@ -149,12 +149,12 @@ def check_revocation(collateral: AmdCollateral, chain: Chain, now: int, rules: S
             Step.REVOCATION,
             f"a revocation list for {crl.this_update} to {crl.next_update}",
             f"one that holds at {now}",
+            Cause.COLLATERAL_EARLY if now < crl.this_update else Cause.COLLATERAL_OVER,
         )
     if rules.max_crl_age_s is not None and now - crl.this_update > rules.max_crl_age_s:
         age = now - crl.this_update
-        raise AttestationError(
-            Step.REVOCATION, f"a revocation list of {age} s ago", f"at most {rules.max_crl_age_s} s"
-        )
+        got, expected = f"a revocation list of {age} s ago", f"at most {rules.max_crl_age_s} s"
+        raise AttestationError(Step.REVOCATION, got, expected, Cause.COLLATERAL_OLD)
     for certificate in (chain.ark, chain.ask, chain.vek):
         if certificate.serial in revoked:
             raise AttestationError(
