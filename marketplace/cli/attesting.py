@@ -207,7 +207,7 @@ def _judged_lines(judged: Judged, kind: str, now: int) -> list[str]:
 
 def _platform_id(verified: VerifiedEvidence | None) -> str | None:
     """Return what a policy lists to name this machine; None where evidence names none."""
-    if verified is None or verified.facts.get("chip id") == "masked":
+    if verified is None or verified.facts.get("chip id", "shown") != "shown":
         return None
     return "0x" + verified.platform_id_hash.hex()
 

@@ -244,7 +244,7 @@ def _amd(quote: bytes, warnings: list[str]) -> list[Part]:
         "platform info": _bits(report.platform_info, snp.PlatformInfo),
         "debug": _debug(report.guest(snp.GuestPolicy.DEBUG), warnings),
         "chip id": "masked" if report.chip_masked else hex_of(report.chip_id),
-        _PLATFORM: "none: the chip is masked" if report.chip_masked else hex_of(amd_platform(report.chip_id)),
+        _PLATFORM: _named(report),
     }
     for name in ("reported_tcb", "committed_tcb", "current_tcb", "launch_tcb"):
         raw = getattr(report, name)
@@ -253,6 +253,15 @@ def _amd(quote: bytes, warnings: list[str]) -> list[Part]:
         warnings.append("Milan: its report keys can be read out by software; refused unless policy names it")
     registers = SnpRegisters.of(report)
     return [Part("sev-snp report", facts), _launch(registers.to_json(), registers.digest())]
+
+
+def _named(report: snp.SnpReport) -> str:
+    """Return what a policy lists to name the chip, or why it can name none."""
+    if report.chip_masked:
+        return "none: the chip is masked"
+    if report.signing_key == snp.KEY_VLEK:
+        return "none: a cloud's key signs any chip's id"
+    return hex_of(amd_platform(report.chip_id))
 
 
 def _nitro(quote: bytes, warnings: list[str]) -> list[Part]:

@@ -167,11 +167,15 @@ def _check_signature(quote: bytes, r: int, s: int, key: ec.EllipticCurvePublicKe
 
 
 def _check_platform(report: layout.SnpReport, policy: AppraisalPolicy) -> None:
-    """Refuse a chip that is hidden or not listed (4): a hidden one is on no list."""
+    """Refuse a chip that is hidden or not listed (4); what names no machine is on no list."""
     if report.chip_masked:
         if policy.platforms is not None or not policy.snp.accept_masked_chip:
             raise AttestationError(Step.TCB, "a masked chip id", "the id of the chip")
         return
+    # No certificate holds a cloud's key to one chip: on whichever it was taken, it signs any id.
+    if policy.platforms is not None and report.signing_key == layout.KEY_VLEK:
+        got, expected = "a chip id that a cloud's key (VLEK) signed", "the chip's own key (VCEK)"
+        raise AttestationError(Step.TCB, got, f"{expected}, where platforms are listed")
     policy.check_platform(platform_id_hash(report.chip_id))
 
 
@@ -201,5 +205,5 @@ def _facts(report: layout.SnpReport, chain: chains.Chain, levels: tcb.Levels) ->
         "platform info": f"{report.platform_info:#x}",
         "vmpl": str(report.vmpl),
         "guest svn": str(report.guest_svn),
-        "chip id": "masked" if report.chip_masked else "shown",
+        "chip id": "masked" if report.chip_masked else "by a cloud's key" if cloud else "shown",
     }
