@@ -328,7 +328,10 @@ def _hours(case: _Case) -> Difference:
 
 
 def _seller(case: _Case) -> Difference:
-    # The price and its receivers are the owner's only in an offer that the owner listed.
+    # The price and its receivers are the owner's only in an offer that the owner listed. Zero is nobody, also
+    # where a list has it: a placeholder that was left must not stand for what nobody listed.
+    if case.policy.listed_by is not None and not any(case.order.seller):
+        return "an offer that nobody listed", f"one of the policy's {len(case.policy.listed_by)} sellers"
     return _unless_listed(case.order.seller, case.policy.listed_by, "sellers")
 
 

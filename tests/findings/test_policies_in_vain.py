@@ -1,7 +1,9 @@
 """`cloister keybroker explain` was silent on policies under which nothing can ever be released.
 
 It looked for empty lists only. A root of Intel's beside a TEE of AMD's, Milan that no rule accepts or no
-floor rates, Nitro that nobody rates: each read like a policy in force, and every order waited in vain.
+floor rates, Nitro that nobody rates: each read like a policy in force, and every order waited in vain. So
+did, later, a placeholder of zeros that was never replaced, hours without an hour in them, and rules for GPUs
+that contradict each other.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from marketplace.errors import BadInputError
 DIGEST, CLIENT = "0x" + "ab" * 32, "0x" + "cd" * 20
 OTHER = "0x" + "ef" * 32
 DEV = "dev:" + "12" * 32
+NOBODY, NO_DIGEST = '["0x' + "00" * 20 + '"]', '["0x' + "00" * 32 + '"]'
+TWO_GPUS = '[gpu]\ncount = 2\nroot_sets = ["nvidia"]\n'
 MILAN_FLOOR = """[snp]
 accept_milan = true
 floors_edition = 202601
@@ -63,6 +67,19 @@ def first(text: str) -> str:
         (policy(["amd-genoa"], ["sev-snp"], secure_tsc=f'["{OTHER}"]'), "no measurement is in secure_tsc"),
         (policy([DEV], ["tdx"], unsafe_accept_simulated="true"), "a SIMULATED clock is the host's"),
         (policy(["intel"], ["tdx"], GPU.replace("count", "modes = []\ncount")), "gpu.modes accepts nothing"),
+        (policy(["intel"], ["tdx"], hours_utc="[24, 0]"), "hours_utc begins where the day ends"),
+        (policy(["intel"], ["tdx"], clients=NOBODY), "clients has but zeros"),
+        (policy(["intel"], ["tdx"], listed_by=NOBODY), "listed_by has but zeros"),
+        (policy(["intel"], ["tdx"], measurements=NO_DIGEST), "measurements has but zeros"),
+        (policy(["intel"], ["tdx"], platforms=NO_DIGEST), "platforms has but zeros"),
+        (policy(["intel"], ["tdx"], engines=NO_DIGEST), "engines has but zeros"),
+        (policy(["intel"], ["tdx"], configs=NO_DIGEST), "configs has but zeros"),
+        (policy(["intel"], ["tdx"], TWO_GPUS + 'modes = ["ppcie"]\n'), "beside attested switches only"),
+        (policy(["intel"], ["tdx"], TWO_GPUS + f'devices = ["{DIGEST}"]\n'), "gpu.devices lists 1, and 2"),
+        (
+            policy(["intel"], ["tdx"], TWO_GPUS + f'switches = 1\ndevices = ["{DIGEST}", "{OTHER}"]\n'),
+            "gpu.devices lists 2, and 3 different",
+        ),
     ],
 )
 def test_a_policy_that_can_release_nothing_says_so_first_and_why(text: str, why: str) -> None:
@@ -75,6 +92,39 @@ def test_a_policy_that_can_release_nothing_says_so_first_and_why(text: str, why:
     [
         (policy(["intel"], ["tdx", "sev-snp"]), "tees has sev-snp", "intel certifies no sev-snp"),
         (policy(["intel", "amd-milan"], ["tdx"]), "trust_classes has amd-milan", "certifies no tdx"),
+        (
+            policy(["intel"], ["tdx"], clients=f'["{CLIENT}", {NOBODY[1:]}'),
+            "clients has zeros",
+            "placeholder",
+        ),
+        (
+            policy(["intel"], ["tdx"], engines=f'["{DIGEST}", {NO_DIGEST[1:]}'),
+            "engines has zeros",
+            "placeholder",
+        ),
+        (
+            policy(["amd-genoa"], ["sev-snp"], secure_tsc=f'["{DIGEST}", "{OTHER}"]'),
+            "secure_tsc has 1",
+            "measurements does not accept",
+        ),
+        (policy(["intel"], ["tdx"], secure_tsc=f'["{DIGEST}"]'), "secure_tsc is about sev-snp", "tees"),
+        (
+            policy(["amd-genoa"], ["sev-snp"], "[snp]\naccept_vlek = true\n", accept_host_clock="true"),
+            "snp.accept_vlek",
+            "names no machine",
+        ),
+        (
+            policy(
+                ["amd-genoa"], ["sev-snp"], "[snp]\naccept_masked_chip = true\n", accept_host_clock="true"
+            ),
+            "snp.accept_masked_chip",
+            "names no machine",
+        ),
+        (
+            policy(["intel"], ["tdx"], TWO_GPUS + 'modes = ["mpt", "ppcie"]\n'),
+            "gpu.modes has ppcie",
+            "switches",
+        ),
     ],
 )
 def test_a_part_that_is_dead_alone_is_named(text: str, name: str, why: str) -> None:
@@ -89,6 +139,18 @@ def test_a_part_that_is_dead_alone_is_named(text: str, name: str, why: str) -> N
         policy([DEV], ["tdx", "sev-snp"], unsafe_accept_simulated="true", accept_host_clock="true"),
         policy(["amd-genoa"], ["sev-snp"], secure_tsc=f'["{DIGEST}"]'),
         policy(["amd-genoa"], ["sev-snp"], accept_host_clock="true"),
+        policy(["intel"], ["tdx"], hours_utc="[24, 8]"),
+        policy(["intel"], ["tdx"], hours_utc="[0, 24]"),
+        policy(["intel"], ["tdx"], TWO_GPUS + f'devices = ["{DIGEST}", "{OTHER}"]\n'),
+        policy(["intel"], ["tdx"], TWO_GPUS + 'switches = 1\nmodes = ["ppcie"]\n'),
+        policy(["intel"], ["tdx"], '[intel]\nmr_seams = ["0x' + "00" * 48 + '"]\n'),
+        policy(
+            ["amd-genoa"],
+            ["sev-snp"],
+            "[snp]\naccept_vlek = true\naccept_masked_chip = true\n",
+            accept_host_clock="true",
+            platforms='"any"',
+        ),
     ],
 )
 def test_what_can_release_is_not_slandered(text: str) -> None:

@@ -269,6 +269,25 @@ def test_a_clock_is_protected_by_the_kind_of_tee_or_by_a_measurement_that_the_ow
     assert isinstance(case.decide(), GrantConditions)
 
 
+def test_hours_from_the_end_of_a_day_to_its_beginning_are_none() -> None:
+    case = Case()
+    case.demand(hours_utc=(24, 0))  # `keybroker explain` says so
+    for hour in range(24):
+        case.now = NOON // 86_400 * 86_400 + hour * 3600
+        refused = case.decide()
+        assert isinstance(refused, Refusal) and refused.step is S.HOURS
+
+
+def test_a_placeholder_in_the_list_of_sellers_does_not_stand_for_nobody() -> None:
+    case = Case()
+    case.chain(seller=ZERO_ADDRESS)
+    case.demand(listed_by=frozenset({OWNER, ZERO_ADDRESS}))
+    refused = case.decide()
+    assert isinstance(refused, Refusal) and refused.step is S.SELLER and "nobody" in refused.got
+    case.demand(listed_by=None)
+    assert isinstance(case.decide(), GrantConditions)
+
+
 def test_hours_may_run_over_midnight() -> None:
     case = Case(now=NOON)
     case.demand(hours_utc=(22, 6))
