@@ -1,5 +1,6 @@
 """The sandbox with real processes, with control groups and without (protocol.md 7(7), 10)."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -37,6 +38,16 @@ def processes_with(text: str) -> list[int]:
                 found.append(int(name))
         except OSError:
             continue
+    return found
+
+
+def engines() -> list[int]:
+    """Return the processes that are engines themselves, no sandbox around one."""
+    found = []
+    for pid in processes_with("attack.py"):
+        with contextlib.suppress(OSError):
+            if Path("/proc", str(pid), "cmdline").read_bytes().startswith(sys.executable.encode() + b"\0"):
+                found.append(pid)
     return found
 
 
@@ -277,17 +288,21 @@ def test_dies_with_the_runtime(tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", source, str(REPOSITORY), str(tmp_path)])
     try:
-        deadline = time.monotonic() + 20
-        while len(processes_with(str(tmp_path / "engine"))) < 2 and time.monotonic() < deadline:
+        # Not before the engine itself runs: a bubblewrap that is killed between the start of its second self
+        # and the map of its users leaves that one waiting for it, without a root and without an engine.
+        deadline = time.monotonic() + 60
+        while not (engine := engines()):
+            assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert len(processes_with(str(tmp_path / "engine"))) >= 2
+        sandboxes = processes_with(str(tmp_path / "engine"))
+        assert len(sandboxes) >= 2
     finally:
         parent.kill()
         parent.wait()
-    deadline = time.monotonic() + 10
-    while processes_with(str(tmp_path / "engine")) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in (*engine, *sandboxes) if Path("/proc", str(pid)).exists()]:
+        assert time.monotonic() < deadline, left
         time.sleep(0.02)
-    assert processes_with(str(tmp_path / "engine")) == []
 
 
 def test_says_what_is_missing_without_bubblewrap(monkeypatch):
