@@ -35,7 +35,7 @@ class CvmClient:
             self._socket.close()
             self._socket = None
 
-    def reconnect(self, patience_s: float = 15.0) -> None:
+    def reconnect(self, patience_s: float = 60.0) -> None:
         """Hang up and call again; the CVM may need a moment to boot."""
         self.close()
         deadline = time.monotonic() + patience_s
@@ -98,7 +98,7 @@ class CvmClient:
                 self.ok("feed", segment, input_index=index, segment=number)
             self.ok("feed_done", input_index=index)
 
-    def await_state(self, *states: str, patience_s: float = 30.0) -> dict[str, Any]:
+    def await_state(self, *states: str, patience_s: float = 120.0) -> dict[str, Any]:
         """Poll until the session is in one of `states` and return its status."""
         deadline = time.monotonic() + patience_s
         while (status := self.ok("status"))["state"] not in states:

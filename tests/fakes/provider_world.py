@@ -584,7 +584,7 @@ class ProviderWorld:
             operator=OPERATOR,
             certifiers=("http://certifier-1", "http://certifier-2"),
             say=lambda text: self.said.append((b"", text)),
-            **{"journal": self.journal, "boot_timeout_s": 5.0, **options},
+            **{"journal": self.journal, "boot_timeout_s": 60.0, **options},
         )
 
     def place(self, order: SealedOrder) -> bytes:
@@ -640,7 +640,7 @@ class ProviderWorld:
 
     def wait_until_gone(self, cvm: CvmProcess) -> None:
         """Wait until a wiped CVM has ended."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while cvm.running:
             assert time.monotonic() < until
             time.sleep(0.01)

@@ -113,12 +113,13 @@ class RangeServer:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        with suppress(OSError), sock:
-            if self.tls is not None:
-                sock = self.tls.wrap_socket(sock, server_side=True)
-            for question in questions(sock):
-                if self.behaviour(self._read(sock, question)) == "close":
+        with suppress(OSError), sock, self._wrapped(sock) as spoken:
+            for question in questions(spoken):
+                if self.behaviour(self._read(spoken, question)) == "close":
                     return
+
+    def _wrapped(self, sock: socket.socket) -> socket.socket:
+        return sock if self.tls is None else self.tls.wrap_socket(sock, server_side=True)
 
     def _read(self, sock: socket.socket, question: bytes) -> Asked:
         path = question.split(b" ")[1].decode()

@@ -41,7 +41,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         over.set()
-        thread.join(5)
+        thread.join(60)
 
 
 def test_an_answer_that_never_ends_is_given_up(url: str) -> None:
@@ -57,7 +57,7 @@ def test_an_answer_that_never_ends_is_given_up(url: str) -> None:
     asking = threading.Thread(target=ask, daemon=True)
     started = time.monotonic()
     asking.start()
-    asking.join(10 * _LONGEST_S)
+    asking.join(60)  # it drips for as long as anybody listens
     assert not asking.is_alive(), f"still waiting after {time.monotonic() - started:.1f} s"
     assert "too long" in str(failure[0])
 

@@ -82,7 +82,7 @@ def test_an_output_fits_twice_into_the_memory_that_is_left(
 
     task = EngineTask("training", ("python", "x"), b"{}", 60.0, bytearray(32), bytes(32), Algorithm.BLAKE3)
     EngineRoom(scratch, runner, DEFAULT_LIMITS, time.monotonic, end).start(task)
-    assert ended.wait(20)
+    assert ended.wait(60)
     # As files, and once more sealed, beside headers and logs.
     assert 128 * MIB <= runner.limits.output_bytes <= 250 * MIB
     assert runner.limits.file_bytes <= DEFAULT_LIMITS.file_bytes

@@ -49,7 +49,7 @@ def running_platform(*options: str) -> Iterator[PlatformClient]:
             yield PlatformClient(path)
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def open_result(

@@ -33,7 +33,7 @@ T = TypeVar("T")
 OWNERS = ("centre", "hospital-a")
 """Whose brokers release keys for a quick order: the engine's and the data's."""
 _DYING = Path(__file__).with_name("dying_agent.py")
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 180.0
 
 QUICK = b"""
 import json, pathlib, time

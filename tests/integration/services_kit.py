@@ -33,7 +33,7 @@ __all__ = ["CONTENT_KEY", "PASSPHRASE", "SALT", "BrokerHome", "Service", "certif
 ROOT = Path(__file__).parents[2]
 CONTENT_KEY, SALT = named("the content key"), named("the salt")
 PASSPHRASE = "a passphrase that no log may show"
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 120.0
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Service:
         """Signal this process alone and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 @contextmanager
@@ -79,13 +79,13 @@ def serving(module: str, config: Path, *, run: str = "a") -> Iterator[Service]:
             if process.poll() is not None or time.monotonic() - started > READY_WITHIN_S:
                 raise AssertionError(f"{module} did not start: {log.read_text()}")
             time.sleep(0.01)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port_file.read_text().strip()}", timeout=20) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port_file.read_text().strip()}", timeout=60) as http:
             assert http.get("/healthz").json()["ok"] is True
             yield Service(process, http, log, port_file, time.monotonic() - started)
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(60)
 
 
 def private(path: Path, text: str) -> Path:

@@ -138,11 +138,10 @@ def test_is_killed_at_random_moments(market: Market, place: Callable[..., bytes]
 
 def test_is_told_to_stop_then_the_engine_goes_on(market: Market, place: Callable[..., bytes]) -> None:
     agent = market.start_agent()
-    order = place(b'{"sleep":1.5}')
+    order = place(b'{"sleep":8}')
     wait_for_note(market, order, "the engine runs")
-    started = time.monotonic()
     assert market.stop_agent(agent) == 0, agent.tail(20)
-    assert time.monotonic() - started < 3
+    # An agent that had waited for the engine's end would have noted what came of it.
     assert market.cvm_of(order).running
     assert market.note(order) == ("the engine runs", False)
     assert market.record(order).state is OrderState.RUNNING

@@ -140,7 +140,7 @@ def test_an_engine_has_hard_caps_and_the_groups_go_with_the_cvm(
     mine = [folder for folder in folders if (folder / "pids.max").exists()]
     assert [int((folder / "pids.max").read_text()) for folder in mine] == [MOST_TASKS]
     run(cvm, SLEEPER)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not (engines := [group for folder in folders for group in engine_groups(folder)]):
         assert time.monotonic() < end, "no engine in a group"
         time.sleep(0.02)

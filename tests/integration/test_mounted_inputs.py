@@ -73,7 +73,7 @@ def serving(folder: Path, *, mounts: bool) -> Iterator[CvmClient]:
             yield client
     finally:
         stopped.set()
-        thread.join(20)
+        thread.join(60)
         room.quiet()
         scratch.remove_all(keep_result=False)
 
@@ -85,7 +85,7 @@ def mounts_below(path: Path) -> list[str]:
 
 def await_no_loops(path: Path) -> None:
     """Wait until no loop device holds a file below `path`: they let go a moment after the mount."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(str(path) in file.read_text() for file in Path("/sys/block").glob("loop*/loop/backing_file")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -176,5 +176,5 @@ def test_mounts_go_with_a_runtime_that_is_killed(folder: Path) -> None:
         assert process.stdout.readline() == b"1\n"
         assert mounts_below(folder) == []  # seen by that process alone
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     await_no_loops(folder)

@@ -48,7 +48,7 @@ print(born)
 time.sleep(1)
 '''
 spec = SandboxSpec((sys.executable, "-S", "-c", bomb), plain / "engine", (), b"{}", plain / "o", plain / "s")
-result = box.run(spec, SandboxLimits(processes=16, wall_s=5), stop=threading.Event())
+result = box.run(spec, SandboxLimits(processes=16, wall_s=60), stop=threading.Event())
 look = "import os; print(os.path.exists('/plain'), os.listdir('/output'))"
 spec = SandboxSpec((sys.executable, "-S", "-c", look), plain / "engine", (), b"{}", plain / "p", plain / "s")
 seen = box.run(spec, SandboxLimits(), stop=threading.Event())
@@ -84,7 +84,7 @@ def outer(*options: str) -> list[str]:
 
 
 def answer_of(command: list[str]) -> dict[str, object]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["checks"] >= 26

@@ -115,7 +115,7 @@ def test_answers_what_is_not_http_and_goes_on(service: Service) -> None:
         b"GET\r\n\r\n",
         b"POST /v1/certify HTTP/1.1\r\ncontent-length: x\r\n\r\n",
     ):
-        with socket.create_connection(address, timeout=10) as connection:
+        with socket.create_connection(address, timeout=60) as connection:
             connection.sendall(junk + b"\r\n\r\n")
             connection.recv(1000)
     big = service.http.post("/v1/certify", content=b"x" * ((1 << 20) + 1))

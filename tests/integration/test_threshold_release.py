@@ -58,7 +58,7 @@ class House:
     def stop(self) -> None:
         if self.child is not None and self.child.running:
             self.child.process.terminate()
-            self.child.process.wait(20)
+            self.child.process.wait(60)
 
     def events(self) -> list[str]:
         return [str(entry["event"]) for entry in read_log(self.path / "state" / "audit.log")]

@@ -26,7 +26,7 @@ from marketplace.storage.s3 import S3Config, S3Store
 from marketplace.storage.s3parts import PART_BYTES, PartPlan
 
 pytestmark = pytest.mark.integration
-QUICK = Patience(tries=2, first_pause_s=0.01, answer_s=5, connect_s=1)
+QUICK = Patience(tries=2, first_pause_s=0.01)
 PART = 5 << 20
 
 

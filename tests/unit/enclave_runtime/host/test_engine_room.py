@@ -67,7 +67,7 @@ def run(scratch: Scratch, runner: FakeRunner, what: EngineTask) -> EngineEnd:
         done.set()
 
     EngineRoom(scratch, runner, DEFAULT_LIMITS, time.monotonic, end).start(what)
-    assert done.wait(20)
+    assert done.wait(60)
     return ended[0]
 
 
@@ -164,7 +164,7 @@ def test_quiet_waits_until_nothing_of_the_engine_is_left(scratch: Scratch) -> No
     stopped = threading.Event()
 
     def slow(spec: SandboxSpec, stop: threading.Event) -> Reason:
-        stop.wait(20)
+        stop.wait(60)
         time.sleep(0.1)
         stopped.set()
         return Reason.STOPPED

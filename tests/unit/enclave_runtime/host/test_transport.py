@@ -18,7 +18,9 @@ from enclave_runtime.wire.canonical import JsonObject
 from enclave_runtime.wire.errors import EnclaveError
 from tests.fakes.cvm_client import CvmClient
 
-LIMITS = Limits(connections=2, frame_s=0.4, quiet_s=1.0)
+LIMITS = Limits(connections=2, frame_s=60, quiet_s=60)
+HURRIED = Limits(connections=2, frame_s=0.4, quiet_s=60)
+IMPATIENT = Limits(connections=2, frame_s=60, quiet_s=0.4)
 
 
 def echo(header: JsonObject, body: memoryview) -> Answer:
@@ -33,19 +35,20 @@ def path() -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(path: Path) -> Iterator[Server]:
-    server = Server(path, echo, LIMITS)
+def server(path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A door with long limits, or with those that the test names."""
+    server = Server(path, echo, getattr(request, "param", LIMITS))
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     yield server
     server.close()
-    thread.join(timeout=5)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 
 @pytest.fixture
 def client(server: Server, path: Path) -> Iterator[CvmClient]:
-    with CvmClient(path, timeout_s=5) as client:
+    with CvmClient(path, timeout_s=60) as client:
         yield client
 
 
@@ -74,12 +77,12 @@ def test_carries_the_largest_body(client: CvmClient) -> None:
 
 
 def test_several_connections_at_once_and_no_more_than_the_limit(client: CvmClient, path: Path) -> None:
-    with CvmClient(path, timeout_s=5) as second:
+    with CvmClient(path, timeout_s=60) as second:
         second.ok("x")
         client.ok("x")
-        with CvmClient(path, timeout_s=5) as third, pytest.raises(OSError):
+        with CvmClient(path, timeout_s=60) as third, pytest.raises(OSError):
             third.ok("x")
-    with CvmClient(path, timeout_s=5) as again:
+    with CvmClient(path, timeout_s=60) as again:
         again.ok("x")
 
 
@@ -106,6 +109,7 @@ def test_malformed_frames_are_answered_and_closed(client: CvmClient, data: bytes
     client.ok("x")
 
 
+@pytest.mark.parametrize("server", [HURRIED], indirect=True)
 @pytest.mark.parametrize(
     "data",
     [b"\x00", b"\x00" * 7, struct.pack(">II", 9, 0) + b'{"op"', b"\x00\x00\x00\x02\x00\x00\x00\x09{}ab"],
@@ -117,6 +121,7 @@ def test_frame_that_stops_half_way_is_answered_in_time(client: CvmClient, data: 
     assert closed(raw(client))
 
 
+@pytest.mark.parametrize("server", [IMPATIENT], indirect=True)
 def test_silent_connection_is_closed(client: CvmClient) -> None:
     client.ok("x")
     assert closed(raw(client))
@@ -124,9 +129,9 @@ def test_silent_connection_is_closed(client: CvmClient) -> None:
 
 def test_peer_that_leaves_takes_nothing_with_it(server: Server, path: Path) -> None:
     for _ in range(5):
-        with CvmClient(path, timeout_s=5) as client:
+        with CvmClient(path, timeout_s=60) as client:
             client.send("x", b"y" * 100_000)
-    with CvmClient(path, timeout_s=5) as client:
+    with CvmClient(path, timeout_s=60) as client:
         client.ok("x")
 
 

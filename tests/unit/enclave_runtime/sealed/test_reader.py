@@ -119,7 +119,7 @@ def test_many_threads_share_one(tmp_path: os.PathLike[str]) -> None:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
         assert not wrong
 
 
@@ -225,7 +225,7 @@ def test_cache_gives_an_error_to_all_who_wait_and_loads_again() -> None:
 
     def load(segment: int, view: memoryview) -> None:
         entered.set()
-        assert release.wait(10)
+        assert release.wait(60)
         if broken:
             raise CiphertextMismatchError("segment", "a", "b", segment=segment)
         view[:] = bytes([segment]) * len(view)
@@ -243,10 +243,10 @@ def test_cache_gives_an_error_to_all_who_wait_and_loads_again() -> None:
     threads = [threading.Thread(target=hold) for _ in range(3)]
     for thread in threads:
         thread.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     release.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(errors) == 3
     broken = False
     with cache.held(7) as view:

@@ -268,7 +268,7 @@ def test_thread_that_ends_after_a_refusal_leaves_nothing(tmp_fd: int) -> None:
 
         def commit(self, offset: int, view: memoryview) -> None:
             self.entered.set()
-            assert self.release.wait(10)
+            assert self.release.wait(60)
             super().commit(offset, view)
 
     stream, info = resealed(flip)
@@ -285,12 +285,12 @@ def test_thread_that_ends_after_a_refusal_leaves_nothing(tmp_fd: int) -> None:
 
     thread = threading.Thread(target=slow)
     thread.start()
-    assert sink.entered.wait(10)
+    assert sink.entered.wait(60)
     unsealer.feed(0, b"a second copy of a claimed segment is not looked at")
     offset, length = PARTS[3]
     with pytest.raises(RefusedError):
         unsealer.feed(3, stream[offset : offset + length])
     sink.release.set()
-    thread.join(10)
+    thread.join(60)
     assert len(ended) == 1
     assert os.fstat(tmp_fd).st_size == 0

@@ -69,12 +69,12 @@ def stranger() -> Iterator[Stranger]:
     yield server
     server.shutdown()
     server.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 @pytest.fixture(scope="module")
 def services() -> Services:
-    return Services(certifier_s=5, broker_s=5)
+    return Services(certifier_s=60, broker_s=60)
 
 
 def test_a_certifier_is_asked_in_two_calls(stranger: Stranger, services: Services) -> None:

@@ -19,7 +19,9 @@ from marketplace.service.http import Answer, Shell
 from marketplace.service.limits import RateLimit
 from marketplace.service.logs import ServiceLog
 
-LIMIT_S = 0.25
+LIMIT_S = 1.0
+_PATIENCE_S = 60
+"""Ends a test that hangs; no answer is that late."""
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", LIMIT_S)
 
     def slow(body: JsonObject) -> Answer:
-        time.sleep(2 * LIMIT_S)
+        time.sleep(1.25 * LIMIT_S)
         return Answer(body)
 
     log, rate = ServiceLog("test", io.StringIO()), RateLimit(time.monotonic, per_minute=0)
@@ -35,19 +37,24 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     shell.post("/slow", slow)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        shell.app, loop="asyncio", http=TimedH11, lifespan="off", log_config=None, timeout_keep_alive=5
+        shell.app,
+        loop="asyncio",
+        http=TimedH11,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=_PATIENCE_S,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     yield listener.getsockname()
     server.should_exit = True
-    thread.join(10)
+    thread.join(_PATIENCE_S)
 
 
 def ended(connected: socket.socket) -> bool:
-    """Return whether the other side closes within ten times the limit."""
-    connected.settimeout(10 * LIMIT_S)
+    """Return whether the other side closes."""
+    connected.settimeout(_PATIENCE_S)
     try:
         while connected.recv(4096):
             pass
@@ -85,5 +92,5 @@ def test_leaves_honest_requests_alone_however_long_the_answer_takes(address: tup
     with httpx.Client(base_url=f"http://{address[0]}:{address[1]}") as client:
         for _ in range(2):
             assert client.post("/slow", json={"a": 1}).json() == {"a": 1}
-            time.sleep(2 * LIMIT_S)  # idle between requests is the keep-alive's business
+            time.sleep(1.25 * LIMIT_S)  # idle between requests is the keep-alive's business
         assert client.get("/healthz").status_code == 200

@@ -31,7 +31,7 @@ from tests.fakes.range_server import Asked, Behaviour, RangeServer, head, honest
 from tests.fakes.sealed_blob import SealedBlob, sealed_blob
 
 SEGMENT = 16 << 10
-HOW = Patience(tries=3, first_pause_s=0.25, answer_s=2, stall_s=0.2, connect_s=1)
+HOW = Patience(tries=3, first_pause_s=0.25)
 
 
 @pytest.fixture(scope="module")

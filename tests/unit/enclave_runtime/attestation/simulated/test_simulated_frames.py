@@ -19,8 +19,8 @@ from enclave_runtime.wire.errors import EnclaveError, WireError
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
-    ours.settimeout(5)
-    theirs.settimeout(5)
+    ours.settimeout(60)
+    theirs.settimeout(60)
     yield ours, theirs
     ours.close()
     theirs.close()
@@ -69,7 +69,7 @@ def answering(theirs: socket.socket, *answers: object) -> Iterator[list[object]]
     thread = threading.Thread(target=platform)
     thread.start()
     yield asked
-    thread.join(5)
+    thread.join(60)
 
 
 HELLO = {"tee": "tdx", "devices": True}
