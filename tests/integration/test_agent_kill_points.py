@@ -64,14 +64,18 @@ def place(market: Market, orders: list[bytes]) -> Callable[..., bytes]:
 
 
 def check_finished_once(market: Market, order: bytes) -> None:
-    """One acceptance, one start, one checkpoint, one report, one use for each owner, nothing left behind."""
+    """One acceptance, one start, one entry into the engine, one report, one use for each owner, nothing left.
+
+    Proofs of use come in between as often as half of the grace has passed: on a busy machine, or while no
+    agent was there, more than once.
+    """
     assert market.record(order).state is OrderState.COMPLETED
     assert market.wait_done(order) == "the order is COMPLETED"
     moved = [name for name in market.events(order) if name not in ("Claimed", "Settled")]
-    assert moved == [
-        "OrderPlaced", "OrderAccepted", "OrderStarted", "OrderCheckpointed", "OrderIntegrity",
-        "OrderReported",
-    ]  # fmt: skip
+    once = ["OrderPlaced", "OrderAccepted", "OrderStarted", "OrderIntegrity", "OrderReported"]
+    assert [name for name in moved if name != "OrderCheckpointed"] == once, moved
+    assert moved[moved.index("OrderIntegrity") - 1] == "OrderCheckpointed"
+    assert moved[-1] == once[-1] and moved[:3] == once[:3], moved
     assert [market.uses(slug, order) for slug in OWNERS] == [1, 1]
     assert not market.cvm_of(order).running
     verdict = market.verify(order)

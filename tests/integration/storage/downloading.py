@@ -5,8 +5,8 @@ usage: python downloading.py hold FOLDER URL      FOLDER/info is a pickled Seale
        python downloading.py push-ipfs FOLDER API, push-s3 FOLDER ENDPOINT
        python downloading.py hold-ipfs FOLDER URI API, hold-s3 FOLDER URI ENDPOINT
 FOLDER/count grows by every byte that was read from the network, or written to the store, as it happens; of a
-push to a server by every block and part that begins to be sent. FOLDER/point is the count at which this process
-kills itself, whatever its other threads do then: nobody who watches from outside is as quick on a busy machine.
+push to a server by every block and part that begins to be sent. FOLDER/point is the count at which this
+process kills itself, whatever its other threads do then: who watches from outside may be too late.
 """
 
 from __future__ import annotations

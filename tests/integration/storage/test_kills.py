@@ -38,13 +38,11 @@ def run_and_kill(folder: Path, points: list[int], *words: str) -> int:
     (folder / "count").write_bytes(bytes(8))
     command = [sys.executable, str(Path(__file__).with_name("downloading.py")), *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    kills = 0
-    for point in [*points, sys.maxsize]:
+    for kills, point in enumerate([*points, sys.maxsize]):
         (folder / "point").write_text(str(point))
         if (code := subprocess.run(command, env=environment).returncode) == 0:
             return kills
         assert code == -signal.SIGKILL
-        kills += 1
     raise AssertionError("unreachable")
 
 
