@@ -153,6 +153,9 @@ def push(
         list[str],
         typer.Option("--also", metavar="URI", help="Where it lies already, such as https://...; repeat."),
     ] = [],  # noqa: B006 - typer copies defaults
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read back what the stores have; put again what is wrong.")
+    ] = False,
     show: ShowProgress = False,
     as_json: AsJson = False,
 ) -> None:
@@ -161,7 +164,7 @@ def push(
     from marketplace.sdk import containers
 
     session = session_of(context)
-    made = containers.push(session, sealed, to=to, also=also, stages=stages_of(sealed, show))
+    made = containers.push(session, sealed, to=to, also=also, verify=verify, stages=stages_of(sealed, show))
     value: dict[str, object] = {
         "manifest": made.manifest_uri,
         "manifest_digest": hex_of(made.manifest.digest()),

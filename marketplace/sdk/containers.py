@@ -128,6 +128,7 @@ def push(
     *,
     to: Sequence[str] = (),
     also: Sequence[str] = (),
+    verify: bool = False,
     stages: Stages = _unseen,
 ) -> Pushed:
     """Store a sealed file and its manifest; what an earlier push brought there is not sent again.
@@ -138,6 +139,7 @@ def push(
         to: schemes of stores, such as `s3` and `ipfs`; the manifest names each, and lies in the first. By
             default where the profile puts new blobs.
         also: locations where the file lies already, such as a web server's; named after the others.
+        verify: what the stores have is read back, and put again where it is wrong.
         stages: asked for "checking" and "pushing".
     Raises:
         NotFoundError: no sealed file there, or its key is not in this keystore.
@@ -156,7 +158,7 @@ def push(
         ) from error
     homes = [_home(session, scheme) for scheme in to or (session.store.scheme,)]
     _check_sizes(session, also, sealed.draft.sealed.ciphertext_bytes)
-    uris, kept = _bring(session, sealed, homes, stages)
+    uris, kept = _bring(sealed, homes, stages, verify=verify)
     manifest = dataclasses.replace(sealed.draft, locations=(*uris, *also))
     # Before anybody can find the manifest: content whose key was lost could never be served.
     keystore.put(manifest.digest(), secret.content_key, secret.salt)
@@ -166,14 +168,16 @@ def push(
 
 
 def _bring(
-    session: Session, sealed: SealedFile, homes: Sequence[BlobStore], stages: Stages
+    sealed: SealedFile, homes: Sequence[BlobStore], stages: Stages, *, verify: bool
 ) -> tuple[list[str], bool]:
     """Return where a sealed file lies in each store, sent where it was not, and whether it was in all."""
     path = sealed.path
     with _state(path, sealed) as state:
         known = [state.get(f"content/{home.scheme}", "") for home in homes]
         lacking = [
-            home for home, uri in zip(homes, known, strict=True) if not _is_stored(home, uri, path, stages)
+            home
+            for home, uri in zip(homes, known, strict=True)
+            if not _is_stored(home, uri, path, stages, verify=verify)
         ]
         if lacking:
             seen = _marks(path)
@@ -181,7 +185,7 @@ def _bring(
                 _check_bytes(sealed, draw)
             for home in lacking:
                 with stages("pushing") as draw, told("store", path, todo=_GOES_ON):
-                    uri = home.push(path, progress=draw)
+                    uri = home.push(path, verify=verify, progress=draw)
                 if _marks(path) != seen:
                     raise _changed(path, "another time of change than before it was read")
                 state[f"content/{home.scheme}"] = uri
@@ -310,7 +314,7 @@ def _owner_told(offer: int) -> Iterator[None]:
         raise
 
 
-def _is_stored(home: BlobStore, uri: str, path: Path, stages: Stages) -> bool:
+def _is_stored(home: BlobStore, uri: str, path: Path, stages: Stages, *, verify: bool) -> bool:
     """Whether an earlier push stored the file there, and it is still what it was.
 
     Raises:
@@ -322,7 +326,7 @@ def _is_stored(home: BlobStore, uri: str, path: Path, stages: Stages) -> bool:
         return False
     try:
         with stages("comparing") as draw, told("read", path):
-            return home.holds(uri, path, progress=draw)
+            return home.holds(uri, path, verify=verify, progress=draw)
     except BlobUnreachableError:
         raise
     except MarketError:

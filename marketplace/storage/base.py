@@ -105,13 +105,16 @@ class BlobStore(Protocol):
             StorageError: it could not be stored.
         """
 
-    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+    def push(self, path: Path, *, verify: bool = False, progress: Progress | None = None) -> str:
         """Store a file and return its URI; after a kill, another call goes on where this one was.
 
         What is there already is not sent again where it was found to be right, and replaced where it is not.
 
+        Args:
+            verify: what is there is read back and compared, whatever that costs; not the server's word.
         Raises:
             OSError: it cannot be read.
+            BlobCorruptError: the store gives other bytes, whatever it is sent.
             StorageError: as `put`, or the file changed meanwhile.
         """
 
@@ -133,9 +136,11 @@ class BlobStore(Protocol):
     def size(self, uri: str) -> int:
         """Return the length in bytes; raises as `open`."""
 
-    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+    def holds(self, uri: str, path: Path, *, verify: bool = False, progress: Progress | None = None) -> bool:
         """Whether the blob is here and is what a file has, as far as the store can tell at little cost.
 
+        Args:
+            verify: whatever it costs: all of it is read back.
         Raises:
             OSError: the file cannot be read.
             BlobUnreachableError: no usable answer.

@@ -1,14 +1,22 @@
-"""The body of one HTTP answer, of a length that is known before it comes, within a given patience."""
+"""The body of one HTTP answer, within a given patience and of a length that is known, or bounded, ahead."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from marketplace.storage.base import BlobUnreachableError
+from marketplace.storage.base import BlobUnreachableError, DishonestServerError
+from marketplace.storage.httphead import Head
 from marketplace.storage.patience import Patience, Shell
 from marketplace.storage.wire import Connection
 
-__all__ = ["HttpRun"]
+__all__ = ["EndedError", "HttpRun", "read_answer"]
+
+_LATER: Final = "try again later, or use another location"
+
+
+class EndedError(BlobUnreachableError):
+    """The server ended the connection before all bytes had come."""
 
 
 class HttpRun:
@@ -55,7 +63,8 @@ class HttpRun:
                 self._check_pace(0)
                 continue
             if not got:
-                raise self._gone(f"the end with {self._left} bytes missing", "all that were announced")
+                said = f"{self._name}: got the end with {self._left} bytes missing"
+                raise EndedError(f"{said}, expected all that were announced", hint=_LATER)
             self._left -= got
             self._check_pace(got)
             return got
@@ -84,6 +93,34 @@ class HttpRun:
             self._since, self._came = now, 0
 
     def _gone(self, got: str, expected: str) -> BlobUnreachableError:
-        return BlobUnreachableError(
-            f"{self._name}: got {got}, expected {expected}", hint="try again later, or use another location"
-        )
+        return BlobUnreachableError(f"{self._name}: got {got}, expected {expected}", hint=_LATER)
+
+
+def read_answer(
+    connection: Connection, head: Head, limit: int, name: str, patience: Patience, shell: Shell
+) -> bytes:
+    """Return a whole small body; where its length was not said, it goes to the end of the connection.
+
+    Raises:
+        DishonestServerError: longer than `limit` bytes, or wrapped in something.
+        BlobUnreachableError: it ended early, stalled, or is slower than the patience allows.
+    """
+    said = head.fields.get("content-length")
+    length = limit + 1 if said is None and head.is_plain else head.length(name)
+    if said is not None and length > limit:
+        raise _too_long(name, f"{length} bytes", limit)
+    data, filled = memoryview(bytearray(length)), 0
+    run = HttpRun(connection, length, name, patience, shell)
+    try:
+        while got := run.readinto(data[filled:]):
+            filled += got
+    except EndedError:
+        if said is not None:
+            raise
+    if filled > limit:
+        raise _too_long(name, f"{filled} bytes or more", limit)
+    return bytes(data[:filled])
+
+
+def _too_long(name: str, got: str, limit: int) -> DishonestServerError:
+    return DishonestServerError(f"{name}: got {got}, expected at most {limit}", hint="use another one")

@@ -23,6 +23,7 @@ _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}):[ \t]*([^\r\n\x00]*?)[ \t]*")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18})")
+_WRAPPED: Final = ("transfer-encoding", "content-encoding")
 _ONCE: Final = frozenset(
     {"content-length", "content-range", "content-encoding", "location", "transfer-encoding"}
 )
@@ -80,7 +81,7 @@ class Head:
         Raises:
             DishonestServerError: the answer does not say so, or wraps the body in something.
         """
-        for name in ("transfer-encoding", "content-encoding"):
+        for name in _WRAPPED:
             if self.fields.get(name, "identity").lower() != "identity":
                 got = f"{name} {self.fields[name][:40]!r}"
                 raise _dishonest(where, got, "the plain bytes, with their number ahead of them")
@@ -88,6 +89,11 @@ class Head:
         if not _NUMBER.fullmatch(said):
             raise _dishonest(where, f"content-length {said[:40]!r}", "the number of bytes ahead of them")
         return int(said)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the body is bytes as they are."""
+        return all(self.fields.get(name, "identity").lower() == "identity" for name in _WRAPPED)
 
     @property
     def keeps_alive(self) -> bool:

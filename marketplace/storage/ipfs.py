@@ -23,13 +23,15 @@ from marketplace.storage.base import (
     BlobCorruptError,
     Chunk,
     Progress,
+    StorageError,
     check_range,
     pieces,
 )
 from marketplace.storage.behind import Behind
 from marketplace.storage.body import HttpRun
 from marketplace.storage.cid import DAG_PB, RAW, Cid
-from marketplace.storage.kubo import Kubo
+from marketplace.storage.kubo import PUSH_AGAIN, Kubo
+from marketplace.storage.mending import Mending
 from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.retry import with_patience
 from marketplace.storage.unixfs import LEAF_BYTES, Node, Tree, parse_node
@@ -72,12 +74,37 @@ class IpfsStore:
         """Store and pin the concatenation of `chunks`; see `BlobStore.put`.
 
         Blocks that the node has from an earlier attempt are not sent again: it is asked for them until one is
-        missing, since what was killed left what comes first.
+        missing, since what was killed left what comes first. What is one block, as manifests are, is always
+        read back and mended.
         """
+        return self._put(chunks, None)
+
+    def push(self, path: Path, *, verify: bool = False, progress: Progress | None = None) -> str:
+        """Store and pin a file; what an earlier attempt brought to the node is not sent again.
+
+        Args:
+            verify: the file is read twice, and every block that the node has is read back and mended.
+        """
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if not verify:
+                return self._put(_read_file(file, size, progress), None)
+            root = _root_of(_read_file(file, size, progress))
+            file.seek(0)
+            uri = self._put(_read_file(file, size, progress), self._mending(root))
+        if uri != _PREFIX + str(root):
+            raise StorageError(
+                f"{path}: got other bytes on the second reading, expected a file that nobody writes",
+                hint="push it again when it is finished",
+            )
+        return uri
+
+    def _put(self, chunks: Iterable[Chunk], mending: Mending | None) -> str:
         leaves = _leaves(chunks)
         first = list(islice(leaves, 2))
         if len(first) == 1:
             cid = Cid.of(RAW, first[0])
+            self._mending(cid).lacking(RAW, [(cid, first[0])])
             self._compare(self._again(lambda: self.node.add_small(bytes(first[0]))), cid)
             return _PREFIX + str(cid)
         tree = Tree()
@@ -87,18 +114,15 @@ class IpfsStore:
             for batch in _batches(chain(first, leaves)):
                 for cid, leaf in batch:
                     nodes += tree.add_leaf(cid, len(leaf))
-                sending.submit(partial(self._send, RAW, rest.of(batch)))
+                left = batch if mending else rest.of(batch)
+                sending.submit(partial(self._send, RAW, left, mending))
         root, above = tree.finish()
         nodes += above
         for at in range(0, len(nodes), _BATCH):
-            self._send(DAG_PB, rest.of(nodes[at : at + _BATCH]))
+            batch = nodes[at : at + _BATCH]
+            self._send(DAG_PB, batch if mending else rest.of(batch), mending)
         self._again(lambda: self.node.pin(root))
         return _PREFIX + str(root)
-
-    def push(self, path: Path, *, progress: Progress | None = None) -> str:
-        """Store and pin a file; what an earlier attempt brought to the node is not sent again."""
-        with open(path, "rb", buffering=0) as file:
-            return self.put(_read_file(file, os.fstat(file.fileno()).st_size, progress))
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the blob or a part of it, verified either way; see `BlobStore.open`."""
@@ -115,10 +139,21 @@ class IpfsStore:
         """Return the length in bytes, as the blob's own root block says; see `BlobStore.size`."""
         return self._size(_cid_of(uri))
 
-    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
-        """Whether the node has the blob's root, of a file's length; `ipfs repo verify` looks at the rest."""
+    def holds(self, uri: str, path: Path, *, verify: bool = False, progress: Progress | None = None) -> bool:
+        """Whether the node has the blob's root, of a file's length; with `verify`, all is read back."""
         cid = _cid_of(uri)
-        return self._again(lambda: self.node.has_block(cid)) and self._size(cid) == path.stat().st_size
+        if not verify:
+            return self._again(lambda: self.node.has_block(cid)) and self._size(cid) == path.stat().st_size
+        mending = self._mending(cid)
+        with open(path, "rb", buffering=0) as file:
+            tree, nodes = Tree(), []
+            for leaf in _leaves(_read_file(file, os.fstat(file.fileno()).st_size, progress)):
+                name = Cid.of(RAW, leaf)
+                if not mending.keeps(name):
+                    return False
+                nodes += [node for node, _ in tree.add_leaf(name, len(leaf))]
+        root, above = tree.finish()
+        return root == cid and all(mending.keeps(node) for node in [*nodes, *(name for name, _ in above)])
 
     def exists(self, uri: str) -> bool:
         """Return whether the node itself has the blob's root."""
@@ -146,9 +181,14 @@ class IpfsStore:
     def _size(self, root: Cid) -> int:
         return self.load(root).content_bytes
 
-    def _send(self, codec: int, blocks: list[tuple[Cid, Chunk]]) -> None:
+    def _send(self, codec: int, blocks: list[tuple[Cid, Chunk]], mending: Mending | None = None) -> None:
+        if mending is not None:
+            blocks = mending.lacking(codec, blocks)
         if blocks:
             self._again(lambda: self.node.put_blocks(codec, blocks))
+
+    def _mending(self, root: Cid) -> Mending:
+        return Mending(self.node, root, self._again)
 
     def _again(self, ask: Callable[[], T]) -> T:
         return with_patience(ask, self._patience, self._shell)
@@ -257,7 +297,7 @@ class TreeRun:
             got_cid = Cid.of(RAW, view)
             raise BlobCorruptError(
                 f"{self._root} at byte {leaf.start}: got a block {got_cid}, expected {leaf.cid}",
-                hint="this node gives other bytes than it was asked for; use another one",
+                hint=PUSH_AGAIN,
             )
         return view
 
@@ -301,6 +341,15 @@ def _batches(leaves: Iterable[Chunk]) -> Iterator[list[tuple[Cid, Chunk]]]:
             batch = []
     if batch:
         yield batch
+
+
+def _root_of(chunks: Iterable[Chunk]) -> Cid:
+    """Return the name of a file, which is stored nowhere."""
+    tree = Tree()
+    for leaf in _leaves(chunks):
+        for _ in tree.add_leaf(Cid.of(RAW, leaf), len(leaf)):
+            """A node in the middle, which the root names."""
+    return tree.finish()[0]
 
 
 def _read_file(file: RawIOBase, size: int, progress: Progress | None) -> Iterator[bytes]:

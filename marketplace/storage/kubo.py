@@ -9,17 +9,23 @@ from __future__ import annotations
 import json
 import ssl
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from marketplace.errors import BadInputError
-from marketplace.storage.base import BlobNotFoundError, BlobUnreachableError, Chunk, DishonestServerError
-from marketplace.storage.body import HttpRun
+from marketplace.storage.base import (
+    BlobNotFoundError,
+    BlobUnreachableError,
+    Chunk,
+    DishonestServerError,
+    StorageError,
+)
+from marketplace.storage.body import HttpRun, read_answer
 from marketplace.storage.cid import DAG_PB, Cid
-from marketplace.storage.httphead import Target
+from marketplace.storage.httphead import Head, Target
 from marketplace.storage.network import NetworkPolicy, resolve
 from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.unixfs import LEAF_BYTES, MAX_BLOCK_BYTES, MAX_LINKS
@@ -28,8 +34,12 @@ from marketplace.storage.wire import Connection
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Kubo"]
+__all__ = ["PUSH_AGAIN", "Kubo"]
 
+PUSH_AGAIN: Final = (
+    "this node keeps other bytes than the name says: use another one; its owner mends it with "
+    "`cloister author push FILE --verify`"
+)
 _PIECE: Final = 256 << 10
 _MAX_ANSWER_BYTES: Final = 1 << 20
 _MAX_MESSAGE_BYTES: Final = 4096
@@ -41,6 +51,10 @@ _FIXED: Final = {
     "chunker": f"size-{LEAF_BYTES}",
     "max-file-links": str(MAX_LINKS),
 }
+
+
+class _RefusedError(BlobUnreachableError):
+    """The node answered, with an error."""
 
 
 class Kubo:
@@ -103,9 +117,16 @@ class Kubo:
             "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
             "Content-Length": str(sum(map(len, form))),  # else each piece would be wrapped up as a chunk
         }
-        with self._errors("block/put"):
-            response = self._http.post("block/put", params=query, content=map(bytes, form), headers=headers)
-        keys = [answer.get("Key") for answer in _lines(response)]
+        with (
+            self._errors("block/put"),
+            self._http.stream(
+                "POST", "block/put", params=query, content=map(bytes, form), headers=headers
+            ) as response,
+        ):
+            data = b"".join(_bounded(response.iter_raw()))
+        if response.status_code != 200:
+            raise self.refused("block/put", _message(data))
+        keys = [answer.get("Key") for answer in _lines(data)]
         expected = [str(cid) for cid, _ in blocks]
         if keys != expected:
             got = next((key for key, want in zip(keys, expected, strict=False) if key != want), len(keys))
@@ -116,9 +137,36 @@ class Kubo:
 
     def has_block(self, cid: Cid) -> bool:
         """Whether the node itself has this block."""
-        with self._errors("block/stat"):
-            response = self._http.post("block/stat", params={"arg": str(cid), "offline": "true"})
-        return bool(response.status_code == 200)
+        try:
+            self._ask("block/stat", {"arg": str(cid), "offline": "true"})
+        except (BlobNotFoundError, _RefusedError):
+            return False
+        return True
+
+    def keeps(self, cid: Cid) -> bool | None:
+        """Whether the node's own bytes of a block are what its name says; None where it has none.
+
+        A node that cannot read what it has, or finds by itself that it is wrong, does not keep it.
+        """
+        try:
+            data = self._ask("block/get", {"arg": str(cid), "offline": "true"}, MAX_BLOCK_BYTES)
+        except BlobNotFoundError:
+            return None
+        except _RefusedError:
+            return False
+        return Cid.of(cid.codec, data) == cid
+
+    def remove_block(self, cid: Cid) -> None:
+        """Remove a block that nothing pins; no error if it is not there.
+
+        Raises:
+            StorageError: the node says why not.
+        """
+        for answer in self.call("block/rm", arg=str(cid), force="true"):
+            if answer.get("Error"):
+                raise StorageError(
+                    f"IPFS node {self._api}, block/rm: got {str(answer['Error'])[:200]!r}, expected success"
+                )
 
     def block(self, cid: Cid) -> bytes:
         """Return a block, from the node or a peer of it, compared with its name.
@@ -127,16 +175,11 @@ class Kubo:
             BlobNotFoundError, BlobUnreachableError.
             DishonestServerError: other bytes.
         """
-        with self._body("block/get", {"arg": str(cid)}) as body:
-            data = bytearray()
-            for piece in body:
-                data += piece
-                if len(data) > MAX_BLOCK_BYTES:
-                    break
-        if Cid.of(cid.codec, bytes(data)) != cid:
-            got = f"{len(data)} bytes with CID {Cid.of(cid.codec, bytes(data))}"
-            raise DishonestServerError(f"{self._api}: got {got}, expected {cid}", hint="use another node")
-        return bytes(data)
+        data = self._ask("block/get", {"arg": str(cid)}, MAX_BLOCK_BYTES)
+        if Cid.of(cid.codec, data) != cid:
+            got = f"{len(data)} bytes with CID {Cid.of(cid.codec, data)}"
+            raise DishonestServerError(f"{self._api}: got {got}, expected {cid}", hint=PUSH_AGAIN)
+        return data
 
     def cat(self, cid: Cid, offset: int, length: int) -> HttpRun:
         """Return `length` bytes of a file from `offset` on, which it must have; nobody compared them yet.
@@ -145,36 +188,55 @@ class Kubo:
             BlobNotFoundError, BlobUnreachableError.
             DishonestServerError: no plain body.
         """
-        where = f"IPFS node {self._api}, cat"
-        connection = self._connect()
+        connection, _ = self._answered("cat", {"arg": str(cid), "offset": offset, "length": length})
+        return HttpRun(connection, length, self._name_of("cat"), self._patience, self._shell)
+
+    def _ask(self, name: str, query: Mapping[str, object], limit: int = _MAX_ANSWER_BYTES) -> bytes:
+        """Return what a command answers, at most `limit` bytes.
+
+        Raises:
+            BlobNotFoundError, BlobUnreachableError.
+            DishonestServerError: more bytes, or no plain body.
+        """
+        connection, head = self._answered(name, query)
+        with closing(connection):
+            return read_answer(connection, head, limit, self._name_of(name), self._patience, self._shell)
+
+    def _answered(self, name: str, query: Mapping[str, object]) -> tuple[Connection, Head]:
+        """Return the connection of a command that succeeded, and the head that was read from it."""
+        connection = self._connect(name)
         try:
-            head = connection.ask(self._cat_question(cid, offset, length))
+            head = connection.ask(self._question(name, query))
             if head.status != 200:
-                raise self.refused("cat", _message(_rest(connection, self._patience, self._shell, where)))
-            if head.fields.get("transfer-encoding", "identity").lower() != "identity":
+                rest = _rest(connection, self._patience, self._shell, self._name_of(name))
+                raise self.refused(name, _message(rest))
+            if not head.is_plain:
                 raise DishonestServerError(
-                    f"{where}: got a body in chunks, expected the plain bytes, as HTTP/1.0 has them",
+                    f"{self._name_of(name)}: got a body in chunks or compressed, expected the plain bytes, "
+                    "as HTTP/1.0 has them",
                     hint="does a proxy stand before the node? name the node itself in [storage.ipfs] api",
                 )
         except BaseException:
             connection.close()
             raise
-        return HttpRun(connection, length, where, self._patience, self._shell)
+        return connection, head
 
-    def _connect(self) -> Connection:
+    def _name_of(self, name: str) -> str:
+        return f"IPFS node {self._api}, {name}"
+
+    def _connect(self, name: str) -> Connection:
         target = Target.of(self._api)
         try:
             addresses = resolve(target.host, target.port, NetworkPolicy(anywhere=True))
             return Connection.open(target, addresses, self._tls, self._patience, self._shell)
         except BlobUnreachableError as error:
-            raise self.unreachable("cat", error) from error
+            raise self.unreachable(name, error) from error
 
-    def _cat_question(self, cid: Cid, offset: int, length: int) -> bytes:
-        query = urlencode({"arg": str(cid), "offset": offset, "length": length})
+    def _question(self, name: str, query: Mapping[str, object]) -> bytes:
         lines = (
             # A node does not know the length of what it streams. To 1.1 it would send chunks; the tree says
             # where the bytes end, and so they come plain, into the reader's memory.
-            f"POST /api/v0/cat?{query} HTTP/1.0",
+            f"POST /api/v0/{name}?{urlencode(query)} HTTP/1.0",
             f"Host: {Target.of(self._api).authority}",
             "User-Agent: cloister",
             "Content-Length: 0",
@@ -189,9 +251,7 @@ class Kubo:
 
     def call(self, name: str, **query: str) -> list[dict[str, Any]]:
         """Return the lines that some other command answers; for set-up, tests and people."""
-        with self._errors(name):
-            response = self._http.post(name, params=query)
-        return _lines(response)
+        return _lines(self._ask(name, query))
 
     def close(self) -> None:
         """Close the connections."""
@@ -227,14 +287,6 @@ class Kubo:
             client.close()
 
     @contextmanager
-    def _body(self, name: str, query: dict[str, str]) -> Iterator[Iterator[bytes]]:
-        with self._errors(name), self._http.stream("POST", name, params=query) as response:
-            if response.status_code != 200:
-                response.read()
-                raise self.refused(name, _message(response.content))
-            yield response.iter_raw()
-
-    @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
         import httpx
 
@@ -253,7 +305,7 @@ class Kubo:
     def refused(self, name: str, said: str) -> BlobNotFoundError | BlobUnreachableError:
         """Return the error for a node that answers with one."""
         absent = any(word in said for word in _ABSENT)
-        made = BlobNotFoundError if absent else BlobUnreachableError
+        made = BlobNotFoundError if absent else _RefusedError
         return made(
             f"IPFS node {self._api}, {name}: got {said[:200]!r}, expected success",
             hint="connect it to a node that has the blob, or use another location" if absent else "try again",
@@ -284,12 +336,17 @@ def _rest(connection: Connection, patience: Patience, shell: Shell, where: str) 
     return bytes(data[:filled])
 
 
-def _lines(response: httpx.Response) -> list[dict[str, Any]]:
-    data = response.content
-    if response.status_code != 200:
-        raise BlobUnreachableError(
-            f"IPFS node, {response.request.url.path}: got {_message(data)[:200]!r}, expected success"
-        )
+def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the beginning of an answer: what says more than that is no answer of a node."""
+    done = 0
+    for piece in pieces:
+        yield piece
+        done += len(piece)
+        if done > _MAX_ANSWER_BYTES:
+            return
+
+
+def _lines(data: bytes) -> list[dict[str, Any]]:
     try:
         values = [json.loads(line) for line in data[:_MAX_ANSWER_BYTES].splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:

@@ -89,10 +89,10 @@ class LocalStore:
         _sync_folder(final.parent)
         return f"{SCHEME}:sha256/{name}"
 
-    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+    def push(self, path: Path, *, verify: bool = False, progress: Progress | None = None) -> str:
         """Store a file, which is read twice; see `BlobStore.push`.
 
-        A blob that is here already is read and compared with its name; a rotten one is replaced.
+        A blob that is here already is always read and compared with its name; a rotten one is replaced.
         """
         size = path.stat().st_size
         if size > self._limit:
@@ -138,8 +138,8 @@ class LocalStore:
         """Return whether the blob is here."""
         return self._path(_name_of(uri)).is_file()
 
-    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
-        """Whether the blob is here, as long as a file, and has the bytes that its name says: it is read."""
+    def holds(self, uri: str, path: Path, *, verify: bool = False, progress: Progress | None = None) -> bool:
+        """Whether the blob is here, as long as a file, and has the bytes that its name says: always read."""
         expected = path.stat().st_size
         try:
             with self._open(uri) as file, _readable(uri):

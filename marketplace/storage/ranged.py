@@ -53,6 +53,11 @@ class RangedStore(ABC):
             return False
         return True
 
+    def _forget_size(self, uri: str) -> None:
+        """Ask again when it is needed: somebody has replaced the blob, or may have."""
+        with self._sizes_lock:
+            self._sizes.pop(uri, None)
+
     def _known_size(self, uri: str) -> int:
         known = self._sizes.get(uri)
         return self.size(uri) if known is None else known

@@ -83,11 +83,12 @@ class S3Store(RangedStore):
                 upload.finish(key)
         return f"{_PREFIX}{bucket}/{key}"
 
-    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+    def push(self, path: Path, *, verify: bool = False, progress: Progress | None = None) -> str:
         """Store a file, which is read twice; a later call goes on at the last complete part.
 
         Raises:
             OSError: it cannot be read.
+            BlobCorruptError: with `verify`: what was sent is not what is read back.
             StorageError: it changed meanwhile, is longer than the store takes, or the service refused.
         """
         size = path.stat().st_size
@@ -95,18 +96,25 @@ class S3Store(RangedStore):
         with open(path, "rb", buffering=0) as file:
             key = self._key_of(file_sha256(file, size, progress))
             uri = f"{_PREFIX}{self._config.bucket}/{key}"
-            if self.holds(uri, path, progress=progress):
+            if self.holds(uri, path, verify=verify, progress=progress):
                 return uri
             with s3_errors(self._config, "push"):
                 plan = PartPlan.of(size)
                 upload_file(self._client, self._config.bucket, key, file.fileno(), plan, progress)
+        self._forget_size(uri)
+        if verify and not self.holds(uri, path, verify=True, progress=progress):
+            raise BlobCorruptError(
+                f"{uri}: got other bytes after it was sent again, expected those of {path.name}",
+                hint="this service does not keep what it is given: push to another one",
+            )
         return uri
 
-    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+    def holds(self, uri: str, path: Path, *, verify: bool = False, progress: Progress | None = None) -> bool:
         """Whether the service has the blob, with the bytes of a file.
 
         The file is compared with the MD5 that S3 gives of each object or of its parts. Where a service gives
-        none (SSE-KMS), or it differs, the blob is read back and compared with the digest in its name.
+        none (SSE-KMS), or it differs, the blob is read back and compared with the digest in its name; with
+        `verify` always, since the MD5 may be older than the rot.
 
         Raises:
             OSError: the file cannot be read.
@@ -118,11 +126,13 @@ class S3Store(RangedStore):
                 answer = self._client.head_object(Bucket=bucket, Key=key)
             if int(answer["ContentLength"]) != path.stat().st_size:
                 return False
-            said = str(answer["ETag"])
-            with open(path, "rb", buffering=0) as file:
-                if said == etag_of(file.fileno(), PartPlan.of(int(answer["ContentLength"])), said, progress):
-                    return True
-            return _digest_of(uri) is not None and self._is_right(uri, int(answer["ContentLength"]), progress)
+            size, said = int(answer["ContentLength"]), str(answer["ETag"])
+            if not verify:
+                with open(path, "rb", buffering=0) as file:
+                    if said == etag_of(file.fileno(), PartPlan.of(size), said, progress):
+                        return True
+            self._forget_size(uri)
+            return _digest_of(uri) is not None and self._is_right(uri, size, progress)
         except BlobNotFoundError:
             return False
 

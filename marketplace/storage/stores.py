@@ -51,9 +51,9 @@ class Stores:
         """Store the concatenation of `chunks` where new blobs go; see `BlobStore.put`."""
         return self._home().put(chunks)
 
-    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+    def push(self, path: Path, *, verify: bool = False, progress: Progress | None = None) -> str:
         """Store a file where new blobs go; see `BlobStore.push`."""
-        return self._home().push(path, progress=progress)
+        return self._home().push(path, verify=verify, progress=progress)
 
     def open(self, uri: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return a blob or a part of it; see `BlobStore.open`."""
@@ -67,9 +67,9 @@ class Stores:
         """Return a blob's length in bytes; see `BlobStore.size`."""
         return self.store_of(uri).size(uri)
 
-    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+    def holds(self, uri: str, path: Path, *, verify: bool = False, progress: Progress | None = None) -> bool:
         """Return whether the store of its scheme has what a file has; see `BlobStore.holds`."""
-        return self.store_of(uri).holds(uri, path, progress=progress)
+        return self.store_of(uri).holds(uri, path, verify=verify, progress=progress)
 
     def exists(self, uri: str) -> bool:
         """Return whether the store of its scheme has a blob."""

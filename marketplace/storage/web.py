@@ -34,11 +34,11 @@ class WebStore(RangedStore):
         """
         raise _read_only()
 
-    def push(self, path: Path, *, progress: Progress | None = None) -> str:
+    def push(self, path: Path, *, verify: bool = False, progress: Progress | None = None) -> str:
         """Refuse; errors as `put`."""
         raise _read_only()
 
-    def holds(self, uri: str, path: Path, *, progress: Progress | None = None) -> bool:
+    def holds(self, uri: str, path: Path, *, verify: bool = False, progress: Progress | None = None) -> bool:
         """Whether the server has a blob as long as the file; a URL has no digest to compare with."""
         try:
             return self.size(uri) == path.stat().st_size

@@ -159,6 +159,12 @@ const commands = {
     const cid = cidOf(query.get('arg'))
     line(response, { Key: String(cid), Size: (await repo.get(cid, query.get('offline') !== 'true')).length })
   },
+  async 'block/rm' (query, request, response) {
+    for (const cid of query.getAll('arg').map(cidOf)) {
+      const why = await repo.remove(cid)
+      line(response, why ? { Hash: String(cid), Error: why } : { Hash: String(cid) })
+    }
+  },
   async 'pin/add' (query, request, response) {
     const cids = query.getAll('arg').map(cidOf)
     for (const cid of cids) await repo.writing(() => repo.pin(cid))

@@ -94,6 +94,17 @@ class Repo {
     return readdir(this.pinFolder)
   }
 
+  // Why a block may not go, which is then still here; nothing where it went.
+  async remove (cid) {
+    const key = digestOf(cid)
+    for (const pin of await this.pins()) {
+      for await (const kept of this.#below(CID.parse(pin))) {
+        if (digestOf(kept) === key) return pin === String(cid) ? 'pinned: recursive' : `pinned via ${pin}: indirect`
+      }
+    }
+    if (await this.blocks.has(cid)) await this.blocks.delete(cid)
+  }
+
   async collect () {
     while (this.collecting || this.writers) await (this.collecting ?? new Promise(resolve => setTimeout(resolve, 5)))
     let done

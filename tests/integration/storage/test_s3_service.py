@@ -190,6 +190,60 @@ def test_a_push_replaces_what_was_replaced(store: S3Store, tmp_path: Path, lengt
     assert b"".join(store.open(uri)) == path.read_bytes()
 
 
+def rot(store: S3Store, uri: str) -> None:
+    """Flip a byte of an object where it lies; the MD5 that the service has of it is older."""
+    from moto.s3.models import s3_backends
+
+    key = uri.removeprefix("s3://blobs/")
+    (found,) = (
+        backend.buckets["blobs"].keys[key]
+        for account in s3_backends.values()
+        for backend in account.values()
+        if "blobs" in backend.buckets
+    )
+    assert found.etag
+    found._value_buffer.seek(50)
+    byte = found._value_buffer.read(1)
+    found._value_buffer.seek(50)
+    found._value_buffer.write(bytes([byte[0] ^ 1]))
+
+
+def test_a_push_that_verifies_replaces_what_has_rotted_under_an_old_md5(
+    store: S3Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "sealed"
+    path.write_bytes(random.Random(77).randbytes(100_000))
+    uri = store.push(path)
+    rot(store, uri)
+    assert store.push(path) == uri and store.holds(uri, path), "the service's word"
+    with pytest.raises(BlobCorruptError):
+        list(store.open(uri))
+    assert not store.holds(uri, path, verify=True)
+    assert store.push(path, verify=True) == uri
+    assert b"".join(store.open(uri)) == path.read_bytes()
+
+
+def test_the_size_of_what_was_replaced_is_asked_for_again(store: S3Store, tmp_path: Path) -> None:
+    path = tmp_path / "sealed"
+    path.write_bytes(random.Random(78).randbytes(100_000))
+    uri = store.push(path)
+    store._client.put_object(Bucket="blobs", Key=uri.removeprefix("s3://blobs/"), Body=b"cut short")
+    assert store.size(uri) == 9
+    assert store.push(path) == uri
+    assert b"".join(store.open(uri)) == path.read_bytes()
+
+
+def test_a_service_that_keeps_other_bytes_is_said_so(
+    store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sealed"
+    path.write_bytes(random.Random(79).randbytes(100_000))
+    monkeypatch.setattr(S3Store, "_is_right", lambda *_: False)
+    with pytest.raises(BlobCorruptError, match="after it was sent again") as caught:
+        store.push(path, verify=True)
+    assert "push to another one" in caught.value.hint
+
+
 def test_what_was_stored_in_other_parts_is_read_back(
     store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
