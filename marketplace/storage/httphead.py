@@ -49,10 +49,10 @@ class Target:
             parts = urlsplit(url)
             port, host = parts.port, parts.hostname
         except ValueError as error:
-            raise BadInputError("URL", repr(url[:100]), f"https://host/path ({error})") from error
+            raise BadInputError("URL", _shown(url), f"https://host/path ({error})") from error
         plain = all("!" <= sign <= "~" for sign in url)
         if parts.scheme not in ("http", "https") or not host or not plain or "@" in parts.netloc:
-            raise BadInputError("URL", repr(url[:100]), "https://host/path, without a user name")
+            raise BadInputError("URL", _shown(url), "https://host/path, without a user name")
         tls = parts.scheme == "https"
         query = f"?{parts.query}" if parts.query else ""
         return cls(tls, host, port or (443 if tls else 80), (parts.path or "/") + query)
@@ -99,6 +99,13 @@ class Head:
     def keeps_alive(self) -> bool:
         """Whether another question may follow on the same connection."""
         return self.fields.get("connection", "").lower() != "close"
+
+
+def _shown(url: str) -> str:
+    """Return what an error may say of a URL: no password, and no query, which may be a signature."""
+    scheme, colon, rest = url.partition("://")
+    server, slash, path = rest.partition("?")[0].partition("/")
+    return repr(f"{scheme}{colon}{server.rpartition('@')[2]}{slash}{path}"[:100])
 
 
 def question(target: Target, offset: int, length: int) -> bytes:

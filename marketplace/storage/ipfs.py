@@ -274,7 +274,8 @@ class TreeRun:
             return
         for link in node.links:
             end = start + link.content_bytes
-            if end > offset and start < self._end:
+            # What has no bytes is not looked at: trees of nothing but that have no end.
+            if link.content_bytes and end > offset and start < self._end:
                 if link.cid.codec == RAW:
                     yield _Leaf(link.cid, start, link.content_bytes, None)
                 else:

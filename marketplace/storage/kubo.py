@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import ssl
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from marketplace.errors import BadInputError
@@ -28,6 +28,7 @@ from marketplace.storage.cid import DAG_PB, Cid
 from marketplace.storage.httphead import Head, Target
 from marketplace.storage.network import NetworkPolicy, resolve
 from marketplace.storage.patience import SYSTEM, Patience, Shell
+from marketplace.storage.retry import within
 from marketplace.storage.unixfs import LEAF_BYTES, MAX_BLOCK_BYTES, MAX_LINKS
 from marketplace.storage.wire import Connection
 
@@ -53,6 +54,9 @@ _FIXED: Final = {
 }
 
 
+T = TypeVar("T")
+
+
 class _RefusedError(BlobUnreachableError):
     """The node answered, with an error."""
 
@@ -76,30 +80,24 @@ class Kubo:
 
     def add_small(self, data: bytes) -> str:
         """Store a file of at most one leaf, pinned, and return the CID that the node gives it."""
-        with self._small() as client:
-            answer: Any = client.add_bytes(data, opts={**_FIXED, "pin": "true"})
-        return str(answer)
+        options = {**_FIXED, "pin": "true"}
+        return str(self._small("add", lambda client: client.add_bytes(data, opts=options), len(data)))
 
     def pin(self, cid: Cid) -> None:
         """Keep everything below `cid` until it is unpinned; fetches what is missing."""
-        with self._small() as client:
-            client.pin.add(str(cid))
+        self._small("pin/add", lambda client: client.pin.add(str(cid)))
 
     def unpin(self, cid: Cid) -> None:
         """Let everything below `cid` go at the node's next collection; no error if it was not pinned."""
-        import ipfshttpclient
-
-        with self._small() as client:
-            try:
-                client.pin.rm(str(cid))
-            except ipfshttpclient.exceptions.ErrorResponse as error:
-                if "not pinned" not in str(error):
-                    raise
+        try:
+            self._small("pin/rm", lambda client: client.pin.rm(str(cid)))
+        except _RefusedError as error:
+            if "not pinned" not in str(error):
+                raise
 
     def pins(self) -> frozenset[str]:
         """Return the CIDs that are pinned."""
-        with self._small() as client:
-            answer: Any = client.pin.ls(type="recursive")
+        answer = self._small("pin/ls", lambda client: client.pin.ls(type="recursive"))
         return frozenset(str(cid) for cid in answer["Keys"])
 
     def put_blocks(self, codec: int, blocks: Sequence[tuple[Cid, Chunk]]) -> None:
@@ -117,14 +115,18 @@ class Kubo:
             "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
             "Content-Length": str(sum(map(len, form))),  # else each piece would be wrapped up as a chunk
         }
-        with (
-            self._errors("block/put"),
-            self._http.stream(
-                "POST", "block/put", params=query, content=map(bytes, form), headers=headers
-            ) as response,
-        ):
-            data = b"".join(_bounded(response.iter_raw()))
-        if response.status_code != 200:
+
+        def asked() -> tuple[int, bytes]:
+            with (
+                self._errors("block/put"),
+                self._http.stream(
+                    "POST", "block/put", params=query, content=map(bytes, form), headers=headers
+                ) as response,
+            ):
+                return response.status_code, b"".join(_bounded(response.iter_raw()))
+
+        status, data = self._in_time("block/put", asked, int(headers["Content-Length"]))
+        if status != 200:
             raise self.refused("block/put", _message(data))
         keys = [answer.get("Key") for answer in _lines(data)]
         expected = [str(cid) for cid, _ in blocks]
@@ -266,9 +268,8 @@ class Kubo:
         timeout = httpx.Timeout(how.stall_s, connect=how.connect_s, read=max(how.stall_s, how.answer_s))
         return httpx.Client(base_url=f"{self._api}/api/v0/", timeout=timeout, trust_env=False)
 
-    @contextmanager
-    def _small(self) -> Iterator[Any]:
-        """Give a client of `ipfshttpclient`; its errors come out as ours."""
+    def _small(self, name: str, ask: Callable[[Any], Any], sent_bytes: int = 0) -> Any:
+        """Return what a call of `ipfshttpclient` returns; its errors come out as ours."""
         # It passes an argument that urllib3 ignores; both are pinned, so nobody needs to hear of it.
         warnings.filterwarnings("ignore", message="The 'strict' parameter", category=FutureWarning)
         import ipfshttpclient
@@ -276,15 +277,21 @@ class Kubo:
         kind = "ip4" if self._parts.hostname and self._parts.hostname.replace(".", "").isdigit() else "dns"
         port = self._parts.port or (443 if self._parts.scheme == "https" else 80)
         address = f"/{kind}/{self._parts.hostname}/tcp/{port}/{self._parts.scheme}"
-        client = ipfshttpclient.Client(address, timeout=self._patience.answer_s)
+
+        def asked() -> Any:
+            with closing(ipfshttpclient.Client(address, timeout=self._patience.answer_s)) as client:
+                return ask(client)
+
         try:
-            yield client
+            return self._in_time(name, asked, sent_bytes)
         except ipfshttpclient.exceptions.ErrorResponse as error:
-            raise self.refused("pin or add", str(error)) from error
+            raise self.refused(name, str(error)) from error
         except ipfshttpclient.exceptions.Error as error:
-            raise self.unreachable("pin or add", error) from error
-        finally:
-            client.close()
+            raise self.unreachable(name, error) from error
+
+    def _in_time(self, name: str, ask: Callable[[], T], sent_bytes: int) -> T:
+        seconds = self._patience.longest_answer_s + sent_bytes / self._patience.slowest_bytes_s
+        return within(seconds, ask, self._name_of(name))
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:

@@ -7,11 +7,13 @@ in `incoming/`, which the next one removes.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -37,6 +39,7 @@ __all__ = ["SCHEME", "FileRun", "LocalStore"]
 SCHEME: Final = "file"
 _URI: Final = re.compile(r"file:sha256/([0-9a-f]{2})([0-9a-f]{62})")
 _DEFAULT_LIMIT: Final = 1 << 44
+_NO_FILE: Final = {errno.EISDIR: "a folder", errno.ELOOP: "a link", errno.ENXIO: "a socket or a device"}
 
 
 class LocalStore:
@@ -181,15 +184,10 @@ class LocalStore:
     def _open(self, uri: str) -> FileIO:
         path = self._path(_name_of(uri))
         try:
-            return FileIO(path, "r")
+            return _regular(path, uri)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BlobNotFoundError(
                 f"{uri}: got nothing under this name, expected a blob", hint="use another location"
-            ) from error
-        except IsADirectoryError as error:
-            raise BlobCorruptError(
-                f"{uri}: got a folder, expected a blob",
-                hint=f"something else wrote {path}: remove it, or use another location",
             ) from error
         except OSError as error:
             raise _unreadable(uri, error) from error
@@ -203,7 +201,7 @@ class LocalStore:
             if path.name.startswith(PUSHED) and is_fresh(path):
                 continue
             try:
-                with open(path, "rb") as file:
+                with FileIO(path, "r", opener=_no_wait) as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
             except OSError:  # locked, gone meanwhile, or somebody else's: no reason to refuse the store
@@ -229,6 +227,36 @@ class FileRun:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _no_wait(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _regular(path: Path, uri: str) -> FileIO:
+    """Open a blob's file: a pipe would have no end, and a link or a device could be anything here.
+
+    Raises:
+        BlobCorruptError: it is something else.
+        OSError: it cannot be opened.
+    """
+    try:
+        file = FileIO(path, "r", opener=_no_wait)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        raise _corrupt(path, uri, _NO_FILE[error.errno]) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _corrupt(path, uri, "a pipe or a device")
+    return file
+
+
+def _corrupt(path: Path, uri: str, got: str) -> BlobCorruptError:
+    return BlobCorruptError(
+        f"{uri}: got {got}, expected a blob",
+        hint=f"something else wrote {path}: remove it, or use another location",
+    )
 
 
 def _name_of(uri: str) -> str:

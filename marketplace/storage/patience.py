@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["SILENT_S", "SYSTEM", "Patience", "Shell", "Tries", "pause_s"]
+__all__ = ["SILENT_S", "SYSTEM", "Pace", "Patience", "Shell", "Tries", "pause_s"]
 
 SILENT_S: Final = 45.0
 """How long a server may say nothing, in all attempts together, unless the settings say otherwise."""
@@ -63,6 +63,11 @@ class Patience:
     window_s: float = 30.0
     slowest_bytes_s: float = 8192.0
 
+    @property
+    def longest_answer_s(self) -> float:
+        """For a whole small answer, from connecting to its last byte, seconds."""
+        return self.connect_s + self.answer_s + self.stall_s
+
     @classmethod
     def of(cls, silent_s: float) -> Patience:
         """Return the patience that gives a silent server so many seconds in all, some attempts among them."""
@@ -77,6 +82,39 @@ def pause_s(patience: Patience, failed: int, entropy: Callable[[int], bytes]) ->
     """
     most = min(patience.longest_pause_s, patience.first_pause_s * 2.0 ** min(failed - 1, 30))
     return float(most * (0.5 + int.from_bytes(entropy(4)) / 2**33))
+
+
+class Pace:
+    """How fast a place is over all questions to it; used by one thread.
+
+    One that breaks off after each handful of bytes is never slow while it answers, and never fails for good.
+    """
+
+    def __init__(self, patience: Patience, clock: Callable[[], float]) -> None:
+        """Begin the first window."""
+        self._least = patience.slowest_bytes_s
+        self._window_s = 2 * max(patience.silent_s, patience.window_s)
+        self._clock = clock
+        self._since = clock()
+        self._came = self._windows = 0
+        self.slow = ""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was too slow over two windows on end; one may be of a machine that slept."""
+        return self._windows > 1
+
+    def came(self, got: int) -> bool:
+        """Take note of `got` bytes and return `is_lost`; `slow` says then what was got."""
+        self._came += got
+        now = self._clock()
+        window = now - self._since
+        if window >= self._window_s:
+            rate = self._came / window
+            self._windows = self._windows + 1 if rate < self._least else 0
+            self.slow = f"{rate:.0f} bytes a second, expected at least {self._least:.0f}"
+            self._since, self._came = now, 0
+        return self.is_lost
 
 
 class Tries:

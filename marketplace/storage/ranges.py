@@ -10,11 +10,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 from urllib.parse import urljoin
 
+from marketplace.errors import MarketError
 from marketplace.storage.base import BlobNotFoundError, BlobUnreachableError, DishonestServerError
 from marketplace.storage.body import HttpRun
 from marketplace.storage.httphead import Head, Target, content_range, question
@@ -22,13 +23,20 @@ from marketplace.storage.network import ForbiddenAddressError, NetworkPolicy, Re
 from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.wire import Connection
 
-__all__ = ["Ranges"]
+__all__ = ["DeniedError", "Ranges"]
 
 _MAX_REDIRECTS: Final = 5
 _MOVED: Final = (301, 302, 303, 307, 308)
 _ABSENT: Final = (404, 410)
+_DENIED: Final = (401, 403)
 _LATER: Final = (408, 425, 429)
-_MAX_IDLE: Final = 32
+_MAX_IDLE: Final = 64
+"""Connections that nobody uses, to all servers together."""
+_MOST_MOVED: Final = 4096
+
+
+class DeniedError(DishonestServerError):
+    """The server knows who asks, and does not give it: a signature may have ended."""
 
 
 class Ranges:
@@ -49,6 +57,8 @@ class Ranges:
             tls: whom to believe; the system's authorities unless said.
         """
         self._policy = policy
+        # Where our own settings name a server, they name that one, and nowhere else that it may point to.
+        self._strangers = replace(policy, anywhere=False)
         self._patience = patience
         self._shell = shell
         self._lookup = lookup
@@ -97,12 +107,19 @@ class Ranges:
 
     def _give_back(self, connection: Connection, target: Target) -> None:
         """Keep a connection whose answer was read to its end."""
+        if connection.has_rest:
+            return connection.close()
+        at = (target.tls, target.host, target.port)
         with self._lock:
-            kept = self._idle.setdefault((target.tls, target.host, target.port), [])
-            if len(kept) < _MAX_IDLE and not connection.has_rest:
-                kept.append(connection)
-                return
-        connection.close()
+            self._idle[at] = [*self._idle.pop(at, ()), connection]
+            needless = None
+            if sum(map(len, self._idle.values())) > _MAX_IDLE:
+                oldest = next(iter(self._idle))  # the server that was not asked for longest
+                needless = self._idle[oldest].pop(0)
+                if not self._idle[oldest]:
+                    del self._idle[oldest]
+        if needless is not None:
+            needless.close()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -114,22 +131,48 @@ class Ranges:
 
     def _ask(self, url: str, offset: int, length: int, name: str) -> _Answer:
         """Ask for a range, wherever it has moved to; the answer is one with a body, or status 416."""
-        here = self._moved.get(url, url)
+        with self._lock:
+            moved = self._moved.get(url)
+        if moved is not None:
+            try:
+                return self._follow(moved, url, offset, length, name)
+            except BlobUnreachableError:
+                self._forget(url)  # whoever asks again hears where it is now
+                raise
+            except MarketError:
+                self._forget(url)  # a signed link that has ended, say: a new one is to be had where it began
+        return self._follow(url, url, offset, length, name)
+
+    def _follow(self, here: str, url: str, offset: int, length: int, name: str) -> _Answer:
+        """Ask `here`, and where that leads; what answered is remembered for `url`."""
+        first = Target.of(url)
         for _ in range(_MAX_REDIRECTS + 1):
             target = Target.of(here)
-            connection, head = self._ask_once(target, question(target, offset, length))
+            policy = self._policy if target == replace(first, path=target.path) else self._strangers
+            connection, head = self._ask_once(target, question(target, offset, length), policy)
             if head.status not in _MOVED:
                 answer = _Answer(connection, target, head)
                 with answer.closed_on_error():
-                    self._judge(head, url, name)
+                    _judge(head, name)
+                self._remember(url, here)
                 return answer
             connection.close()
             here = self._next(here, head, name)
-            with self._lock:
-                self._moved[url] = here
-        raise self._forgotten(url, name, f"more than {_MAX_REDIRECTS} redirects", "the blob")
+        raise _lied(name, f"more than {_MAX_REDIRECTS} redirects", "the blob")
 
-    def _ask_once(self, target: Target, asked: bytes) -> tuple[Connection, Head]:
+    def _remember(self, url: str, here: str) -> None:
+        with self._lock:
+            if here != url:
+                if len(self._moved) >= _MOST_MOVED:
+                    self._moved.clear()
+                self._moved[url] = here
+
+    def _forget(self, url: str) -> None:
+        """Forget where a URL had moved to: such places (signed links) do not last."""
+        with self._lock:
+            self._moved.pop(url, None)
+
+    def _ask_once(self, target: Target, asked: bytes, policy: NetworkPolicy) -> tuple[Connection, Head]:
         """Ask on a connection that was kept, or on a new one."""
         with self._lock:
             kept = self._idle.get((target.tls, target.host, target.port))
@@ -139,16 +182,16 @@ class Ranges:
                 return connection, connection.ask(asked)
             except BlobUnreachableError:
                 connection.close()  # the server had closed it: that happens, and says nothing of a new one
-        connection = self._connect(target)
+        connection = self._connect(target, policy)
         try:
             return connection, connection.ask(asked)
         except BaseException:
             connection.close()
             raise
 
-    def _connect(self, target: Target) -> Connection:
-        addresses = resolve(target.host, target.port, self._policy, self._lookup)
-        if not target.tls and not all(self._policy.admits_plain(address) for address in addresses):
+    def _connect(self, target: Target, policy: NetworkPolicy) -> Connection:
+        addresses = resolve(target.host, target.port, policy, self._lookup)
+        if not target.tls and not all(policy.admits_plain(address) for address in addresses):
             raise ForbiddenAddressError(
                 f"http://{target.authority}: got a location without TLS, expected https",
                 hint="plain http is for loopback alone, and only where the settings allow that",
@@ -170,27 +213,6 @@ class Ranges:
             )
         return there
 
-    def _judge(self, head: Head, url: str, name: str) -> None:
-        """Raise for an answer that has no bytes to read."""
-        if head.status in (200, 206, 416):
-            return
-        if head.status in _ABSENT:
-            self._moved.pop(url, None)
-            raise BlobNotFoundError(
-                f"{name}: got status {head.status}, expected a blob", hint="use another location"
-            )
-        if head.status >= 500 or head.status in _LATER:
-            raise BlobUnreachableError(
-                f"{name}: got status {head.status}, expected a blob", hint="try again later"
-            )
-        raise self._forgotten(url, name, f"status {head.status}", "a blob that anybody may read")
-
-    def _forgotten(self, url: str, name: str, got: str, expected: str) -> DishonestServerError:
-        """Forget where a URL had moved to: such places (signed links) do not last; and say what was got."""
-        with self._lock:
-            self._moved.pop(url, None)
-        return DishonestServerError(f"{name}: got {got}, expected {expected}", hint="use another location")
-
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -207,6 +229,20 @@ class _Answer:
         except BaseException:
             self.connection.close()
             raise
+
+
+def _judge(head: Head, name: str) -> None:
+    """Raise for an answer that has no bytes to read."""
+    if head.status in (200, 206, 416):
+        return
+    got = f"{name}: got status {head.status}, expected a blob"
+    if head.status in _ABSENT:
+        raise BlobNotFoundError(got, hint="use another location")
+    if head.status >= 500 or head.status in _LATER:
+        raise BlobUnreachableError(got, hint="try again later")
+    raise (DeniedError if head.status in _DENIED else DishonestServerError)(
+        f"{got} that anybody may read", hint="use another location"
+    )
 
 
 def _size_said(head: Head, name: str) -> int:

@@ -21,12 +21,13 @@ from marketplace.storage.base import (
     Chunk,
     DishonestServerError,
     Progress,
+    Run,
 )
 from marketplace.storage.network import NetworkPolicy
 from marketplace.storage.patience import SYSTEM, Patience, Shell
 from marketplace.storage.pushing import file_sha256
 from marketplace.storage.ranged import RangedStore
-from marketplace.storage.ranges import Ranges
+from marketplace.storage.ranges import DeniedError, Ranges
 from marketplace.storage.s3calls import S3Calls, S3Config, s3_errors
 from marketplace.storage.s3parts import PART_BYTES, PartPlan, etag_of, staged, upload_file
 
@@ -154,6 +155,17 @@ class S3Store(RangedStore):
         name = _digest_of(uri)
         whole = not offset and length in (None, self._known_size(uri))
         return _verified(given, uri, name) if name is not None and whole else given
+
+    def run(self, uri: str, offset: int, length: int) -> Run:
+        """Return a part of the blob; see `BlobStore.run`."""
+        try:
+            return super().run(uri, offset, length)
+        except DeniedError:
+            # Signed by credentials, or at a time, that hold no longer: the clock stands still while we sleep.
+            with self._lock:
+                if self._signed.pop(_place_of(uri), None) is None:
+                    raise
+            return super().run(uri, offset, length)
 
     def delete(self, uri: str) -> None:
         """Forget a blob; no error if it is not there."""

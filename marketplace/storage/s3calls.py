@@ -13,9 +13,15 @@ from functools import cached_property
 from typing import Any, Final
 
 from marketplace.errors import BadInputError
-from marketplace.storage.base import BlobNotFoundError, BlobUnreachableError, StorageError
+from marketplace.storage.base import (
+    BlobNotFoundError,
+    BlobUnreachableError,
+    DishonestServerError,
+    StorageError,
+)
 from marketplace.storage.patience import Patience, Shell
-from marketplace.storage.retry import with_patience
+from marketplace.storage.retry import with_patience, within
+from marketplace.storage.s3answers import answer_of, bound_answers
 
 __all__ = ["S3Calls", "S3Config", "s3_errors"]
 
@@ -74,11 +80,20 @@ class S3Calls:
     def _once(self, name: str, method: Callable[..., Any], named: dict[str, Any]) -> Any:
         from botocore.exceptions import ClientError, HTTPClientError
 
+        what = f"S3 at {self._config.where}, {name}"
+        sent = len(named.get("Body", b"")) / self._patience.slowest_bytes_s
         try:
-            return method(**named)
+            return answer_of(
+                within(self._patience.longest_answer_s + sent, lambda: method(**named), what), what
+            )
+        except (ValueError, KeyError, RecursionError) as error:  # boto reads what the service wrote
+            raise DishonestServerError(
+                f"{what}: got {type(error).__name__}, expected an answer that can be read",
+                hint="is the endpoint in [storage.s3] an S3 service?",
+            ) from error
         except HTTPClientError as error:
             raise BlobUnreachableError(
-                f"S3 at {self._config.where}, {name}: got {type(error).__name__}, expected an answer",
+                f"{what}: got {type(error).__name__}, expected an answer",
                 hint="is the endpoint in [storage.s3] right, and is the service running?",
             ) from error
         except ClientError as error:
@@ -87,7 +102,7 @@ class S3Calls:
             if status < 500 and status != 429 and said.get("Code") not in _LATER:
                 raise
             raise BlobUnreachableError(
-                f"S3 at {self._config.where}, {name}: got {said.get('Code', status)}, expected success",
+                f"{what}: got {_short(said.get('Code', status), 60)}, expected success",
                 hint="the service is busy or broken: try again later",
             ) from error
 
@@ -109,7 +124,9 @@ class S3Calls:
             s3={"addressing_style": "path"} if config.endpoint else {},
         )
         session = boto3.Session(profile_name=config.profile, region_name=config.region)
-        return session.client("s3", endpoint_url=config.endpoint, config=settings)
+        client = session.client("s3", endpoint_url=config.endpoint, config=settings)
+        bound_answers(client, f"S3 at {config.where}")
+        return client
 
 
 @contextmanager
@@ -125,7 +142,7 @@ def s3_errors(config: S3Config, doing: str) -> Iterator[None]:
             raise BlobNotFoundError(
                 f"{doing}: got nothing under this name, expected a blob", hint="use another location"
             ) from error
-        got = f"{answer.get('Code', 'an error')} ({str(answer.get('Message', ''))[:120]})"
+        got = f"{_short(answer.get('Code', 'an error'), 60)} ({_short(answer.get('Message', ''), 120)})"
         raise StorageError(
             f"S3 at {config.where}, {doing}: got {got}, expected success",
             hint="check bucket and rights of the credentials that boto finds",
@@ -143,3 +160,8 @@ def s3_errors(config: S3Config, doing: str) -> Iterator[None]:
             f"S3 at {config.where}, {doing}: got {type(error).__name__}, expected an answer",
             hint="is the endpoint in [storage.s3] right, and is the service running?",
         ) from error
+
+
+def _short(said: object, limit: int) -> str:
+    """Return a service's word as one line of a log can have it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(said)[:limit])

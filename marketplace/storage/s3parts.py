@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from marketplace.storage.base import Progress, StorageError
+from marketplace.storage.base import DishonestServerError, Progress, StorageError
 from marketplace.storage.behind import Behind
 
 __all__ = ["PART_BYTES", "PartPlan", "Staged", "etag_of", "staged", "upload_file"]
@@ -222,11 +222,18 @@ def _parts_there(client: Any, bucket: str, key: str, upload_id: str) -> dict[int
     found: dict[int, str] = {}
     named = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
     page = client.list_parts(**named)
+    marker = 0
     while True:
         found.update({part["PartNumber"]: part["ETag"] for part in page.get("Parts", [])})
         if not page.get("IsTruncated"):
             return found
-        page = client.list_parts(**named, PartNumberMarker=page["NextPartNumberMarker"])
+        before, marker = marker, int(page["NextPartNumberMarker"])
+        if not before < marker <= _MAX_PARTS:
+            raise DishonestServerError(
+                f"{key}: got parts that go on at {marker} after {before}, expected them in order",
+                hint="use another service",
+            )
+        page = client.list_parts(**named, PartNumberMarker=marker)
 
 
 def _complete(client: Any, named: dict[str, Any], etags: dict[int, str]) -> None:

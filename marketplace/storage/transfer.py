@@ -19,7 +19,7 @@ from enclave_runtime.sealed.workers import in_threads, private_buffer
 from marketplace.errors import MarketError
 from marketplace.storage.base import BlobStore, BlobUnreachableError, Progress, Run
 from marketplace.storage.partial import check_index_size
-from marketplace.storage.patience import SYSTEM, Patience, Shell, Tries
+from marketplace.storage.patience import SYSTEM, Pace, Patience, Shell, Tries
 from marketplace.storage.places import NoLocationError, Place, Places
 
 __all__ = ["SegmentSink", "Transfer", "open_from", "run_bytes_for", "transfer"]
@@ -231,14 +231,14 @@ class _Job:
         with closing(place.store.run(place.uri, start, last + tail - start)) as run:
             while cursor.segment < end and not stopped.is_set() and self.places.is_current(place):
                 _, length = self._layout.segment_range(cursor.segment)
-                self._fill(run, cursor, buffer[:length], place)
+                self._fill(run, cursor, buffer[:length], place, attempt)
                 cursor.filled = 0
                 self._sink.feed(cursor.segment, buffer[:length])
                 cursor.segment += 1
                 attempt.succeeded()
                 self._report(length)
 
-    def _fill(self, run: Run, cursor: _Cursor, segment: memoryview, place: Place) -> None:
+    def _fill(self, run: Run, cursor: _Cursor, segment: memoryview, place: Place, attempt: _Attempt) -> None:
         before = cursor.filled
         try:
             while cursor.filled < len(segment):
@@ -246,6 +246,7 @@ class _Job:
                 if not got:
                     raise _ended(place, len(segment) - cursor.filled)
                 cursor.filled += got
+                attempt.came(got)
         finally:
             self.count(cursor.filled - before)
 
@@ -258,6 +259,10 @@ class _Job:
             self._done_bytes += length
             if self.progress is not None:
                 self.progress(self._done_bytes, self._layout.total_bytes)
+
+    def pace(self) -> Pace:
+        """Return how fast a location is for a thread."""
+        return Pace(self._patience, self._shell.clock)
 
     def tries(self) -> Tries:
         """Return the attempts of a thread at a location."""
@@ -278,6 +283,7 @@ class _Attempt:
     def __init__(self, job: _Job) -> None:
         self._job = job
         self._tries = job.tries()
+        self._pace = job.pace()
         self._at: Place | None = None
 
     def start(self) -> Place:
@@ -285,7 +291,13 @@ class _Attempt:
         if place is not self._at:
             self._at = place
             self._tries.succeeded()
+            self._pace = self._job.pace()
         return place
+
+    def came(self, got: int) -> None:
+        """Take note of bytes; raises BlobUnreachableError where they come too slowly, break by break."""
+        if self._pace.came(got) and self._at is not None:
+            raise BlobUnreachableError(f"{self._at.uri}: got {self._pace.slow}", hint="use another location")
 
     def succeeded(self) -> None:
         self._tries.succeeded()
@@ -300,7 +312,7 @@ class _Attempt:
             raise error
         if heard:
             self._tries.heard()
-        if not isinstance(error, BlobUnreachableError) or not self._tries.again(error):
+        if not isinstance(error, BlobUnreachableError) or self._pace.is_lost or not self._tries.again(error):
             self._job.places.drop(place, error)
 
     def read(self, place: Place, offset: int, buffer: memoryview) -> None:
@@ -313,6 +325,7 @@ class _Attempt:
                     raise _ended(place, len(buffer) - filled)
                 filled += got
                 self._job.count(got)
+                self.came(got)
 
 
 def _ended(place: Place, missing: int) -> BlobUnreachableError:

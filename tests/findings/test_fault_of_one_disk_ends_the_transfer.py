@@ -81,10 +81,10 @@ class Faulty(FileIO):
 
 
 def forbid(two: Two, patch: pytest.MonkeyPatch) -> None:
-    def opened(path: Path, mode: str) -> FileIO:
+    def opened(path: Path, mode: str, **how: Any) -> FileIO:
         if path == two.file:  # the system lets root read anything, so it is said here
             raise PermissionError(errno.EACCES, "Permission denied")
-        return FileIO(path, mode)
+        return FileIO(path, mode, **how)
 
     patch.setattr(local, "FileIO", opened)
 
@@ -101,7 +101,10 @@ def into_no_folder(two: Two, patch: pytest.MonkeyPatch) -> None:
 
 
 def break_disk(two: Two, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(local, "FileIO", lambda path, mode: (Faulty if path == two.file else FileIO)(path, mode))
+    def opened(path: Path, mode: str, **how: Any) -> FileIO:
+        return (Faulty if path == two.file else FileIO)(path, mode, **how)
+
+    patch.setattr(local, "FileIO", opened)
 
 
 FAULTS = [forbid, into_a_folder, into_no_folder, break_disk]
