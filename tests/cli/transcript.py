@@ -34,10 +34,10 @@ _NORMAL = (
     (re.compile(r"\b[0-9a-f]{64}\b"), "<32>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "<time> UTC"),
     # A lease earns by the second, and may end within the one it began in.
-    (re.compile(r"\b(8\.9999\d+|9) TUSD fetched"), "8.9999<n> TUSD fetched"),
+    (re.compile(r"\b(8\.99\d+|9) TUSD fetched"), "8.99<n> TUSD fetched"),
     (re.compile(r"\b\d+ gas"), "<n> gas"),
     (re.compile(r'"(gas|since|now|at|place_before|block)": "?\d+"?'), r'"\1": <n>'),
-    (re.compile(r"\b1[5-9]\d{8}\b"), "<unix time>"),
+    (re.compile(r"\b(1[5-9]|[23]\d)\d{8}\b"), "<unix time>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"block \d+"), "block <n>"),
     (re.compile(r"\bof user \d+"), "of user <n>"),

@@ -37,7 +37,7 @@ class SlowAttester:
         self.failure: Exception | None = None
 
     def evidence(self, report_data: bytes) -> Evidence:
-        self.go.wait(10)
+        self.go.wait(60)
         if self.failure is not None:
             raise self.failure
         return Evidence(TeeKind.TDX, report_data)
@@ -58,14 +58,14 @@ class Shell:
         self.path = folder / "s"
         self.stopped = threading.Event()
         self.why: list[str] = []
-        self._server = Server(self.path, self.host.answer, Limits(frame_s=5))
+        self._server = Server(self.path, self.host.answer, Limits(frame_s=60))
         self._thread = threading.Thread(target=self._run, args=(idle_s,), daemon=True)
         self._thread.start()
 
     def _run(self, idle_s: float | None) -> None:
         self.why.append(self.host.run(self._server, idle_s=idle_s, stopped=self.stopped))
 
-    def join(self, timeout_s: float = 10.0) -> str:
+    def join(self, timeout_s: float = 60.0) -> str:
         self._thread.join(timeout_s)
         return self.why[0]
 
@@ -89,7 +89,7 @@ EVIDENCE: dict[str, Any] = {"purpose": "certify", "operator": hex_of(b"\x01" * 2
 
 
 def test_status_does_not_wait_for_a_slow_message(running: Shell) -> None:
-    with CvmClient(running.path, 5) as slow, CvmClient(running.path, 5) as quick:
+    with CvmClient(running.path, 60) as slow, CvmClient(running.path, 60) as quick:
         slow.send("evidence", b"", challenge=hex_of(b"\x01" * 32), **EVIDENCE)
         assert quick.ok("status")["state"] == "AWAIT_ORDER"
         quick.send("identify")  # waits for its turn
@@ -102,18 +102,18 @@ def test_platform_that_is_gone_is_the_host_s_fault(running: Shell) -> None:
     running.attester.go.set()
     for failure, step in ((OSError(32, "broken pipe"), "io"), (KeyError("secret"), "internal")):
         running.attester.failure = failure
-        with CvmClient(running.path, 5) as client:
+        with CvmClient(running.path, 60) as client:
             error = client.error("evidence", challenge=hex_of(b"\x02" * 32), **EVIDENCE)
         assert (error["kind"], error["step"]) == ("host", step)
         assert "secret" not in error["got"]
     running.attester.failure = None
-    with CvmClient(running.path, 5) as client:
+    with CvmClient(running.path, 60) as client:
         client.ok("evidence", challenge=hex_of(b"\x02" * 32), **EVIDENCE)
 
 
 def test_ends_when_nobody_speaks(folder: Path) -> None:
-    made = Shell(folder, idle_s=0.3)
-    with CvmClient(made.path, 5) as client:
+    made = Shell(folder, idle_s=2.0)
+    with CvmClient(made.path, 60) as client:
         client.ok("status")
         assert made.join() == "idle"
     assert not made.path.exists()
@@ -121,7 +121,7 @@ def test_ends_when_nobody_speaks(folder: Path) -> None:
 
 def test_ends_after_wiped_was_seen(folder: Path) -> None:
     made = Shell(folder, idle_s=None)
-    with CvmClient(made.path, 5) as client:
+    with CvmClient(made.path, 60) as client:
         answer = client.ok("abandon")
         client.reconnect()
         assert client.ok("abandon") == answer
@@ -134,7 +134,7 @@ def test_ends_after_wiped_was_seen(folder: Path) -> None:
 def test_ends_after_wiped_even_if_nobody_looks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "_LINGER_S", 0.2)
     made = Shell(folder, idle_s=None)
-    with CvmClient(made.path, 5) as client:
+    with CvmClient(made.path, 60) as client:
         client.ok("abandon")
     assert made.join() == "wiped"
 
