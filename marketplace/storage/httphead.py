@@ -58,6 +58,11 @@ class Target:
         return cls(tls, host, port or (443 if tls else 80), (parts.path or "/") + query)
 
     @property
+    def server(self) -> tuple[bool, str, int]:
+        """What a connection is made to: TLS or not, host, port; the same for every path."""
+        return self.tls, self.host, self.port
+
+    @property
     def authority(self) -> str:
         """As the Host field has it."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -109,9 +109,8 @@ class Ranges:
         """Keep a connection whose answer was read to its end."""
         if connection.has_rest:
             return connection.close()
-        at = (target.tls, target.host, target.port)
         with self._lock:
-            self._idle[at] = [*self._idle.pop(at, ()), connection]
+            self._idle[target.server] = [*self._idle.pop(target.server, ()), connection]
             needless = None
             if sum(map(len, self._idle.values())) > _MAX_IDLE:
                 oldest = next(iter(self._idle))  # the server that was not asked for longest
@@ -145,10 +144,10 @@ class Ranges:
 
     def _follow(self, here: str, url: str, offset: int, length: int, name: str) -> _Answer:
         """Ask `here`, and where that leads; what answered is remembered for `url`."""
-        first = Target.of(url)
+        own = Target.of(url).server
         for _ in range(_MAX_REDIRECTS + 1):
             target = Target.of(here)
-            policy = self._policy if target == replace(first, path=target.path) else self._strangers
+            policy = self._policy if target.server == own else self._strangers
             connection, head = self._ask_once(target, question(target, offset, length), policy)
             if head.status not in _MOVED:
                 answer = _Answer(connection, target, head)
@@ -175,7 +174,7 @@ class Ranges:
     def _ask_once(self, target: Target, asked: bytes, policy: NetworkPolicy) -> tuple[Connection, Head]:
         """Ask on a connection that was kept, or on a new one."""
         with self._lock:
-            kept = self._idle.get((target.tls, target.host, target.port))
+            kept = self._idle.get(target.server)
             connection = kept.pop() if kept else None
         if connection is not None:
             try:
