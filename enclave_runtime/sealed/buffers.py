@@ -16,6 +16,7 @@ __all__ = [
     "ShortReadError",
     "ViewReader",
     "Writable",
+    "empty_file",
     "read_full",
     "write_full",
     "write_full_at",
@@ -80,6 +81,15 @@ def write_full(writer: Writable, data: memoryview) -> None:
         if taken is None:
             return
         data = data[taken:]
+
+
+def empty_file(fd: int) -> None:
+    """Let nothing old stand in a file that is about to be written.
+
+    One that is empty is left alone: ext4 takes a cut to nothing for a rewrite, and writes all out at `close`.
+    """
+    if os.fstat(fd).st_size:
+        os.ftruncate(fd, 0)
 
 
 def write_full_at(fd: int, data: memoryview, offset: int) -> None:

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import Final, Protocol
 
-from enclave_runtime.sealed.buffers import ViewReader, write_full_at
+from enclave_runtime.sealed.buffers import ViewReader, empty_file, write_full_at
 from enclave_runtime.sealed.workers import private_buffer, wipe_buffer
 
 __all__ = ["FileSink", "MemorySink", "Sink"]
@@ -74,9 +74,7 @@ class FileSink:
 
     def __init__(self, fd: int) -> None:
         """Empty the file, so that nothing old stands after the content."""
-        # Not where nothing stood: ext4 takes a cut to nothing for a rewrite, and writes all out at `close`.
-        if os.fstat(fd).st_size:
-            os.ftruncate(fd, 0)
+        empty_file(fd)
         self._fd = fd
         self._lock = threading.Lock()
         self._free: list[memoryview] = []

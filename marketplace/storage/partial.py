@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from enclave_runtime.sealed.buffers import write_full_at
+from enclave_runtime.sealed.buffers import empty_file, write_full_at
 from enclave_runtime.sealed.header import HEADER_BYTES, CiphertextIndex, CiphertextMismatchError, SealedInfo
 from marketplace.storage.base import BlobTooLargeError, StorageError
 from marketplace.storage.pushing import open_locked
@@ -46,7 +46,7 @@ class PartialFile:
             if os.fstat(self._fd).st_size == self._layout.total_bytes:
                 self._look()
             else:
-                os.ftruncate(self._fd, 0)
+                empty_file(self._fd)
                 os.ftruncate(self._fd, self._layout.total_bytes)
         except BaseException:
             os.close(self._fd)

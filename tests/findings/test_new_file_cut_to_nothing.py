@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from enclave_runtime.sealed.sink import FileSink
+from marketplace.storage.partial import PartialFile
+from tests.fakes.sealed_blob import sealed_blob
 
 
 def test_an_empty_file_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +23,16 @@ def test_an_empty_file_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryFile() as file:
         FileSink(file.fileno())
     assert cuts == []
+
+
+def test_a_new_download_has_its_length_and_nothing_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    blob = sealed_blob(1 << 16)
+    cuts: list[int] = []
+    monkeypatch.setattr(os, "ftruncate", lambda fd, length: cuts.append(length))
+    PartialFile(tmp_path / "part", blob.info).close()
+    assert cuts == [blob.info.layout.total_bytes]
 
 
 def test_what_stood_in_a_file_is_gone() -> None:
